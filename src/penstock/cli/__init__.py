@@ -1,0 +1,1 @@
+"""The command: nginx's flags, and the subcommands."""

@@ -1,0 +1,1 @@
+"""The configuration language: text -> tree -> settings, every message with file:line:column."""

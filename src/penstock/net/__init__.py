@@ -1,0 +1,1 @@
+"""The only floor with sockets: loop, stream, TLS, listener, dial, relay."""

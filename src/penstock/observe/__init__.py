@@ -1,0 +1,1 @@
+"""Access and error logs, counters, what is alive."""

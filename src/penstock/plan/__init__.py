@@ -1,0 +1,1 @@
+"""Frozen: what to do with a connection and a request; matching of servers and locations."""

@@ -1,0 +1,1 @@
+"""The WebSocket protocol, sans-IO: handshake, frame scanner, close and ping."""
