@@ -1,0 +1,176 @@
+"""What is wrong with a configuration: one mistake, all of them together, and how they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Literal
+from unicodedata import combining, east_asian_width
+
+from penstock.config.source import Span, shown
+
+Level = Literal["emerg", "warn"]
+
+_MOST = 100
+_WIDEST = 160
+
+
+class ConfigError(Exception):
+    """One mistake. `hint` says what to do about it, `label` is a few words to stand after the carets."""
+
+    def __init__(
+        self,
+        message: str,
+        span: Span | None = None,
+        *,
+        hint: str | None = None,
+        label: str | None = None,
+        level: Level = "emerg",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.span = span
+        self.hint = hint
+        self.label = label
+        self.level: Level = level
+
+    def __str__(self) -> str:
+        if self.span is None:
+            return shown(self.message)
+        return f"{shown(self.message)} in {shown(self.span.file)}:{self.span.line}"
+
+
+class Problems:
+    """Collects mistakes in the order they are found, the first hundred of each level; `dropped` counts the rest."""
+
+    __slots__ = ("_counts", "_found", "dropped")
+
+    def __init__(self) -> None:
+        self._found: list[ConfigError] = []
+        self._counts: dict[Level, int] = {"emerg": 0, "warn": 0}
+        self.dropped = 0
+
+    def error(
+        self, message: str, span: Span | None = None, *, hint: str | None = None, label: str | None = None
+    ) -> None:
+        self.add(ConfigError(message, span, hint=hint, label=label))
+
+    def warn(
+        self, message: str, span: Span | None = None, *, hint: str | None = None, label: str | None = None
+    ) -> None:
+        self.add(ConfigError(message, span, hint=hint, label=label, level="warn"))
+
+    def add(self, problem: ConfigError) -> None:
+        self._counts[problem.level] += 1
+        if self._counts[problem.level] > _MOST:
+            self.dropped += 1
+            return
+        self._found.append(problem)
+
+    @property
+    def failed(self) -> bool:
+        """Whether any of it forbids starting."""
+        return self._counts["emerg"] > 0
+
+    @property
+    def full(self) -> bool:
+        """Whether looking for more errors is a waste of time."""
+        return self._counts["emerg"] >= _MOST
+
+    def __iter__(self) -> Iterator[ConfigError]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+class ConfigFailed(Exception):
+    """The configuration cannot be used; `problems` says why."""
+
+    def __init__(self, problems: Problems) -> None:
+        first = next((problem for problem in problems if problem.level == "emerg"), None)
+        super().__init__(str(first) if first else "configuration failed")
+        self.problems = problems
+
+
+def render(problem: ConfigError, program: str = "penstock") -> str:
+    """The report of one mistake: a line in nginx's form, the source line with carets, the hint."""
+    lines = [f"{program}: [{problem.level}] {problem}"]
+    if problem.span is not None:
+        lines += _excerpt(problem.span, problem.label)
+    if problem.hint:
+        first, *rest = problem.hint.split("\n")
+        lines.append(f"     = {shown(first)}")
+        lines += [f"       {shown(line)}" for line in rest]
+    return "\n".join(lines)
+
+
+def _excerpt(span: Span, label: str | None) -> list[str]:
+    number, column = span.source.position(span.start)
+    line = span.source.line(number)
+    start = min(column - 1, len(line))
+    end = max(start, min(start + span.end - span.start, len(line)))
+    before, marked, after = _fit(_visible(line[:start]), _visible(line[start:end]), _visible(line[end:]))
+    carets = "^" * max(1, _width(marked))
+    tail = f" {shown(label)}" if label else ""
+    return [
+        f"{number:>4} | {before}{marked}{after}".rstrip(),
+        f"     | {' ' * _width(before)}{carets}{tail}",
+    ]
+
+
+def _fit(before: str, marked: str, after: str) -> tuple[str, str, str]:
+    # Minified or generated lines run to thousands of characters; a person needs the neighbourhood only.
+    if len(before) + len(marked) + len(after) <= _WIDEST:
+        return before, marked, after
+    if len(before) > _WIDEST // 3:
+        before = "..." + before[-(_WIDEST // 3) :]
+    if len(marked) > _WIDEST // 3:
+        marked = marked[: _WIDEST // 3] + "..."
+    if len(after) > _WIDEST // 3:
+        after = after[: _WIDEST // 3] + "..."
+    return before, marked, after
+
+
+def _visible(text: str) -> str:
+    return "    ".join(shown(part) for part in text.split("\t"))
+
+
+def _width(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def suggest(word: str, candidates: Iterable[str]) -> str | None:
+    """The candidate a person most likely meant, or None when nothing is near.
+
+    Near is one slip in three characters: a letter too many, too few, wrong, or two swapped.
+    """
+    word = word.lower()
+    if not word or len(word) > 64:
+        return None
+    best, nearest = None, max(1, len(word) // 3) + 1
+    for candidate in candidates:
+        if abs(len(candidate) - len(word)) >= nearest:
+            continue
+        distance = _distance(word, candidate.lower(), nearest)
+        if distance < nearest:
+            best, nearest = candidate, distance
+    return best
+
+
+def _distance(one: str, two: str, limit: int) -> int:
+    """Optimal string alignment distance; gives up with `limit` once it cannot be less."""
+    older: list[int] = []
+    old = list(range(len(two) + 1))
+    for i, a in enumerate(one, 1):
+        row = [i]
+        for j, b in enumerate(two, 1):
+            cost = min(old[j] + 1, row[j - 1] + 1, old[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == two[j - 2] and one[i - 2] == b:
+                cost = min(cost, older[j - 2] + 1)
+            row.append(cost)
+        if min(row) >= limit:
+            return limit
+        older, old = old, row
+    return old[-1]
