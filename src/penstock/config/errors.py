@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Literal
-from unicodedata import combining, east_asian_width
 
 from penstock.config.source import Span, shown
 
@@ -40,7 +39,10 @@ class ConfigError(Exception):
 
 
 class Problems:
-    """Collects mistakes in the order they are found, the first hundred of each level; `dropped` counts the rest."""
+    """Collects mistakes in the order they are found, the first hundred of each level.
+
+    `dropped` counts those beyond: whoever has made so many fixes the first ones first.
+    """
 
     __slots__ = ("_counts", "_found", "dropped")
 
@@ -138,6 +140,8 @@ def _visible(text: str) -> str:
 def _width(text: str) -> int:
     if text.isascii():
         return len(text)
+    from unicodedata import combining, east_asian_width
+
     return sum(0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text)
 
 

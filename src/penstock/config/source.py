@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from pathlib import Path
 from typing import NamedTuple
@@ -78,8 +79,11 @@ class Span(NamedTuple):
 
 
 def read_source(path: str) -> Source:
-    """Reads a file as latin-1. Raises `OSError` as `open` does."""
-    return Source(path, Path(path).read_bytes().decode("latin-1"))
+    """Reads a file as latin-1. Raises `OSError` as `open` does.
+
+    `path` is latin-1 too: a name out of a configuration is bytes, whatever encoding the file system speaks.
+    """
+    return Source(path, Path(os.fsdecode(path.encode("latin-1"))).read_bytes().decode("latin-1"))
 
 
 def shown(text: str) -> str:

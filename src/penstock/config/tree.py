@@ -1,4 +1,4 @@
-"""The shape of a parsed configuration: words, and directives made of words. Nothing here knows a directive's meaning."""
+"""The shape of a parsed configuration: directives made of words. Nothing here knows what a directive means."""
 
 from __future__ import annotations
 

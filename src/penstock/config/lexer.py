@@ -1,0 +1,152 @@
+"""Configuration text -> statements: words up to the `;`, `{` or `}` that ends them.
+
+The rules are nginx's (`ngx_conf_read_token`), including those nobody expects:
+
+- a quote opens only at the start of a word; inside one it is an ordinary character, and so are `#` and `}`;
+- after a closing quote only a space, `;`, `{` or `)` may follow;
+- `{` right after `$` belongs to the word, so that `${name}` needs no quotes;
+- `\\"`, `\\'`, `\\\\`, `\\t`, `\\r`, `\\n` are escapes; before anything else the backslash stays and the character
+  after it never ends the word;
+- a word of 4096 bytes or more is refused. (nginx also refuses a comment that long. We do not.)
+
+Mistakes with quotes are reported here and repaired so that the lines after them are read as they were meant.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from penstock.config.errors import Problems
+from penstock.config.source import Source, Span
+from penstock.config.tree import Word
+
+LONGEST = 4096
+
+_TOKEN = re.compile(
+    r"""
+    [ \t\r\n]*+ (?: \# [^\n]*+ [ \t\r\n]*+ )*+
+    (?:
+        ([;{}])
+      | "( [^"\\]*+ (?: \\. [^"\\]*+ )*+ )" (?= [ \t\r\n;{)] | \Z )
+      | '( [^'\\]*+ (?: \\. [^'\\]*+ )*+ )' (?= [ \t\r\n;{)] | \Z )
+      | (["'])
+      | ( [^ \t\r\n;{\\$]*+ (?: (?: \\. | \$\{*+ ) [^ \t\r\n;{\\$]*+ )*+ \\?+ )
+    )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_END, _DOUBLE, _SINGLE, _ODD, _PLAIN = 1, 2, 3, 4, 5
+
+_QUOTED = {
+    '"': re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL),
+    "'": re.compile(r"'([^'\\]*+(?:\\.[^'\\]*+)*+)'", re.DOTALL),
+}
+_ESCAPE = re.compile(r"\\([\"'\\trn])")
+_ESCAPED = {'"': '"', "'": "'", "\\": "\\", "t": "\t", "r": "\r", "n": "\n"}
+
+
+class Statement(NamedTuple):
+    """Words and what ended them: `;`, `{`, `}`, or nothing at the end of the text; `at` is where that stands."""
+
+    words: list[Word]
+    end: str
+    at: int
+
+
+def statements(source: Source, problems: Problems) -> Iterator[Statement]:
+    """Reads a whole source; the last statement ends with "" and is there even when it has no words."""
+    text = source.text
+    words: list[Word] = []
+    resume: int | None = 0
+    while resume is not None:
+        start, resume = resume, None
+        for match in _TOKEN.finditer(text, start):
+            kind = match.lastindex
+            if kind == _END:
+                yield Statement(words, match[1], match.start(1))
+                words = []
+                continue
+            if kind == _ODD:
+                word, resume = _odd_quote(source, match.start(_ODD), problems)
+                words.append(word)
+                break
+            assert kind is not None  # the last alternative matches anything, even nothing
+            begin, end = match.span(kind)
+            if begin == end and kind == _PLAIN:
+                break
+            word_text = match[kind]
+            if "\\" in word_text:
+                word_text = _ESCAPE.sub(_unescape, word_text)
+            if end - begin >= LONGEST:
+                _too_long(source, begin, end, kind, problems)
+            if kind == _PLAIN:
+                words.append(Word(word_text, Span(source, begin, end), False))
+            else:
+                words.append(Word(word_text, Span(source, begin - 1, end + 1), True))
+    yield Statement(words, "", len(text))
+
+
+def _unescape(match: re.Match[str]) -> str:
+    return _ESCAPED[match[1]]
+
+
+def _too_long(source: Source, begin: int, end: int, kind: int, problems: Problems) -> None:
+    if kind == _PLAIN:
+        started = source.text[begin : begin + 10]
+        problems.error(f'too long parameter "{started}..." started', Span(source, begin, end))
+        return
+    quote = source.text[begin - 1]
+    problems.error(
+        f'too long parameter, probably missing terminating "{quote}" character',
+        Span(source, begin - 1, end + 1),
+        label="this quote opens it",
+    )
+
+
+def _odd_quote(source: Source, at: int, problems: Problems) -> tuple[Word, int]:
+    """A quoted word that does not end well: it never ends, or something sticks to its closing quote."""
+    text = source.text
+    quote = text[at]
+    match = _QUOTED[quote].match(text, at)
+    if match is None:
+        return _unclosed(source, at, problems)
+    end = match.end()
+    if "\n" in match[1] and _line_end(text, at + 1)[1]:
+        # It swallowed the end of its own line, so that the quote which "closed" it was to open another.
+        return _unclosed(source, at, problems)
+    word = Word(_ESCAPE.sub(_unescape, match[1]), Span(source, at, end), True)
+    if text[end] != "}":  # there the missing ";" is the thing to report, and the parser does
+        problems.error(
+            f'unexpected "{text[end]}"',
+            Span(source, end, end + 1),
+            label="sticks to the quote before it",
+            hint=f'after a closing {quote} only a space, ";" or "{{" may follow',
+        )
+    return word, end
+
+
+def _unclosed(source: Source, at: int, problems: Problems) -> tuple[Word, int]:
+    """Reports a quote nobody closes, and takes it to end with its line."""
+    text = source.text
+    quote = text[at]
+    stop, _ = _line_end(text, at + 1)
+    problems.error(
+        f'missing terminating "{quote}" character',
+        Span(source, at, stop),
+        label="opens here and is not closed",
+        hint=f"close it with {quote} in front of the end of the line",
+    )
+    return Word(text[at + 1 : stop], Span(source, at, stop), True), stop
+
+
+def _line_end(text: str, offset: int) -> tuple[int, bool]:
+    """Where the words of this line end, and whether a `;` or `{` (and perhaps a comment) follows them."""
+    newline = text.find("\n", offset)
+    line = text[offset : newline if newline >= 0 else len(text)].rstrip(" \t\r")
+    before_comment = line[: line.rfind("#")].rstrip(" \t") if "#" in line else line
+    for candidate in (line, before_comment):
+        if candidate.endswith((";", "{")):
+            return offset + len(candidate[:-1].rstrip(" \t")), True
+    return offset + len(line), False
