@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from penstock.config.source import Span, shown
+from penstock.config.source import COMMAND_LINE, Span, shown
 
 Level = Literal["emerg", "warn"]
 
@@ -35,6 +35,8 @@ class ConfigError(Exception):
     def __str__(self) -> str:
         if self.span is None:
             return shown(self.message)
+        if self.span.file == COMMAND_LINE:
+            return f"{shown(self.message)} in {COMMAND_LINE}"
         return f"{shown(self.message)} in {shown(self.span.file)}:{self.span.line}"
 
 

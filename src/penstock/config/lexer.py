@@ -5,8 +5,8 @@ The rules are nginx's (`ngx_conf_read_token`), including those nobody expects:
 - a quote opens only at the start of a word; inside one it is an ordinary character, and so are `#` and `}`;
 - after a closing quote only a space, `;`, `{` or `)` may follow;
 - `{` right after `$` belongs to the word, so that `${name}` needs no quotes;
-- `\\"`, `\\'`, `\\\\`, `\\t`, `\\r`, `\\n` are escapes; before anything else the backslash stays and the character
-  after it never ends the word;
+- `\\"`, `\\'`, `\\\\`, `\\t`, `\\r`, `\\n` are escapes; before anything else the backslash stays,
+  and the character after it never ends the word;
 - a word of 4096 bytes or more is refused. (nginx also refuses a comment that long. We do not.)
 
 Mistakes with quotes are reported here and repaired so that the lines after them are read as they were meant.
@@ -48,7 +48,7 @@ _ESCAPED = {'"': '"', "'": "'", "\\": "\\", "t": "\t", "r": "\r", "n": "\n"}
 
 
 class Statement(NamedTuple):
-    """Words and what ended them: `;`, `{`, `}`, or nothing at the end of the text; `at` is where that stands."""
+    """Words and what ended them: `;`, `{`, `}`, or "" at the end of the text; `at` says where that is."""
 
     words: list[Word]
     end: str

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from bisect import bisect_right
 from pathlib import Path
 from typing import NamedTuple
+
+COMMAND_LINE = "command line"
+
+_LARGEST = 64 * 1024 * 1024
 
 
 class Source:
@@ -79,11 +84,15 @@ class Span(NamedTuple):
 
 
 def read_source(path: str) -> Source:
-    """Reads a file as latin-1. Raises `OSError` as `open` does.
+    """Reads a file as latin-1. Raises `OSError` as `open` does, and for files beyond 64 MiB.
 
     `path` is latin-1 too: a name out of a configuration is bytes, whatever encoding the file system speaks.
     """
-    return Source(path, Path(os.fsdecode(path.encode("latin-1"))).read_bytes().decode("latin-1"))
+    with Path(os.fsdecode(path.encode("latin-1"))).open("rb") as file:
+        data = file.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
+    return Source(path, data.decode("latin-1"))
 
 
 def shown(text: str) -> str:

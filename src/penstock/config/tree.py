@@ -1,4 +1,4 @@
-"""The shape of a parsed configuration: directives made of words. Nothing here knows what a directive means."""
+"""The shape of a parsed configuration: directives made of words. What they mean is no matter here."""
 
 from __future__ import annotations
 

@@ -1,1 +1,25 @@
-"""One file per nginx module: its directives, how they compile, what they do, in that order."""
+"""One file per nginx module: its directives, how they compile, what they do, in that order.
+
+`ORDER` is the order in which handlers of one phase run, as in nginx.
+"""
+
+ORDER = (
+    "main",
+    "log",
+    "http_core",
+    "variables",
+    "locations",
+    "virtual",
+    "rewrite",
+    "map",
+    "access",
+    "upstream",
+    "proxy",
+    "try_files",
+    "index",
+    "static",
+    "headers",
+    "conditional",
+    "ranges",
+    "ssl",
+)

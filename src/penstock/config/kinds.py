@@ -1,0 +1,111 @@
+"""Kinds of arguments: how the words of a directive become a value. Every kind knows its arity and its syntax."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from penstock.config import values
+from penstock.config.scope import Call
+from penstock.config.tree import Word
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`parse` turns a call into a value, raising `ConfigError`; `least`/`most` bound its arguments."""
+
+    parse: Callable[[Call], Any]
+    least: int = 1
+    most: int | None = 1
+    syntax: str = ""
+
+    def taking(self, least: int, most: int | None) -> Kind:
+        return replace(self, least=least, most=most)
+
+
+def word(convert: Callable[[str], Any], syntax: str = "value") -> Kind:
+    """One argument, through a function that raises `ValueError`."""
+
+    def parse(call: Call) -> Any:
+        return converted(call, call.args[0], convert)
+
+    return Kind(parse, syntax=syntax)
+
+
+def converted(call: Call, argument: Word, convert: Callable[[str], Any]) -> Any:
+    """`convert(argument)`, a `ValueError` made into nginx's message with the reason as the hint."""
+    try:
+        return convert(argument.text)
+    except ValueError as error:
+        raise call.fail(f'invalid value "{argument.text}" in "{call.name}" directive', argument, hint=str(error)) from None
+
+
+def _flag(call: Call) -> bool:
+    text = call.args[0].text.lower()
+    if text in ("on", "off"):
+        return text == "on"
+    raise call.fail(
+        f'invalid value "{call.args[0].text}" in "{call.name}" directive, it must be "on" or "off"', call.args[0]
+    )
+
+
+def choice(*names: str) -> Kind:
+    """One of several words."""
+
+    def parse(call: Call) -> str:
+        text = call.args[0].text
+        if text not in names:
+            raise call.fail(
+                f'invalid value "{text}" in "{call.name}" directive',
+                call.args[0],
+                hint="it may be: " + ", ".join(names),
+            )
+        return text
+
+    return Kind(parse, syntax=" | ".join(names))
+
+
+def choices(*names: str) -> Kind:
+    """One or more of several words, as a frozen set."""
+
+    def parse(call: Call) -> frozenset[str]:
+        for argument in call.args:
+            if argument.text not in names:
+                raise call.fail(
+                    f'invalid value "{argument.text}" in "{call.name}" directive',
+                    argument,
+                    hint="it may be: " + ", ".join(names),
+                )
+        return frozenset(argument.text for argument in call.args)
+
+    return Kind(parse, 1, None, " | ".join(names) + " ...")
+
+
+def either(constant: str, value: Any, kind: Kind) -> Kind:
+    """A fixed word with its own value (such as `off`), or else another kind."""
+
+    def parse(call: Call) -> Any:
+        if len(call.args) == 1 and call.args[0].text == constant:
+            return value
+        return kind.parse(call)
+
+    return Kind(parse, min(1, kind.least), kind.most, f"{constant} | {kind.syntax}")
+
+
+flag = Kind(_flag, syntax="on | off")
+text = Kind(lambda call: call.args[0].text, syntax="text")
+texts = Kind(lambda call: tuple(argument.text for argument in call.args), 1, None, "text ...")
+template = Kind(lambda call: call.template(call.args[0]), syntax="value")
+size = word(values.size, "size")
+offset = word(values.offset, "size")
+number = word(values.number, "number")
+seconds = word(values.seconds, "time")
+network = word(values.network, "address | CIDR | unix: | all")
+logs_path = Kind(lambda call: call.compilation.logs_path(call.args[0].text), syntax="path")
+conf_path = Kind(lambda call: call.compilation.conf_path(call.args[0].text), syntax="path")
+
+
+def custom(parse: Callable[[Call], Any], *, least: int = 1, most: int | None = 1, syntax: str = "") -> Kind:
+    """Arguments with a grammar of their own."""
+    return Kind(parse, least, most, syntax)

@@ -1,0 +1,216 @@
+"""Declaring settings: name, arguments, contexts, default and inheritance beside the code that uses them.
+
+A module's settings are a class:
+
+    class Access(Settings):
+        \"\"\"First rule that matches decides.\"\"\"
+        rules: tuple[Rule, ...] = directives("allow", "deny", where=..., takes=custom(_rule), inherit=WHOLE)
+
+        @phase(ACCESS, when=lambda access: access.rules)
+        def decide(self, request: Request) -> Answer | None: ...
+
+An instance is one location's merged values. Where a level gives nothing of its own it shares its parent's
+instance, so a thousand locations cost one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from penstock.config.errors import ConfigError
+from penstock.config.kinds import Kind
+from penstock.config.registry import REGISTRY, Context, Spec
+from penstock.config.scope import Call, Scope
+from penstock.config.tree import Directive
+
+if TYPE_CHECKING:
+    from penstock.config.source import Span
+
+
+class Inherit(Enum):
+    """VALUE: the nearest level that gives one. WHOLE: the same for a list, nothing is added to an outer list.
+    NOT: a level's own value only. INNER: passed only into the `if` and `limit_except` blocks of the same location."""
+
+    VALUE = "value"
+    WHOLE = "whole"
+    NOT = "not"
+    INNER = "inner"
+
+
+VALUE, WHOLE, NOT, INNER = Inherit.VALUE, Inherit.WHOLE, Inherit.NOT, Inherit.INNER
+_INSIDE = Context.IF_LOCATION | Context.IF_SERVER | Context.LIMIT_EXCEPT
+
+
+@dataclass(slots=True)
+class Field:
+    """One attribute of a settings class and the directive (or directives) that set it."""
+
+    names: tuple[str, ...]
+    where: Context
+    takes: Kind
+    default: Any
+    inherit: Inherit
+    many: bool
+    nginx: str
+    shown_default: str | None
+    doc: str
+    attribute: str = ""
+
+    def passes(self, inside: bool) -> bool:
+        """Whether a level below inherits it; `inside` when that level is an `if` or `limit_except` block."""
+        return self.inherit in (VALUE, WHOLE) or (inside and self.inherit is INNER)
+
+
+def directive(
+    name: str,
+    *,
+    where: Context,
+    takes: Kind,
+    default: Any = None,
+    inherit: Inherit = VALUE,
+    nginx: str = "",
+    shown: str | None = None,
+    doc: str = "",
+) -> Any:
+    """Declare a directive that may stand once at a level. `shown` is the default as the reference shows it.
+
+    In a family (`class Proxy(Passing, prefix="proxy")`) a `*` in the name stands for the prefix.
+    """
+    return Field((name,), where, takes, default, inherit, False, nginx, shown, doc)
+
+
+def directives(
+    *names: str,
+    where: Context,
+    takes: Kind,
+    default: Any = (),
+    inherit: Inherit = WHOLE,
+    nginx: str = "",
+    shown: str | None = None,
+    doc: str = "",
+) -> Any:
+    """Declare a directive that may be repeated; the attribute is a tuple of the values in their order."""
+    return Field(names, where, takes, default, inherit, True, nginx, shown, doc)
+
+
+class Settings:
+    """Base of every module's settings. Attributes are set once, by `merge`, and never change."""
+
+    fields: ClassVar[dict[str, Field]] = {}
+    handlers: ClassVar[list[tuple[int, str, Callable[[Any], object]]]] = []
+    origins: dict[str, list[Span]]
+
+    def __init_subclass__(cls, prefix: str = "", abstract: bool = False) -> None:
+        fields: dict[str, Field] = {}
+        handlers: list[tuple[int, str, Callable[[Any], object]]] = []
+        for base in reversed(cls.__mro__):
+            for attribute, value in vars(base).items():
+                if isinstance(value, Field):
+                    value.attribute = attribute
+                    fields[attribute] = value
+                for number, when in getattr(value, "phases", ()):
+                    handlers.append((number, attribute, when))
+        cls.fields = fields
+        cls.handlers = handlers
+        if abstract:
+            return
+        for field in fields.values():
+            for name in field.names:
+                _register(cls, field, name.replace("*", prefix))
+        if cls not in KINDS:
+            KINDS.append(cls)
+
+    @classmethod
+    def merge(cls, scope: Scope) -> Self:
+        """The values in force at `scope`."""
+        own = scope.own.get(cls)
+        parent = scope.parent.settings(cls) if scope.parent is not None else None
+        inside = bool(scope.context & _INSIDE)
+        if parent is not None and not own and not parent.keeps_to_itself(inside):
+            return parent
+        made = cls()
+        made.origins = {}
+        own_origins = scope.origins.get(cls, {})
+        values = made.__dict__
+        for attribute, field in cls.fields.items():
+            if own and attribute in own:
+                value = own[attribute]
+                values[attribute] = tuple(value) if field.many else value
+                made.origins[attribute] = own_origins[attribute]
+            elif parent is not None and field.passes(inside):
+                values[attribute] = parent.__dict__[attribute]
+                if attribute in parent.origins:
+                    made.origins[attribute] = parent.origins[attribute]
+            else:
+                values[attribute] = field.default
+        with scope.compilation.collecting():
+            made.finish(scope)
+        return made
+
+    def keeps_to_itself(self, inside: bool) -> bool:
+        """Whether a level below must not share this instance: something here is not inherited."""
+        return any(not self.fields[attribute].passes(inside) for attribute in self.origins)
+
+    def finish(self, scope: Scope) -> None:
+        """Derive what depends on several values. May raise `ConfigError`."""
+
+    def origin(self, attribute: str) -> Span | None:
+        """Where the value in force was written; None for a default."""
+        spans = self.origins.get(attribute)
+        return spans[0] if spans else None
+
+
+KINDS: list[type[Settings]] = []
+
+
+def phase(number: int, *, when: Callable[[Any], object] = bool) -> Callable[[Any], Any]:
+    """Mark a method of a `Settings` class as a handler of a phase, in the locations where `when(settings)` holds."""
+
+    def mark(method: Any) -> Any:
+        method.phases = [*getattr(method, "phases", ()), (number, when)]
+        return method
+
+    return mark
+
+
+def _register(cls: type[Settings], field: Field, name: str) -> None:
+    def handle(scope: Scope, directive: Directive) -> None:
+        attribute = field.attribute
+        own = scope.own.setdefault(cls, {})
+        spans = scope.origins.setdefault(cls, {}).setdefault(attribute, [])
+        if not field.many and attribute in own:
+            first = f"the first is in {spans[0].file}:{spans[0].line}" if spans else None
+            raise ConfigError(f'"{name}" directive is duplicate', directive.span, hint=first)
+        value = field.takes.parse(Call(scope, directive))
+        spans.append(directive.span)
+        if field.many:
+            own.setdefault(attribute, []).append(value)
+        else:
+            own[attribute] = value
+
+    shown = field.shown_default
+    REGISTRY.add(
+        Spec(
+            name,
+            field.where,
+            handle,
+            field.takes.least,
+            field.takes.most,
+            syntax=field.takes.syntax,
+            default=shown if shown is not None else _shown(field.default),
+            nginx=field.nginx,
+            module=cls.__module__.rpartition(".")[2],
+            doc=field.doc or cls.__doc__ or "",
+        )
+    )
+
+
+def _shown(default: Any) -> str | None:
+    if default is None or default == () or isinstance(default, (frozenset, dict)):
+        return None
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    return str(default)

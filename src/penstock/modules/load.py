@@ -1,0 +1,59 @@
+"""From a file to a plan: read it, walk it, check it, complete it. Raises `ConfigFailed` with every mistake found."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import PurePosixPath
+
+from penstock.config.errors import ConfigFailed, Problems
+from penstock.config.parser import parse_file, parse_text
+from penstock.config.registry import MAIN, REGISTRY
+from penstock.config.scope import Compilation, Scope
+from penstock.config.source import Source
+from penstock.modules import ORDER
+from penstock.modules.locations import complete
+from penstock.modules.virtual import addresses
+from penstock.plan.location import Server
+from penstock.plan.plan import Plan
+
+
+def known() -> None:
+    """Import every module, so that the registry is whole."""
+    for name in ORDER:
+        import_module(f"penstock.modules.{name}")
+
+
+def load(path: str, *, prefix: str, globals_text: str = "") -> Plan:
+    """Compile the configuration at `path`. `globals_text` is what `-g` gave."""
+    known()
+    problems = Problems()
+    sources: list[Source] = []
+    folder = str(PurePosixPath(path).parent)
+    compilation = Compilation(problems, prefix=prefix, folder=folder)
+    main = Scope(compilation, MAIN)
+    if globals_text:
+        main.walk(parse_text(globals_text, "command line", problems, base=folder))
+    main.walk(parse_file(path, problems, base=folder, known=REGISTRY.__contains__, loaded=sources))
+    if "events" not in main.data and not problems.failed:
+        problems.error('no "events" section in configuration', hint="add: events { }")
+    servers: list[Server] = compilation.shared.setdefault("servers", [])
+    listens = []
+    if "http" in main.data:
+        listens = addresses(main.data["http"], servers)
+    for server in servers:
+        complete(server.root, server)
+        server.locations = server.root.nested
+    compilation.finish()
+    if problems.failed:
+        raise ConfigFailed(problems)
+    return Plan(
+        main=main,
+        events=main.data.get("events"),
+        servers=servers,
+        listens=listens,
+        problems=problems,
+        sources=sources,
+        prefix=prefix,
+        path=path,
+        shared=compilation.shared,
+    )

@@ -1,0 +1,51 @@
+"""What can go wrong with a connection. Every error this floor raises on bad luck is a `NetError`."""
+
+from __future__ import annotations
+
+import os
+from errno import ETIMEDOUT
+
+
+class NetError(Exception):
+    """A connection failed, or was closed under the fiber that used it."""
+
+
+class TimedOut(NetError):
+    """A deadline passed. `errno` is what nginx would log: "(110: Connection timed out)"."""
+
+    errno = ETIMEDOUT
+
+    def __str__(self) -> str:
+        return super().__str__() or f"({ETIMEDOUT}: {os.strerror(ETIMEDOUT)})"
+
+
+class PeerGone(NetError):
+    """The peer reset the connection, or closed it while something was being sent to it."""
+
+    def __init__(self, errno: int, call: str = "recv") -> None:
+        super().__init__(errno, call)
+        self.errno = errno
+        self.call = call
+
+    def __str__(self) -> str:
+        return f"{self.call}() failed ({self.errno}: {os.strerror(self.errno)})"
+
+
+class DialFailed(NetError):
+    """A connection could not be made; the text is nginx's, `connect() failed (111: Connection refused)`."""
+
+    def __init__(self, errno: int, call: str = "connect") -> None:
+        super().__init__(errno, call)
+        self.errno = errno
+        self.call = call
+
+    def __str__(self) -> str:
+        return f"{self.call}() failed ({self.errno}: {os.strerror(self.errno)})"
+
+
+class TlsFailed(NetError):
+    """A TLS handshake or record was refused. `reason` is OpenSSL's word for it, e.g. `WRONG_VERSION_NUMBER`."""
+
+    def __init__(self, text: str, reason: str = "") -> None:
+        super().__init__(text)
+        self.reason = reason

@@ -1,0 +1,229 @@
+"""A coroutine driven straight from a hot descriptor, without an asyncio task.
+
+A fiber runs until it pauses; whoever it waits for (a stream, an alarm, another fiber) calls `resume()`, and the coroutine
+goes on inside that call. Nothing is queued and no object is made per switch. It may also await asyncio futures and
+everything built on them, except what insists on `asyncio.current_task()`.
+
+Every wait in this floor takes a wake-up as a hint and looks again, so that one wake-up too many does no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import types
+from collections.abc import Callable, Coroutine, Generator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from penstock.net.timers import Alarm
+
+T = TypeVar("T")
+
+
+class Cancelled(BaseException):
+    """Thrown into a fiber to end it; coming out of it again, it is no crash."""
+
+
+@types.coroutine
+def pause() -> Generator[None, None, None]:
+    """Waits until somebody calls `resume()` of the fiber that awaits this."""
+    yield
+
+
+def _crash(fiber: Fiber[Any], exc: BaseException) -> None:
+    sys.excepthook(type(exc), exc, exc.__traceback__)
+
+
+on_crash: Callable[[Fiber[Any], BaseException], None] = _crash
+"""Called with what came out of a fiber that nobody joins. Assign `fiber.on_crash` in this module to replace it."""
+
+_current: Fiber[Any] | None = None
+
+
+def current() -> Fiber[Any]:
+    """The fiber that runs now; `RuntimeError` outside of any."""
+    if _current is None:
+        raise RuntimeError("this may only be awaited inside a fiber")
+    return _current
+
+
+def spawn(coro: Coroutine[Any, Any, T]) -> Fiber[T]:
+    """Starts a fiber at once: `coro` has run up to its first pause when this returns."""
+    fiber = Fiber(coro)
+    fiber.resume()
+    return fiber
+
+
+class Fiber(Generic[T]):
+    """One coroutine and where it stands. `done` is true once it has ended, in whatever way."""
+
+    __slots__ = (
+        "__weakref__",
+        "_callbacks",
+        "_coro",
+        "_error",
+        "_future",
+        "_pending",
+        "_result",
+        "_running",
+        "alarm",
+        "done",
+        "keep_error",
+    )
+
+    def __init__(self, coro: Coroutine[Any, Any, T]) -> None:
+        self._coro: Coroutine[Any, Any, T] | None = coro
+        self._callbacks: list[Callable[[Fiber[T]], None]] | None = None
+        self._future: asyncio.Future[Any] | None = None
+        self._pending: BaseException | None = None
+        self._running = False
+        self._result: T | None = None
+        self._error: BaseException | None = None
+        self.done = False
+        self.keep_error = False
+        self.alarm: Alarm | None = None
+
+    def resume(self) -> None:
+        """Goes on at the pause. A fiber that is running (further up the stack) goes on once asyncio gets its turn."""
+        global _current
+        if self._running:
+            asyncio.get_running_loop().call_soon(self._resume_later)
+            return
+        if self._future is not None or self._coro is None:
+            return
+        previous = _current
+        _current = self
+        self._running = True
+        try:
+            yielded = self._coro.send(None)
+        except BaseException as exc:
+            self._running = False
+            _current = previous
+            self._end(exc)
+            return
+        self._running = False
+        _current = previous
+        if yielded is not None or self._pending is not None:
+            self._suspended(yielded)
+
+    def interrupt(self, exc: BaseException) -> None:
+        """Throws `exc` into the coroutine where it waits.
+
+        If it is running, or not started yet, it meets `exc` at its next pause. If it is done, nothing happens.
+        """
+        if self.done:
+            return
+        coro = self._coro
+        assert coro is not None
+        if self._running or _not_started(coro):
+            self._pending = exc
+            return
+        if self._future is not None:
+            self._future.remove_done_callback(self._future_done)
+            self._future = None
+        self._throw(exc)
+
+    def cancel(self) -> None:
+        """Ends the fiber with `Cancelled` at its wait."""
+        self.interrupt(Cancelled())
+
+    def on_done(self, callback: Callable[[Fiber[T]], None]) -> None:
+        """Calls `callback(fiber)` when the fiber has ended; at once, if it has already."""
+        if self.done:
+            callback(self)
+        elif self._callbacks is None:
+            self._callbacks = [callback]
+        else:
+            self._callbacks.append(callback)
+
+    async def join(self) -> T:
+        """Waits for the end; gives the result, or raises what came out (which then is no crash)."""
+        if not self.done:
+            me = current()
+            self.keep_error = True
+
+            def ended(_: Fiber[T]) -> None:
+                me.resume()
+
+            self.on_done(ended)
+            try:
+                while not self.done:
+                    await pause()
+            finally:
+                if self._callbacks is not None:
+                    self._callbacks.remove(ended)
+        return self.outcome()
+
+    def outcome(self) -> T:
+        """What a fiber that is done gave, or raised if `keep_error` was set before it ended."""
+        if self._error is not None:
+            raise self._error
+        return self._result  # type: ignore[return-value]
+
+    def _resume_later(self) -> None:
+        if not self._running and not self.done:
+            self.resume()
+
+    def _throw(self, exc: BaseException) -> None:
+        global _current
+        coro = self._coro
+        assert coro is not None
+        previous = _current
+        _current = self
+        self._running = True
+        try:
+            yielded = coro.throw(exc)
+        except BaseException as raised:
+            self._running = False
+            _current = previous
+            self._end(raised)
+            return
+        self._running = False
+        _current = previous
+        if yielded is not None or self._pending is not None:
+            self._suspended(yielded)
+
+    def _suspended(self, yielded: Any) -> None:
+        """The coroutine has paused on a future, or an exception was left for it while it ran."""
+        pending = self._pending
+        if pending is not None:
+            self._pending = None
+            self._throw(pending)
+            return
+        if getattr(yielded, "_asyncio_future_blocking", None):
+            yielded._asyncio_future_blocking = False
+            self._future = yielded
+            yielded.add_done_callback(self._future_done)
+            return
+        if getattr(yielded, "_asyncio_future_blocking", None) is None:
+            self._throw(RuntimeError(f"a fiber cannot wait for {yielded!r}"))
+
+    def _future_done(self, future: asyncio.Future[Any]) -> None:
+        if self._future is future:
+            self._future = None
+            self.resume()
+
+    def _end(self, exc: BaseException) -> None:
+        self.done = True
+        self._coro = None
+        self._pending = None
+        if self.alarm is not None:
+            self.alarm.close()
+            self.alarm = None
+        callbacks, self._callbacks = self._callbacks, None
+        if isinstance(exc, StopIteration):
+            self._result = exc.value
+        elif isinstance(exc, (KeyboardInterrupt, SystemExit)):
+            raise exc
+        elif self.keep_error:
+            self._error = exc
+        elif not isinstance(exc, (Cancelled, asyncio.CancelledError)):
+            on_crash(self, exc)
+        if callbacks is not None:
+            for callback in callbacks:
+                callback(self)
+
+
+def _not_started(coro: Coroutine[Any, Any, Any]) -> bool:
+    return getattr(coro, "cr_frame", None) is not None and coro.cr_frame.f_lasti < 0  # type: ignore[attr-defined]

@@ -1,0 +1,188 @@
+"""asyncio's scheduler over one epoll, in which most descriptors never reach asyncio.
+
+A *hot* descriptor has a handler that is called straight from `select()`. asyncio is only given back what it registered
+itself, or control when it has something to do. A task switch, a `Handle` and a walk through `_process_events` per event
+would cost more than reading and writing the message (see `experiments/relay_calls.py` for figures).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import selectors
+import sys
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from math import inf
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from penstock.net.fiber import Fiber, spawn
+from penstock.net.timers import Timers
+
+if TYPE_CHECKING:
+    from penstock.net.relay import Tunnel
+
+Handler = Callable[[int], None]
+T = TypeVar("T")
+
+if not hasattr(select, "epoll"):
+    raise ImportError("penstock needs epoll(7): it runs on Linux")
+
+IN = select.EPOLLIN
+OUT = select.EPOLLOUT
+RDHUP = select.EPOLLRDHUP
+HUP = select.EPOLLHUP
+ERR = select.EPOLLERR
+
+BATCH = 256
+"""Most events taken from one poll: what asyncio's own work and the timers may have to wait for."""
+
+
+class HotSelector(selectors.EpollSelector):
+    """asyncio's selector, which calls the handlers of hot descriptors itself.
+
+    `now` is the monotonic clock in seconds, refreshed once per poll. Level-triggered, and every socket is
+    non-blocking: an event that is out of date (its descriptor was closed and its number taken again within one
+    batch) makes a handler try in vain, and does no harm.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._epoll: select.epoll = self._selector  # type: ignore[attr-defined]
+        self._keys: dict[int, selectors.SelectorKey] = self._fd_to_key  # type: ignore[attr-defined]
+        self.timers = Timers()
+        self.now = self.timers.now
+        self.handlers: dict[int, Handler] = {}
+        self.on_error: Callable[[int, BaseException], None] = _report
+        self.queue: deque[Any] = deque()
+        self.yield_to_asyncio = False
+
+    def watch(self, fd: int, mask: int, handler: Handler) -> None:
+        """Calls `handler(mask)` from now on whenever one of `mask` (or HUP, ERR) is true of `fd`."""
+        self._epoll.register(fd, mask)
+        self.handlers[fd] = handler
+
+    def change(self, fd: int, mask: int) -> None:
+        """Replaces the events that are waited for."""
+        self._epoll.modify(fd, mask)
+
+    def forget(self, fd: int) -> None:
+        """Stops watching `fd`, which is still open. Forgetting what is not watched does nothing."""
+        if self.handlers.pop(fd, None) is None:
+            return
+        try:
+            self._epoll.unregister(fd)
+        except OSError:
+            pass  # closed already: the kernel has forgotten it by itself
+
+    def drop(self, fd: int) -> None:
+        """As `forget`, for a descriptor that is closed right after: the kernel does its part by itself."""
+        self.handlers.pop(fd, None)
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Polls, and serves hot descriptors and alarms, until asyncio has something to do."""
+        timers = self.timers
+        handlers = self.handlers
+        queue = self.queue
+        poll = self._epoll.poll
+        keys = self._keys
+        found: list[tuple[selectors.SelectorKey, int]] = []
+        now = monotonic()
+        deadline = inf if timeout is None else now + timeout
+        self.yield_to_asyncio = False
+        while True:
+            until = timers.next
+            if deadline < until:
+                until = deadline
+            if until == inf:
+                events = poll(-1, BATCH)
+            elif until > now:
+                events = poll(until - now, BATCH)
+            else:
+                events = poll(0, BATCH)
+            self.now = timers.now = now = monotonic()
+            for fd, mask in events:
+                if fd in handlers:
+                    try:
+                        handlers[fd](mask)
+                    except Exception as exc:
+                        self.forget(fd)
+                        self.on_error(fd, exc)
+                elif fd in keys:
+                    key = keys[fd]
+                    wanted = (1 if mask & ~OUT else 0) | (2 if mask & ~IN else 0)
+                    if wanted & key.events:
+                        found.append((key, wanted & key.events))
+            if now >= timers.next:
+                self._ring(now)
+            if found or queue or now >= deadline or self.yield_to_asyncio:
+                return found
+
+    def _ring(self, now: float) -> None:
+        try:
+            self.timers.run(now)
+        except Exception as exc:
+            self.on_error(-1, exc)
+
+
+def _report(fd: int, exc: BaseException) -> None:
+    sys.excepthook(type(exc), exc, exc.__traceback__)
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """asyncio's loop over a `HotSelector`. `hot` is the selector, `timers` its alarms, `tunnels` the live tunnels."""
+
+    def __init__(self) -> None:
+        hot = HotSelector()
+        super().__init__(hot)
+        self.hot = hot
+        self.timers = hot.timers
+        self.tunnels: set[Tunnel] = set()
+        hot.queue = self._ready  # type: ignore[attr-defined]
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """As asyncio's. The selector must return, for asyncio to see how long it may wait now."""
+        self.hot.yield_to_asyncio = True
+        return super().call_at(when, callback, *args, context=context)
+
+    def stop(self) -> None:
+        """As asyncio's; from a hot handler too."""
+        self.hot.yield_to_asyncio = True
+        super().stop()
+
+    def run(self, coro: Coroutine[Any, Any, T]) -> T:
+        """Runs `coro` as a fiber until it ends, and gives its result or raises its exception."""
+        ended: list[Fiber[T]] = []
+
+        def start() -> None:
+            fiber = spawn(coro)
+            fiber.keep_error = True
+            fiber.on_done(end)
+
+        def end(fiber: Fiber[T]) -> None:
+            ended.append(fiber)
+            self.stop()
+
+        self.call_soon(start)
+        self.run_forever()
+        if not ended:
+            coro.close()
+            raise RuntimeError("the loop was stopped before the fiber ended")
+        return ended[0].outcome()
+
+
+def new_loop() -> Loop:
+    """A loop of our own, not yet asyncio's current one."""
+    return Loop()
+
+
+def running_loop() -> Loop:
+    """The loop that runs now; `RuntimeError` outside of one, or in one that is not ours."""
+    loop = asyncio.get_running_loop()
+    if not isinstance(loop, Loop):
+        raise RuntimeError("this needs penstock's own loop")
+    return loop

@@ -1,0 +1,100 @@
+"""Locations and servers as a request meets them: frozen, with the handlers of each phase already chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from penstock.plan import phases
+
+if TYPE_CHECKING:
+    from penstock.config.pcre import Regex
+    from penstock.config.scope import Scope
+    from penstock.config.settings import Settings
+    from penstock.config.source import Span
+    from penstock.plan.match import LocationTree, ServerNames
+
+S = TypeVar("S", bound="Settings")
+Handler: TypeAlias = Callable[..., Any]
+Handlers: TypeAlias = tuple[tuple[Handler, bool], ...]
+"""Pairs of a handler and whether it is a coroutine function."""
+
+
+class Location:
+    """One `location` (or the server itself, or an `if` inside either), ready to be used.
+
+    `kind` is "server", "exact", "prefix", "regex", "named", "if" or "limit_except". `settings` holds the merged settings
+    of every module; `phases` the handlers by phase number. `nested` is searched when this one has been chosen.
+    """
+
+    __slots__ = (
+        "auto_redirect",
+        "final",
+        "internal",
+        "kind",
+        "limited",
+        "name",
+        "nested",
+        "notes",
+        "phases",
+        "regex",
+        "scope",
+        "server",
+        "settings",
+        "span",
+    )
+
+    def __init__(self, kind: str, name: str, span: Span | None) -> None:
+        self.kind = kind
+        self.name = name
+        self.span = span
+        self.regex: Regex | None = None
+        self.final = False
+        self.internal = False
+        self.limited: tuple[frozenset[str], Location] | None = None
+        self.auto_redirect = False
+        self.nested: LocationTree | None = None
+        self.server: Server | None = None
+        self.scope: Scope | None = None
+        self.settings: dict[type[Settings], Settings] = {}
+        self.phases: tuple[Handlers, ...] = ((),) * phases.COUNT
+        self.notes: set[str] = set()
+        """What has been said once about this location (advice that must not fill the log)."""
+
+    def __getitem__(self, kind: type[S]) -> S:
+        return self.settings[kind]  # type: ignore[return-value]
+
+    def __repr__(self) -> str:
+        return f"<location {self.kind} {self.name!r}>"
+
+
+class Server:
+    """A `server` block: its names, and the locations under it. `root` is the server level itself as a location."""
+
+    __slots__ = ("listens", "locations", "name", "named", "root", "span", "tls")
+
+    def __init__(self, name: str, span: Span | None, root: Location) -> None:
+        self.name = name
+        self.span = span
+        self.root = root
+        self.locations: LocationTree | None = None
+        self.named: dict[str, Location] = {}
+        self.tls: Any = None
+        self.listens: list[Listen] = []
+
+    def __repr__(self) -> str:
+        return f"<server {self.name!r}>"
+
+
+class Listen:
+    """One address that is listened on, with the servers that share it."""
+
+    __slots__ = ("address", "default", "names", "options", "servers", "span")
+
+    def __init__(self, address: tuple[Any, ...] | str, options: Any, span: Span | None) -> None:
+        self.address = address
+        self.options = options
+        self.span = span
+        self.servers: list[Server] = []
+        self.default: Server | None = None
+        self.names: ServerNames | None = None

@@ -1,0 +1,141 @@
+"""Which server, which location: nginx's order of matching, with the work done once when the plan is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penstock.config.pcre import Regex
+    from penstock.plan.location import Location, Server
+
+REMEMBERED = 1024
+
+
+class ServerNames:
+    """Names of the servers of one address: exact, then `*.example.com` (longest), then `www.*` (longest), then
+    regular expressions in the order of the file (https://nginx.org/en/docs/http/server_names.html).
+    """
+
+    __slots__ = ("_exact", "_heads", "_memo", "_regexes", "_tails", "default")
+
+    def __init__(self, default: Server) -> None:
+        self.default = default
+        self._exact: dict[str, Server] = {}
+        self._heads: dict[str, Server] = {}
+        self._tails: dict[str, Server] = {}
+        self._regexes: list[tuple[Regex, Server]] = []
+        self._memo: dict[str, Server] = {}
+
+    def add(self, name: str, server: Server) -> bool:
+        """Add a name; False when another server of this address has it already (the first one keeps it)."""
+        if name.startswith("*."):
+            table, key = self._heads, name[1:]
+        elif name.startswith("."):
+            self._heads.setdefault(name, server)
+            table, key = self._exact, name[1:]
+        elif name.endswith(".*"):
+            table, key = self._tails, name[:-1]
+        else:
+            table, key = self._exact, name
+        return table.setdefault(key, server) is server
+
+    def add_regex(self, regex: Regex, server: Server) -> None:
+        self._regexes.append((regex, server))
+
+    def find(self, host: str) -> tuple[Server, Any]:
+        """The server for a host name (lower case), and the match object where a regular expression chose it."""
+        found = self._exact.get(host) or self._memo.get(host)
+        if found is not None:
+            return found, None
+        found = self._wildcard(host)
+        if found is not None:
+            if len(self._memo) >= REMEMBERED:
+                self._memo.clear()
+            self._memo[host] = found
+            return found, None
+        for regex, server in self._regexes:
+            match = regex.match(host)
+            if match is not None:
+                return server, match
+        return self.default, None
+
+    def _wildcard(self, host: str) -> Server | None:
+        if self._heads:
+            at = host.find(".")
+            while at >= 0:
+                found = self._heads.get(host[at:])
+                if found is not None and at > 0:
+                    return found
+                at = host.find(".", at + 1)
+        if self._tails:
+            at = host.rfind(".")
+            while at >= 0:
+                found = self._tails.get(host[: at + 1])
+                if found is not None:
+                    return found
+                at = host.rfind(".", 0, at)
+        return None
+
+
+class LocationTree:
+    """The locations of one level: exact ones, the longest prefix (and what is nested in it), then regular
+    expressions in the order of the file (ngx_http_core_find_location).
+    """
+
+    __slots__ = ("_exact", "_lengths", "_prefixes", "_redirects", "_regexes", "all")
+
+    def __init__(self, locations: Iterable[Location]) -> None:
+        self.all = tuple(locations)
+        self._exact = {each.name: each for each in self.all if each.kind == "exact"}
+        self._prefixes = {each.name: each for each in self.all if each.kind == "prefix"}
+        self._lengths = sorted({len(name) for name in self._prefixes}, reverse=True)
+        self._regexes = [each for each in self.all if each.kind == "regex"]
+        self._redirects = {
+            each.name[:-1]: each
+            for each in self.all
+            if each.auto_redirect and each.kind in ("prefix", "exact") and each.name.endswith("/")
+        }
+
+    def find(self, uri: str, request: Any) -> Location | None:
+        """The location for a path. A regular expression that matches leaves its captures in the request.
+
+        A location longer than the path is one that wants the path redirected to it, with its final slash.
+        """
+        found, _ = self._find(uri, request)
+        return found
+
+    def _find(self, uri: str, request: Any) -> tuple[Location | None, bool]:
+        """The location, and whether the search is over (no regular expression of a level above may replace it)."""
+        exact = self._exact.get(uri)
+        if exact is not None:
+            return exact, True
+        if self._redirects and uri in self._redirects:
+            return self._redirects[uri], True
+        best: Location | None = None
+        for length in self._lengths:
+            best = self._prefixes.get(uri[:length])
+            if best is not None:
+                break
+        final = False
+        if best is not None:
+            final = best.final
+            if best.nested is not None:
+                inner, over = best.nested._find(uri, request)
+                if inner is not None:
+                    best = inner
+                    if over:
+                        return best, True
+        if not final:
+            for each in self._regexes:
+                regex = each.regex
+                match = regex.match(uri) if regex is not None else None
+                if match is None:
+                    continue
+                request.captured(match, regex)
+                if each.nested is not None:
+                    inner, _ = each.nested._find(uri, request)
+                    if inner is not None:
+                        return inner, True
+                return each, True
+        return best, False
