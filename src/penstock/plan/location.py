@@ -29,6 +29,7 @@ class Location:
 
     __slots__ = (
         "auto_redirect",
+        "error_log",
         "final",
         "internal",
         "kind",
@@ -53,6 +54,7 @@ class Location:
         self.internal = False
         self.limited: tuple[frozenset[str], Location] | None = None
         self.auto_redirect = False
+        self.error_log: Any = None
         self.nested: LocationTree | None = None
         self.server: Server | None = None
         self.scope: Scope | None = None
