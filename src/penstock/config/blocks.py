@@ -272,7 +272,7 @@ class _Builder:
         )
 
     def _is_quantifier(self, words: list[Word], at: int) -> bool:
-        """The `{` of `location ~ /[0-9]{4}/`, which starts a block for want of quotes. Goes on as if quoted."""
+        """The `{` of `location ~ /[0-9]{4}/` starts a block for want of quotes. Goes on as if quoted."""
         last = words[-1]
         if last.quoted or last.span.end != at or not _QUANTIFIER.match(self.source.text, at):
             return False

@@ -26,7 +26,7 @@ def parse_file(
     known: Known | None = None,
     loaded: list[Source] | None = None,
 ) -> tuple[Directive, ...]:
-    """Reads a configuration and all it includes. Mistakes go to `problems`; what could be understood is returned.
+    """Reads a configuration and all it includes. Mistakes go to `problems`; returned is what is understood.
 
     `base` is the folder relative includes start from: that of the main configuration. `known` says whether a
     word is the name of some directive, which finds more forgotten semicolons. `loaded` receives each source
@@ -58,7 +58,7 @@ def parse_parameter(text: str, problems: Problems, *, known: Known | None = None
 
 
 class _Loader:
-    """The files being read (`chain`, outermost first), and those read before with the height of their trees."""
+    """The files being read (`chain`, outermost first); those read before, with the height of their trees."""
 
     def __init__(
         self, problems: Problems, base: str, known: Known | None, loaded: list[Source] | None
