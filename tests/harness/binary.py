@@ -1,0 +1,50 @@
+"""Which program a test runs, and how one ends that does not start."""
+
+import os
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """A program with nginx's command line. `reference` tells nginx from Penstock."""
+
+    command: tuple[str, ...]
+
+    @property
+    def reference(self) -> bool:
+        return "nginx" in Path(self.command[0]).name
+
+
+def penstock() -> Binary:
+    """The program under test: `PENSTOCK_BINARY`, or the `penstock` of this Python's environment."""
+    if chosen := os.environ.get("PENSTOCK_BINARY"):
+        return Binary(tuple(shlex.split(chosen)))
+    script = Path(sys.executable).with_name("penstock")
+    return Binary((str(script),) if script.exists() else (sys.executable, "-m", "penstock.cli.main"))
+
+
+def reference() -> Binary | None:
+    """nginx, from `NGINX_BINARY` or where systems put it, or None."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
+    found = os.environ.get("NGINX_BINARY") or shutil.which("nginx", path=path)
+    return Binary((found,)) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """How a program ended that did not start: exit code, and what it printed and logged."""
+
+    code: int
+    output: str
+
+
+class DidNotStart(AssertionError):
+    """The proxy ended, or was not ready in time; `refusal` holds what it said."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(f"the proxy did not start (exit code {refusal.code}):\n{refusal.output}")
+        self.refusal = refusal

@@ -1,0 +1,105 @@
+"""The harness itself, against nginx: what it says about a proxy must be true before anything rests on it."""
+
+import signal
+
+import pytest
+from websockets.sync.client import connect
+
+from harness.backends import HttpEcho, half_close, hold, pause, read_head
+from harness.raw import raw_http, split_responses
+from harness.waiting import eventually
+
+PLAIN = """
+    http {
+        server {
+            listen 127.0.0.1:{port:front};
+            location / { proxy_pass http://127.0.0.1:{port:api}; }
+            location /ws {
+                proxy_pass http://127.0.0.1:{port:api};
+                proxy_http_version 1.1;
+                proxy_set_header Upgrade $http_upgrade;
+                proxy_set_header Connection "upgrade";
+            }
+            location /page { root {dir}/www; }
+        }
+    }
+    """
+
+
+def test_echo_tells_what_arrived(nginx, http_backend) -> None:
+    front = nginx(PLAIN, ports={"api": http_backend.port})
+    answer = front.get("/a?b", {"X-One": "1"}, method="POST", body=b"hello")
+    assert answer.status == 200
+    assert '"line": "POST /a?b HTTP/1.' in answer.text
+    assert http_backend.requests[0].header("x-one") == "1"
+    assert http_backend.requests[0].body == b"hello"
+    assert front.logged(r'"POST /a\?b HTTP/1.1" 200')
+
+
+def test_files_and_reload(nginx, http_backend) -> None:
+    front = nginx(PLAIN, ports={"api": http_backend.port}, files={"www/page": "of {port:front}"})
+    assert front.get("/page").text == f"of {front.port()}"
+    with HttpEcho("second") as second:
+        front.ports["api"] = second.port
+        front.reload(PLAIN)
+        eventually(lambda: '"second"' in front.get("/").text)
+
+
+def test_websocket_echo(nginx, ws_backend) -> None:
+    front = nginx(PLAIN, ports={"api": ws_backend.port})
+    with connect(front.url("/ws/1", "ws")) as client:
+        client.send("hello")
+        assert client.recv() == "hello"
+    assert ws_backend.handshakes[0][0] == "/ws/1"
+
+
+@pytest.mark.parametrize("implementation", ["websockets-sansio", "wsproto"])
+def test_asgi(nginx, implementation) -> None:
+    from harness.backends import AsgiBackend
+
+    with AsgiBackend(implementation=implementation) as backend:
+        front = nginx(PLAIN, ports={"api": backend.port})
+        assert '"path": "/x"' in front.get("/x").text
+        with connect(front.url("/ws", "ws")) as client:
+            client.send(b"\0\1")
+            assert client.recv() == b"\0\1"
+
+
+def test_scripts(nginx, raw_backend) -> None:
+    backend = raw_backend([read_head, b"HTTP/1.1 200 OK\r\n", pause(0.05), b"\r\nbody", half_close, hold])
+    front = nginx(PLAIN, ports={"api": backend.port})
+    received = raw_http(front.port(), "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    (answer,) = split_responses(received)
+    assert answer.body == b"body"
+    assert backend.conversations[0].received.startswith(b"GET / HTTP/1.")
+
+
+def test_a_wrong_configuration_is_refused(nginx) -> None:
+    refusal = nginx.refuses("http {\n    prox_pass x;\n}\n")
+    assert refusal.code == 1
+    assert "nginx.conf:2" in refusal.output
+    assert nginx.check("http { }").code == 0
+
+
+def test_graceful_end(nginx, http_backend) -> None:
+    front = nginx(PLAIN, ports={"api": http_backend.port})
+    front.stop(signal.SIGQUIT)
+
+
+def test_tls(nginx, authority, http_backend) -> None:
+    pair = authority.issue("localhost", "127.0.0.1")
+    front = nginx(
+        """
+        http { server {
+            listen 127.0.0.1:{port:front} ssl;
+            ssl_certificate {value:crt}; ssl_certificate_key {value:key};
+            location / { return 200 secret; }
+        } }
+        """,
+        values={"crt": pair.certificate, "key": pair.key},
+    )
+    from harness.raw import RawClient
+
+    with RawClient(front.port(), tls=authority.client_context()) as client:
+        client.send("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert client.response().text == "secret"
