@@ -1,4 +1,4 @@
-"""Addresses as configurations write them: what to listen on, whom to connect to, which network a client is in.
+"""Addresses as configurations write them: to listen on, to connect to, to tell where a client comes from.
 
 Nothing here resolves a name or opens a socket. Every function raises `ValueError` in nginx's words ("invalid
 port", "no host", ...), for the caller to say where: `no host in upstream ":80"`.
@@ -29,7 +29,7 @@ class Address:
 
     @property
     def wildcard(self) -> bool:
-        return (self.family == "inet" and self.host == "0.0.0.0") or (self.family == "inet6" and self.host == "::")
+        return (self.family, self.host) in (("inet", "0.0.0.0"), ("inet6", "::"))
 
     def __str__(self) -> str:
         if self.family == "unix":
@@ -154,7 +154,7 @@ class Network:
 
 
 def network(text: str) -> Network:
-    """`10.0.0.0/8`, `2001:db8::/32`, an address, `all` or `unix:`, as `allow` and `set_real_ip_from` take them."""
+    """`10.0.0.0/8`, `2001:db8::/32`, an address, `all` or `unix:`, as `allow` and `deny` take them."""
     if text == "all":
         return Network(text, "all", 0, 0)
     if text == "unix:":

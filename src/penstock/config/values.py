@@ -1,8 +1,8 @@
 """What one argument means: text -> a number of bytes, of seconds, a flag, a choice.
 
-Every function raises `ValueError` whose text says what the argument should have been, made to follow the argument
-or to stand after carets: `takes a size such as 8k or 10m`. nginx's spelling is followed to the letter, so that
-`1M` is a month only where nginx reads one.
+Every function raises `ValueError` whose text says what the argument should have been, made to stand after
+carets: `takes a size such as 8k or 10m`. nginx's spelling is followed to the letter, so that `1M` is a month
+only where nginx reads one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _DIGITS = re.compile(r"[0-9]{1,19}", re.ASCII)
 
 _SCALES = {"k": 1024, "m": 1024**2, "g": 1024**3}
 
-# Units of time with their rank: each may follow only units of lower rank. A space ends like a unit of seconds.
+# Units of time with their rank: each may follow only units of lower rank. A space counts as seconds.
 _UNITS = {
     "y": (1, 365 * 86_400_000),
     "M": (2, 30 * 86_400_000),
@@ -80,7 +80,7 @@ def offset(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """A time in seconds, down to milliseconds: `30`, `1h30m`, `500ms` (nginx: ngx_parse_time in milliseconds).
+    """Seconds, down to milliseconds, of `30`, `1h30m`, `500ms` (nginx: ngx_parse_time in milliseconds).
 
     Weeks are the largest unit here, as in nginx: `1M` and `1y` are refused.
     """
@@ -112,12 +112,10 @@ def buffers(count: str, each: str) -> tuple[int, int]:
 
 def one_of(text: str, choices: Mapping[str, Value]) -> Value:
     """The value a word stands for, in any case of letters."""
-    chosen = choices.get(text)
-    if chosen is None:
-        chosen = choices.get(text.lower())
-    if chosen is None:
-        raise ValueError(f"takes one of {', '.join(choices)}")
-    return chosen
+    for choice, value in choices.items():
+        if choice.lower() == text.lower():
+            return value
+    raise ValueError(f"takes one of {', '.join(choices)}")
 
 
 def some_of(texts: Iterable[str], choices: Mapping[str, Value]) -> tuple[Value, ...]:

@@ -1,0 +1,490 @@
+"""Regular expressions as nginx writes them (PCRE) -> Python's `re`.
+
+The two languages differ in spelling more than in power. A pattern is read item by item and written again in
+Python's spelling, flags included: only `i` is left to Python, and `(?i)` in mid-pattern becomes `(?i:...)` around
+what follows it. What `re` cannot express (recursion, conditions, branch reset, `\\K`, verbs) is refused.
+
+Text is latin-1 `str`, so that `.` is a byte as in nginx.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from penstock.config.pcre_sets import HORIZONTAL, VERTICAL, others, posix
+
+_DEEPEST = 200
+_MOST_REPEATS = 65535
+
+
+class PcreError(ValueError):
+    """The pattern is wrong or beyond `re`; `offset` is where in it."""
+
+    def __init__(self, reason: str, offset: int) -> None:
+        super().__init__(f"{reason} at offset {offset}")
+        self.reason = reason
+        self.offset = offset
+
+
+class Regex:
+    """A compiled pattern. `match(text)` finds it anywhere in the text, as nginx does."""
+
+    __slots__ = ("groups", "match", "names", "pattern", "python")
+
+    def __init__(self, pattern: str, compiled: re.Pattern[str]) -> None:
+        self.pattern = pattern
+        self.python = compiled.pattern
+        self.match: Callable[[str], re.Match[str] | None] = compiled.search
+        self.groups = compiled.groups
+        self.names: dict[str, int] = dict(compiled.groupindex)
+
+    def __repr__(self) -> str:
+        return f"Regex({self.pattern!r})"
+
+
+def compile_pcre(pattern: str, *, caseless: bool = False) -> Regex:
+    """Compiles a PCRE pattern; `caseless` is what `~*` asks for. Raises `PcreError`, which is a `ValueError`."""
+    translated = _Translator(pattern, caseless).translate()
+    try:
+        compiled = re.compile(translated, re.ASCII | (re.IGNORECASE if caseless else 0))
+    except RecursionError:
+        raise PcreError("the pattern is nested too deeply", 0) from None
+    except (re.error, OverflowError) as error:
+        raise PcreError(f"cannot be expressed here: {error}", len(pattern)) from None
+    return Regex(pattern, compiled)
+
+
+@dataclass(frozen=True, slots=True)
+class _Flags:
+    i: bool = False
+    m: bool = False
+    s: bool = False
+    x: bool = False
+    n: bool = False
+    U: bool = False
+
+
+class _Group:
+    """An open parenthesis: how to end it and how to part its branches in Python's spelling."""
+
+    __slots__ = ("base", "between", "close", "flags", "offset", "wrapped")
+
+    def __init__(self, flags: _Flags, offset: int, close: str = ")", between: str = "|") -> None:
+        self.base = flags
+        self.flags = flags
+        self.offset = offset
+        self.close = close
+        self.between = between
+        self.wrapped = False
+
+
+_QUANTIFIER = re.compile(r"\*|\+|\?|\{([0-9]+)(?:(,)([0-9]*))?\}", re.ASCII)
+_NAMED = re.compile(r"\?(?:P?<([A-Za-z_]\w*)>|'([A-Za-z_]\w*)')", re.ASCII)
+_NAMED_BACK = re.compile(r"(?:<([A-Za-z_]\w*)>|'([A-Za-z_]\w*)'|\{([A-Za-z_]\w*)\})", re.ASCII)
+_NUMBER_BACK = re.compile(r"(-?[0-9]+)|\{(-?[0-9]+)\}", re.ASCII)
+_FLAGS = re.compile(r"\?(\^?)([a-zA-Z]*)(?:(-)([a-zA-Z]*))?([:)])", re.ASCII)
+_CALL = re.compile(r"\?(?:R|[+-]?[0-9]+|&\w+|P>\w+)\)", re.ASCII)
+_POSIX_SET = re.compile(r"\[:(\^?[a-z]*):\]", re.ASCII)
+_HEX = re.compile(r"\{([0-9a-fA-F]*)\}|([0-9a-fA-F]{0,2})", re.ASCII)
+_OCTAL = re.compile(r"[0-7]{1,3}", re.ASCII)
+_OCTAL_BRACED = re.compile(r"\{([0-7]+)\}", re.ASCII)
+
+_SAME = frozenset("dDwWsSbBA")
+_ITEMS = {
+    "h": f"[{HORIZONTAL}]",
+    "H": f"[^{HORIZONTAL}]",
+    "v": f"[{VERTICAL}]",
+    "V": f"[^{VERTICAL}]",
+    "R": f"(?>\\r\\n|[{VERTICAL}])",
+    "N": "[^\\n]",
+    "C": "(?s:.)",
+    "z": "\\Z",
+    "Z": "(?=\\n?\\Z)",
+}
+_SET_ITEMS = {
+    "d": "\\d",
+    "D": "\\D",
+    "w": "\\w",
+    "W": "\\W",
+    "s": "\\s",
+    "S": "\\S",
+    "h": HORIZONTAL,
+    "H": others(HORIZONTAL),
+    "v": VERTICAL,
+    "V": others(VERTICAL),
+}
+_CONTROLS = {"a": "\x07", "e": "\x1b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_REFUSED = {
+    "K": "\\K (start of match reset)",
+    "G": "\\G (start of matching)",
+    "X": "\\X (grapheme cluster)",
+    "p": "\\p (Unicode property)",
+    "P": "\\P (Unicode property)",
+    "L": "\\L (case change)",
+    "l": "\\l (case change)",
+    "U": "\\U (case change)",
+    "u": "\\u (case change)",
+}
+_OPENERS = {
+    "?:": ("(?:", ")", "|"),
+    "?>": ("(?>", ")", "|"),
+    "?=": ("(?=", ")", "|"),
+    "?!": ("(?!", ")", "|"),
+    # Each branch of a lookbehind has its own width in PCRE; Python wants one width for all of them.
+    "?<=": ("(?:(?<=", "))", ")|(?<="),
+    "?<!": ("(?:(?<!", "))", ")(?<!"),
+}
+
+
+class _Translator:
+    """Reads `pattern` from `at` on and writes Python's spelling to `out`."""
+
+    def __init__(self, pattern: str, caseless: bool) -> None:
+        self.pattern = pattern
+        self.at = 0
+        self.out: list[str] = []
+        self.stack = [_Group(_Flags(i=caseless), 0)]
+        self.captures = 0
+        self.literal = False
+
+    def translate(self) -> str:
+        pattern = self.pattern
+        while self.at < len(pattern):
+            char = pattern[self.at]
+            if pattern.startswith("\\E", self.at):
+                self.literal = False
+                self.at += 2
+            elif self.literal:
+                self._put(re.escape(char))
+            elif char == "\\":
+                self._escape()
+            elif char == "[":
+                self._set()
+            elif char == "(":
+                self._open()
+            elif char in "*+?{":
+                self._quantifier()
+            elif self._flags.x and (char.isspace() or char == "#"):
+                self._skip_blank()
+            else:
+                self._character(char)
+        if len(self.stack) > 1:
+            raise PcreError("missing closing parenthesis", self.stack[-1].offset)
+        self._unwrap(self.stack[0])
+        return "".join(self.out)
+
+    @property
+    def _flags(self) -> _Flags:
+        return self.stack[-1].flags
+
+    def _put(self, text: str, length: int = 1) -> None:
+        self.out.append(text)
+        self.at += length
+
+    def _character(self, char: str) -> None:
+        match char:
+            case ")":
+                self._close()
+            case "|":
+                self._branch()
+            case "." if self._flags.s:
+                self._put("(?s:.)")
+            case "$" if self._flags.m:
+                self._put("(?m:$)")
+            case "^" if self._flags.m:
+                # Unlike Python's, PCRE's ^ does not match after a newline that ends the text.
+                self._put("(?:\\A|(?<=\\n)(?!\\Z))")
+            case "." | "$" | "^":
+                self._put(char)
+            case _:
+                self._put(re.escape(char))
+
+    def _skip_blank(self) -> None:
+        if self.pattern[self.at] == "#":
+            newline = self.pattern.find("\n", self.at)
+            self.at = newline + 1 if newline >= 0 else len(self.pattern)
+        else:
+            self.at += 1
+
+    # Groups
+
+    def _open(self) -> None:
+        start = self.at
+        if len(self.stack) > _DEEPEST:
+            raise PcreError("parentheses are nested too deeply", start)
+        if not self.pattern.startswith(("?", "*"), start + 1):
+            if self._flags.n:
+                self._enter("(?:", 1)
+            else:
+                self.captures += 1
+                self._enter("(", 1)
+            return
+        if self.pattern.startswith("*", start + 1):
+            raise PcreError("a verb such as (*UTF8) is not supported", start)
+        for opener, (spelling, close, between) in _OPENERS.items():
+            if self.pattern.startswith(opener, start + 1):
+                self._enter(spelling, 1 + len(opener), close, between)
+                return
+        if named := _NAMED.match(self.pattern, start + 1):
+            self.captures += 1
+            self._enter(f"(?P<{named[1] or named[2]}>", named.end() - start)
+        elif self.pattern.startswith("?#", start + 1):
+            end = self.pattern.find(")", start)
+            if end < 0:
+                raise PcreError("missing ) after (?# comment", start)
+            self.at = end + 1
+        elif self.pattern.startswith("?P=", start + 1):
+            end = self.pattern.find(")", start)
+            self._named_back(self.pattern[start + 4 : end], end + 1)
+        elif flags := _FLAGS.match(self.pattern, start + 1):
+            self._set_flags(flags)
+        else:
+            raise PcreError(self._refused_group(start), start)
+
+    def _refused_group(self, start: int) -> str:
+        if _CALL.match(self.pattern, start + 1):
+            return "recursion is not supported"
+        known = {"?|": "branch reset (?|", "?(": "a condition (?(", "?C": "a callout (?C"}
+        construct = known.get(self.pattern[start + 1 : start + 3])
+        return f"{construct} is not supported" if construct else "unrecognized character after (?"
+
+    def _enter(self, spelling: str, length: int, close: str = ")", between: str = "|") -> None:
+        self.stack.append(_Group(self._flags, self.at, close, between))
+        self._put(spelling, length)
+
+    def _close(self) -> None:
+        if len(self.stack) == 1:
+            raise PcreError("unmatched closing parenthesis", self.at)
+        group = self.stack.pop()
+        self._unwrap(group)
+        self._put(group.close)
+
+    def _branch(self) -> None:
+        group = self.stack[-1]
+        self._unwrap(group)
+        self._put(group.between)
+        self._wrap(group)
+
+    def _set_flags(self, match: re.Match[str]) -> None:
+        start = self.at
+        reset, on, _, off, end = match.groups()
+        flags = _Flags() if reset else self._flags
+        for letters, value in ((on, True), (off or "", False)):
+            for letter in letters:
+                if letter not in "imsxnU" or "xx" in letters:
+                    raise PcreError(f'the option "{letter}" of (? is not supported', start)
+                flags = replace(flags, **{letter: value})
+        length = match.end() - start
+        if end == ":":
+            spelling = "(?:" if flags.i == self._flags.i else "(?i:" if flags.i else "(?-i:"
+            self.stack.append(_Group(flags, start))
+            self._put(spelling, length)
+            return
+        group = self.stack[-1]
+        self._unwrap(group)
+        group.flags = flags
+        self._wrap(group)
+        self.at += length
+
+    def _wrap(self, group: _Group) -> None:
+        if group.flags.i != group.base.i:
+            group.wrapped = True
+            self.out.append("(?i:" if group.flags.i else "(?-i:")
+
+    def _unwrap(self, group: _Group) -> None:
+        if group.wrapped:
+            group.wrapped = False
+            self.out.append(")")
+
+    # Repetition
+
+    def _quantifier(self) -> None:
+        match = _QUANTIFIER.match(self.pattern, self.at)
+        if match is None:
+            self._put("\\{")
+            return
+        least, comma, most = match.groups()
+        spelling = match[0]
+        if least is not None:
+            if max(int(least[:6]), int((most or "0")[:6])) > _MOST_REPEATS:
+                raise PcreError("number too big in {} quantifier", self.at)
+            if most and int(least) > int(most):
+                raise PcreError("numbers out of order in {} quantifier", self.at)
+            spelling = "{%d%s%s}" % (int(least), comma or "", int(most) if most else "")
+        self._put(spelling, len(match[0]))
+        following = self.pattern[self.at : self.at + 1]
+        if following == "+":
+            self._put("+")
+        elif (following == "?") != self._flags.U:
+            self._put("?", 1 if following == "?" else 0)
+        elif following == "?":
+            self.at += 1
+
+    # Escapes
+
+    def _escape(self) -> None:
+        start = self.at
+        char = self.pattern[start + 1 : start + 2]
+        if not char:
+            raise PcreError("\\ at end of pattern", start)
+        if char == "Q":
+            self.literal = True
+            self.at += 2
+        elif char in _SAME:
+            self._put("\\" + char, 2)
+        elif char in _ITEMS:
+            if char == "N" and self.pattern.startswith("{", start + 2):
+                raise PcreError("\\N{} is not supported", start)
+            self._put(_ITEMS[char], 2)
+        elif char == "g" or char == "k" or char in "123456789":
+            self._back_reference(char)
+        else:
+            self._put(re.escape(self._escaped_character()), 0)
+
+    def _back_reference(self, char: str) -> None:
+        start = self.at
+        if char in "123456789":
+            digits = re.compile("[0-9]+").match(self.pattern, start + 1)
+            assert digits is not None
+            number = int(digits[0][:4])
+            if number > 9 and char not in "89" and number > self.captures:
+                self._put(re.escape(self._escaped_character()), 0)
+                return
+            self._numbered_back(number, digits.end())
+            return
+        if char == "g" and (number_back := _NUMBER_BACK.match(self.pattern, start + 2)):
+            number = int((number_back[1] or number_back[2])[:5])
+            self._numbered_back(number if number >= 0 else self.captures + 1 + number, number_back.end())
+            return
+        named = _NAMED_BACK.match(self.pattern, start + 2)
+        if named is None:
+            raise PcreError(f"\\{char} is not followed by a name or number", start)
+        if char == "g" and named[3] is None:
+            raise PcreError("recursion is not supported", start)
+        self._named_back(named[1] or named[2] or named[3], named.end())
+
+    def _numbered_back(self, number: int, end: int) -> None:
+        if not 1 <= number <= min(self.captures, 99):
+            raise PcreError("reference to a group that does not exist yet is not supported", self.at)
+        self._put(f"(?:\\{number})", end - self.at)
+
+    def _named_back(self, name: str, end: int) -> None:
+        if f"(?P<{name}>" not in self.out:
+            raise PcreError(f'reference to the group "{name}", which does not exist yet', self.at)
+        self._put(f"(?P={name})", end - self.at)
+
+    def _escaped_character(self) -> str:
+        """Reads an escape that stands for one character, the same inside a set and outside."""
+        start = self.at
+        char = self.pattern[start + 1]
+        self.at += 2
+        if char in _REFUSED:
+            raise PcreError(f"{_REFUSED[char]} is not supported", start)
+        if char in _CONTROLS:
+            return _CONTROLS[char]
+        if char == "c":
+            return self._control(start)
+        if char == "x":
+            return self._coded(_HEX, 16, start)
+        if char == "o":
+            return self._coded(_OCTAL_BRACED, 8, start)
+        if char in "01234567":
+            self.at -= 1
+            return self._coded(_OCTAL, 8, start)
+        return char
+
+    def _control(self, start: int) -> str:
+        char = self.pattern[self.at : self.at + 1]
+        if not " " <= char <= "~":
+            raise PcreError("\\c must be followed by a printable ASCII character", start)
+        self.at += 1
+        return chr(ord(char.upper()) ^ 64)
+
+    def _coded(self, digits: re.Pattern[str], radix: int, start: int) -> str:
+        match = digits.match(self.pattern, self.at)
+        if match is None:
+            raise PcreError("missing digits of a character code", start)
+        text = next((group for group in match.groups() if group is not None), match[0])
+        code = int(text or "0", radix)
+        if code > 255:
+            raise PcreError("character code is too large for a byte", start)
+        self.at = match.end()
+        return chr(code)
+
+    # Sets
+
+    def _set(self) -> None:
+        start = self.at
+        negated = self.pattern.startswith("[^", start)
+        self.at += 2 if negated else 1
+        first = self.at
+        parts: list[str] = []
+        literal = False
+        while self.pattern[self.at : self.at + 1] != "]" or self.at == first or literal:
+            if self.at >= len(self.pattern):
+                raise PcreError("missing terminating ] for character class", start)
+            if self.pattern.startswith("\\E", self.at) or (
+                self.pattern.startswith("\\Q", self.at) and not literal
+            ):
+                literal = self.pattern[self.at + 1] == "Q"
+                self.at += 2
+                continue
+            low = self._member(literal)
+            high = None
+            if len(low) == 1 and not literal and self._range_follows():
+                self.at += 1
+                high = self._member(literal)
+            parts.append(self._member_spelling(low, high))
+        self._put(f"[{'^' if negated else ''}{''.join(parts)}]")
+
+    def _range_follows(self) -> bool:
+        following = self.pattern[self.at + 1 : self.at + 2]
+        return self.pattern.startswith("-", self.at) and following not in ("", "]")
+
+    def _member(self, literal: bool) -> str:
+        """One member of a set: a character, or the body of a set of its own (always longer)."""
+        char = self.pattern[self.at]
+        if char == "[" and not literal:
+            named = _POSIX_SET.match(self.pattern, self.at)
+            if named is not None:
+                return self._posix(named)
+            if self.pattern.startswith(("[.", "[="), self.at):
+                end = self.pattern.find(self.pattern[self.at + 1] + "]", self.at + 2)
+                if end >= 0:
+                    raise PcreError("POSIX collating elements are not supported", self.at)
+        if char != "\\" or literal:
+            self.at += 1
+            return char
+        letter = self.pattern[self.at + 1 : self.at + 2]
+        if letter in _SET_ITEMS:
+            self.at += 2
+            return _SET_ITEMS[letter]
+        if letter == "b":
+            self.at += 2
+            return "\b"
+        if not letter:
+            raise PcreError("\\ at end of pattern", self.at)
+        if letter in "BRN":
+            raise PcreError(f"\\{letter} is invalid in a character class", self.at)
+        return self._escaped_character()
+
+    def _posix(self, named: re.Match[str]) -> str:
+        try:
+            body = posix(named[1])
+        except KeyError:
+            raise PcreError("unknown POSIX class name", self.at) from None
+        self.at = named.end()
+        return body
+
+    def _member_spelling(self, low: str, high: str | None) -> str:
+        if len(low) > 1:
+            return low
+        if high is None:
+            return re.escape(low)
+        if len(high) > 1:
+            return f"{re.escape(low)}\\-{high}"
+        if high < low:
+            raise PcreError("range out of order in character class", self.at)
+        return f"{re.escape(low)}-{re.escape(high)}"
