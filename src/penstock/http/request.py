@@ -220,6 +220,8 @@ class Request:
     uri_changed = False
     valid_unparsed = True
     error_status = 0
+    error_paged = False
+    kept_headers: list[tuple[str, str]] | None = None
     satisfied = False
     captures: Any = None
     server_captures: Any = None
@@ -237,6 +239,7 @@ class Request:
     finished = 0.0
     completed = False
     limit_rate: int | None = None
+    pace: Any = None
     tunnel: Any = None
 
     def __init__(self, connection: Any, head: RequestHead, server: Server) -> None:

@@ -1,0 +1,116 @@
+"""The body of an HTTP/1.1 request, read when somebody wants it (RFC 9112, sections 6 and 7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from penstock.http.chunked import ChunkedDecoder
+from penstock.http.errors import BadRequest
+from penstock.modules.http_core import HttpCore
+from penstock.net.errors import PeerGone
+
+if TYPE_CHECKING:
+    from penstock.http.request import Request
+    from penstock.net.stream import Stream
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class LengthBody:
+    """A body of a known length. `rest` are its first bytes, read behind the head; what is beyond goes back."""
+
+    __slots__ = ("_expected", "_first", "_left", "_request", "_stream", "done", "length", "received")
+
+    def __init__(self, request: Request, stream: Stream, length: int, rest: bytes, expected: bool) -> None:
+        self.length: int | None = length
+        self.received = 0
+        self._request = request
+        self._stream = stream
+        self._left = length
+        self._expected = expected and not rest
+        if len(rest) > length:
+            stream.unread(rest[length:])
+            rest = rest[:length]
+        self._first = rest
+        self.done = length == 0
+
+    async def read(self) -> bytes:
+        """The next piece; b"" at the end. Raises `PeerGone` when the client stops short, `TimedOut` when it stalls."""
+        if self.done:
+            return b""
+        data = self._first
+        if data:
+            self._first = b""
+        else:
+            if self._expected:
+                self._expected = False
+                await self._stream.send_all(CONTINUE)
+            timeout = self._request.location[HttpCore].client_body_timeout
+            data = await self._stream.recv(min(self._left, 65536), timeout=timeout)
+            if not data:
+                raise PeerGone("client prematurely closed connection")
+        self._left -= len(data)
+        self.received += len(data)
+        self._request.request_length += len(data)
+        self.done = self._left == 0
+        return data
+
+    async def discard(self) -> None:
+        """Drop what is left. A client that waits for a 100 that never came has nothing to drop."""
+        if self._expected:
+            self.done = True
+            return
+        while not self.done:
+            await self.read()
+
+
+class ChunkedBody:
+    """A chunked body, decoded. Its size is checked against `client_max_body_size` as it grows."""
+
+    __slots__ = ("_decoder", "_expected", "_first", "_request", "_stream", "done", "length", "received")
+
+    def __init__(self, request: Request, stream: Stream, rest: bytes, expected: bool) -> None:
+        self.length: int | None = None
+        self.received = 0
+        self.done = False
+        self._request = request
+        self._stream = stream
+        self._expected = expected and not rest
+        self._first = rest
+        self._decoder = ChunkedDecoder()
+
+    async def read(self) -> bytes:
+        """As `LengthBody.read`; also raises `BadRequest` for a broken coding (400) or too large a body (413)."""
+        while not self.done:
+            data = self._first
+            if data:
+                self._first = b""
+            else:
+                if self._expected:
+                    self._expected = False
+                    await self._stream.send_all(CONTINUE)
+                timeout = self._request.location[HttpCore].client_body_timeout
+                data = await self._stream.recv(65536, timeout=timeout)
+                if not data:
+                    raise PeerGone("client prematurely closed connection")
+            self._request.request_length += len(data)
+            decoded = self._decoder.feed(data)
+            if self._decoder.done:
+                self.done = True
+                if self._decoder.rest:
+                    self._stream.unread(self._decoder.rest)
+                    self._request.request_length -= len(self._decoder.rest)
+            if decoded:
+                self.received += len(decoded)
+                limit = self._request.location[HttpCore].client_max_body_size
+                if limit and self.received > limit:
+                    raise BadRequest(413, f"client intended to send too large chunked body: {self.received} bytes")
+                return decoded
+        return b""
+
+    async def discard(self) -> None:
+        if self._expected:
+            self.done = True
+            return
+        while not self.done:
+            await self.read()

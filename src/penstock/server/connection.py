@@ -1,0 +1,85 @@
+"""One client connection, whatever it carries: who is there, what it has been asked, how it ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penstock.net.fiber import Fiber
+    from penstock.net.stream import Stream
+    from penstock.plan.location import Listen, Server
+    from penstock.server.service import Service
+
+
+class Connection:
+    """`number` is the serial in the logs, `started` monotonic seconds, `requests` how many heads have been read.
+
+    `client_address` is text; for a unix socket it is "unix:" as in nginx. `idle` says that it waits for a request and
+    may be closed at any moment.
+    """
+
+    __slots__ = (
+        "_local",
+        "client_address",
+        "client_port",
+        "fiber",
+        "head_bytes",
+        "idle",
+        "keep_alive_for",
+        "listen",
+        "number",
+        "proxy_protocol",
+        "request_started",
+        "requests",
+        "scheme",
+        "server",
+        "service",
+        "started",
+        "stream",
+        "tls",
+    )
+
+    def __init__(
+        self, service: Service, number: int, stream: Stream, peer: tuple[Any, ...] | str | bytes, listen: Listen
+    ) -> None:
+        self.service = service
+        self.number = number
+        self.stream = stream
+        self.listen = listen
+        assert listen.default is not None
+        self.server: Server = listen.default
+        if isinstance(peer, tuple):
+            self.client_address: str = peer[0]
+            self.client_port: int = peer[1]
+        else:
+            self.client_address = "unix:"
+            self.client_port = 0
+        self.scheme = "http"
+        self.tls: Any = None
+        self.proxy_protocol: Any = None
+        self.requests = 0
+        self.request_started = 0.0
+        self.head_bytes = 0
+        self.keep_alive_for = 75.0
+        self.started = service.timers.now
+        self.idle = True
+        self.fiber: Fiber[None] | None = None
+        self._local: tuple[str, int] | None = None
+
+    @property
+    def local_address(self) -> str:
+        """The address the client reached; asked of the kernel only when somebody wants to know."""
+        return self._local_name()[0]
+
+    @property
+    def local_port(self) -> int:
+        return self._local_name()[1]
+
+    def _local_name(self) -> tuple[str, int]:
+        if self._local is None:
+            name = self.stream.local_name
+            self._local = (name[0], name[1]) if isinstance(name, tuple) else (f"unix:{name}", 0)
+        return self._local
+
+    def __repr__(self) -> str:
+        return f"<connection {self.number} from {self.client_address}>"

@@ -1,0 +1,250 @@
+"""A request through the phases: which location, which handler, which error page. The result is an `Answer`.
+
+The order is nginx's (ngx_http_core_module): post-read, server-rewrite, find location, rewrite, preaccess, access,
+precontent, content; then the header and body filters. An internal redirect begins again at server-rewrite, a rewrite at
+the location search, a named location at its own rewrite. Ten changes of the path are enough for anybody.
+"""
+
+from __future__ import annotations
+
+from penstock.http.request import Answer, Outcome, Redirect, Request, special
+from penstock.modules.access import GRANTED
+from penstock.modules.error_pages import ErrorPages
+from penstock.modules.http_core import HttpCore
+from penstock.observe.errorlog import ERROR, report
+from penstock.plan import phases
+from penstock.plan.location import Handlers
+
+MOST_CHANGES = 10
+CLOSING = frozenset({400, 413, 414, 494, 495, 496, 497, 500, 501})
+"""Statuses after which nginx does not trust the connection any more."""
+
+
+async def answer_to(request: Request) -> Answer:
+    """Run every phase up to the filters."""
+    outcome = await _run(request, request.location.phases[phases.POST_READ])
+    if outcome is None:
+        outcome = await _server_rewrite(request)
+    while True:
+        if outcome is None:
+            outcome = await _locate(request)
+        if isinstance(outcome, Answer):
+            if not outcome.special:
+                break
+            page = _error_page(request, outcome)
+            if page is None:
+                break
+            outcome = page
+            continue
+        outcome = await _redirect(request, outcome)
+    answer: Answer = outcome
+    await _filter(request, answer)
+    return answer
+
+
+async def special_answer(request: Request, status: int) -> Answer:
+    """The answer to a request that failed before any phase, through `error_page` and the filters all the same."""
+    request.keep_alive = False
+    outcome: Outcome = special(status, close=True)
+    page = _error_page(request, outcome)  # type: ignore[arg-type]
+    while page is not None and not isinstance(page, Answer):
+        outcome = await _redirect(request, page)
+        if outcome is None:
+            outcome = await _locate(request)
+        page = outcome
+    if isinstance(page, Answer):
+        outcome = page
+    assert isinstance(outcome, Answer)
+    await _filter(request, outcome)
+    return outcome
+
+
+async def _run(request: Request, handlers: Handlers) -> Outcome:
+    for handler, waits in handlers:
+        outcome: Outcome = handler(request)
+        if waits:
+            outcome = await outcome  # type: ignore[misc]
+        if outcome is not None:
+            return outcome
+    return None
+
+
+async def _server_rewrite(request: Request) -> Outcome:
+    handlers = request.server.root.phases[phases.SERVER_REWRITE]
+    if not handlers:
+        return None
+    request.location = request.server.root
+    outcome = await _run(request, handlers)
+    if isinstance(outcome, Redirect) and outcome.name is None:
+        request.uri = outcome.uri
+        if outcome.args is not None:
+            request.args = outcome.args
+        outcome = None
+    request.uri_changed = False
+    return outcome
+
+
+async def _redirect(request: Request, redirect: Redirect | None) -> Outcome:
+    """Follow an internal redirect up to where the location is searched."""
+    assert redirect is not None
+    request.redirects += 1
+    if request.redirects > MOST_CHANGES:
+        return _cycle(request, redirect.uri or redirect.name or "")
+    request.internal = True
+    request.uri_changed = False
+    request.cached.clear()
+    if redirect.name is not None:
+        if redirect.args is not None:
+            request.args = redirect.args
+        return await _named(request, redirect.name)
+    request.uri = redirect.uri
+    if redirect.args is not None:
+        request.args = redirect.args
+    request.valid_unparsed = False
+    return await _server_rewrite(request)
+
+
+async def _named(request: Request, name: str) -> Outcome:
+    location = request.server.named.get(name)
+    if location is None:
+        report(request, ERROR, f'could not find named location "{name}"')
+        return special(500)
+    request.location = location
+    outcome = await _rewrite(request)
+    if request.uri_changed:
+        request.uri_changed = False
+        return await _locate(request)
+    return outcome if outcome is not None else await _serve(request)
+
+
+async def _locate(request: Request) -> Outcome:
+    """Find the location and run its phases; a rewrite there starts the search anew."""
+    while True:
+        server = request.server
+        found = server.locations.find(request.uri, request) if server.locations is not None else None
+        request.location = location = found if found is not None else server.root
+        if location.internal and not request.internal:
+            return special(404)
+        if location.auto_redirect and len(location.name) == len(request.uri) + 1 and location.kind != "regex":
+            return moved(location.name, request.args)
+        core = location[HttpCore]
+        length = request.body.length
+        if core.client_max_body_size and length is not None and length > core.client_max_body_size:
+            if request.body.received <= core.client_max_body_size and not request.internal:
+                report(request, ERROR, f"client intended to send too large body: {length} bytes")
+                return special(413, close=True)
+        if location.limited is not None and request.method not in location.limited[0]:
+            request.location = location.limited[1]
+        outcome = await _rewrite(request)
+        if request.uri_changed:
+            request.uri_changed = False
+            request.redirects += 1
+            if request.redirects > MOST_CHANGES:
+                return _cycle(request, request.uri)
+            continue
+        return outcome if outcome is not None else await _serve(request)
+
+
+async def _rewrite(request: Request) -> Outcome:
+    """The location's rewrite directives. Afterwards `uri_changed` asks for a new search."""
+    handlers = request.location.phases[phases.REWRITE]
+    if not handlers:
+        return None
+    outcome = await _run(request, handlers)
+    if isinstance(outcome, Redirect) and outcome.name is None:
+        request.uri = outcome.uri
+        if outcome.args is not None:
+            request.args = outcome.args
+        request.uri_changed = True
+        return None
+    if isinstance(outcome, Answer):
+        request.uri_changed = False
+    return outcome
+
+
+async def _serve(request: Request) -> Outcome:
+    """From preaccess to content."""
+    by_phase = request.location.phases
+    for number in (phases.PREACCESS, phases.ACCESS, phases.PRECONTENT, phases.CONTENT):
+        handlers = by_phase[number]
+        if not handlers:
+            continue
+        if number == phases.ACCESS:
+            if request.parent is not None:
+                continue
+            outcome = await _access(request, handlers)
+        else:
+            outcome = await _run(request, handlers)
+        if outcome is not None:
+            return outcome
+    if request.uri.endswith("/"):
+        report(request, ERROR, f'directory index of "{request.uri}" is forbidden')
+        return special(403)
+    report(request, ERROR, "no handler found")
+    return special(404)
+
+
+async def _access(request: Request, handlers: Handlers) -> Outcome:
+    """`satisfy all`: whoever refuses decides. `satisfy any`: whoever grants does."""
+    any_will_do = request.location[HttpCore].satisfy == "any"
+    refused: Answer | None = None
+    for handler, waits in handlers:
+        outcome = handler(request)
+        if waits:
+            outcome = await outcome
+        if outcome is None:
+            continue
+        if outcome is GRANTED:
+            if any_will_do:
+                return None
+            continue
+        if not any_will_do or not isinstance(outcome, Answer) or outcome.status not in (401, 403):
+            return outcome  # type: ignore[no-any-return]
+        if refused is None or refused.status != 401:
+            refused = outcome
+    if refused is not None and refused.status == 403:
+        report(request, ERROR, "access forbidden by rule")
+    return refused
+
+
+def _error_page(request: Request, answer: Answer) -> Outcome:
+    """What `error_page` says of a special answer; None where its own page will do."""
+    status = answer.status
+    if status in CLOSING:
+        request.keep_alive = False
+    location = request.location
+    rule = location[ErrorPages].find(status)
+    if rule is None or request.error_paged or request.redirects >= MOST_CHANGES:
+        return None
+    if not location[HttpCore].recursive_error_pages:
+        request.error_paged = True
+    for name, value in answer.headers:
+        if name.lower() == "www-authenticate":
+            request.kept_headers = [*(request.kept_headers or ()), (name, value)]
+    outcome: Outcome = rule.apply(request, status)
+    return outcome
+
+
+async def _filter(request: Request, answer: Answer) -> None:
+    if request.error_status and not answer.upgraded:
+        answer.status = request.error_status
+    if request.kept_headers:
+        answer.headers = [*request.kept_headers, *answer.headers]
+    by_phase = request.location.phases
+    for number in (phases.HEADERS, phases.BODY):
+        for handler, waits in by_phase[number]:
+            done = handler(request, answer)
+            if waits:
+                await done
+
+
+def _cycle(request: Request, uri: str) -> Answer:
+    report(request, ERROR, f'rewrite or internal redirection cycle while processing "{uri}"')
+    return special(500)
+
+
+def moved(path: str, args: str) -> Answer:
+    """A 301 to a path of the same server; the wire makes it absolute where that is asked for."""
+    answer = special(301)
+    answer.location = f"{path}?{args}" if args else path
+    return answer

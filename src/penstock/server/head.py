@@ -1,0 +1,64 @@
+"""An answer's head as HTTP/1.1 text, in nginx's order."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from time import time
+
+from penstock import __version__
+from penstock.http.dates import http_date
+from penstock.http.request import Answer, Request
+from penstock.http.status import reason_phrase
+from penstock.modules.http_core import HttpCore
+
+PRODUCT = f"penstock/{__version__}"
+
+
+@lru_cache(maxsize=256)
+def status_line(status: int) -> str:
+    phrase = reason_phrase(status)
+    return f"HTTP/1.1 {status:03d} {phrase}\r\n" if phrase else f"HTTP/1.1 {status:03d} \r\n"
+
+
+def product(tokens: str) -> str:
+    """What `Server` and the error pages call this program, by `server_tokens`."""
+    return "penstock" if tokens == "off" else PRODUCT
+
+
+def render_head(request: Request, answer: Answer, *, chunked: bool) -> bytes:
+    """The whole head, ready to send. `request.keep_alive` must have been decided."""
+    core = request.location[HttpCore]
+    if answer.reason is None or request.error_status:
+        line = status_line(answer.status)
+    else:
+        line = f"HTTP/1.1 {answer.status:03d} {answer.reason}\r\n"
+    parts = [line, "Server: ", product(core.server_tokens), "\r\nDate: ", http_date(time()), "\r\n"]
+    if answer.status == 101:
+        parts.append("Connection: upgrade\r\n")
+    else:
+        if answer.content_type is not None:
+            if answer.charset:
+                parts += ("Content-Type: ", answer.content_type, "; charset=", answer.charset, "\r\n")
+            else:
+                parts += ("Content-Type: ", answer.content_type, "\r\n")
+        if answer.length is not None:
+            parts += ("Content-Length: ", str(answer.length), "\r\n")
+        if answer.last_modified is not None:
+            parts += ("Last-Modified: ", answer.last_modified, "\r\n")
+        if answer.location is not None:
+            parts += ("Location: ", answer.location, "\r\n")
+        if chunked:
+            parts.append("Transfer-Encoding: chunked\r\n")
+        if request.keep_alive:
+            parts.append("Connection: keep-alive\r\n")
+            header = core.keepalive_timeout[1]
+            if header is not None:
+                parts += ("Keep-Alive: timeout=", str(int(header)), "\r\n")
+        else:
+            parts.append("Connection: close\r\n")
+    for name, value in answer.headers:
+        parts += (name, ": ", value, "\r\n")
+    if answer.etag is not None:
+        parts += ("ETag: ", answer.etag, "\r\n")
+    parts.append("\r\n")
+    return "".join(parts).encode("latin-1")

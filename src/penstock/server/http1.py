@@ -1,0 +1,262 @@
+"""HTTP/1.1 (and 1.0, and 0.9) with one client: head, answer, and again, until somebody has had enough.
+
+One fiber a connection. Between requests it waits for readiness and owns no buffer.
+"""
+
+from __future__ import annotations
+
+import traceback
+from time import time
+from typing import TYPE_CHECKING
+
+from penstock.http.errors import BadMessage, BadRequest
+from penstock.http.head import RequestHead
+from penstock.http.reader import HeadReader
+from penstock.http.request import NO_BODY, Answer, Request
+from penstock.http.uri import normalize, split_target
+from penstock.modules.http_core import HttpCore
+from penstock.net.errors import NetError, PeerGone, TimedOut
+from penstock.observe.errorlog import CRIT, DEBUG, INFO, report
+from penstock.plan import phases
+from penstock.server.body import ChunkedBody, LengthBody
+from penstock.server.engine import answer_to, special_answer
+from penstock.server.send import send_answer
+from penstock.server.tunnel import open_tunnel
+
+if TYPE_CHECKING:
+    from penstock.net.stream import Stream
+    from penstock.server.connection import Connection
+
+CLIENT_CLOSED = 499
+DROP = 444
+"""`return 444`: close without a word."""
+
+
+async def serve(connection: Connection) -> None:
+    """Serve requests until the connection ends. The stream is closed, or has become a tunnel, when this returns."""
+    stream = connection.stream
+    lingering: HttpCore | None = None
+    try:
+        while True:
+            head = await _next_head(connection, stream)
+            if head is None:
+                return
+            request = _request(connection, stream, head)
+            if not await _handle(connection, stream, request):
+                if request.tunnel is not None:
+                    return
+                if not request.body.done or stream.has_unread or not request.completed:
+                    lingering = request.location[HttpCore]
+                break
+    except (PeerGone, TimedOut):
+        return
+    finally:
+        connection.idle = False
+        if stream is connection.stream and lingering is None:
+            stream.close()
+            connection.service.gone(connection)
+    await _linger(connection, stream, lingering)
+
+
+async def _linger(connection: Connection, stream: Stream, core: HttpCore | None) -> None:
+    """Close, but not so fast that the answer is lost to a reset (nginx's lingering_close)."""
+    if core is None:
+        return
+    try:
+        if core.lingering_close != "off":
+            await stream.lingering_close(core.lingering_time, core.lingering_timeout)
+    except NetError:
+        pass  # the client is gone: what lingering was for
+    finally:
+        stream.close()
+        connection.service.gone(connection)
+
+
+async def _next_head(connection: Connection, stream: Stream) -> RequestHead | None:
+    """The next request's head; None when the client is done. A bad one is answered here."""
+    service = connection.service
+    listen_core = connection.server.root[HttpCore]
+    if connection.requests == 0:
+        timeout = listen_core.client_header_timeout
+    else:
+        timeout = connection.keep_alive_for
+    reader = HeadReader(service.head_options(connection.server))
+    connection.idle = True
+    try:
+        data = await stream.recv(reader.wants, timeout=timeout)
+    except TimedOut:
+        if connection.requests == 0:
+            report(connection, INFO, "client timed out (110: Connection timed out) while waiting for request")
+        return None
+    except PeerGone:
+        return None
+    if not data:
+        return None
+    connection.idle = False
+    connection.requests += 1
+    deadline = service.timers.now + listen_core.client_header_timeout
+    connection.request_started = service.timers.now
+    while True:
+        try:
+            head = reader.feed(data)
+        except BadMessage as error:
+            await _refuse(connection, stream, error, reader)
+            return None
+        if head is not None:
+            if reader.rest:
+                stream.unread(reader.rest)
+            connection.head_bytes = reader.consumed
+            return head
+        left = deadline - service.timers.now
+        try:
+            data = await stream.recv(reader.wants, timeout=max(left, 0.001))
+        except TimedOut:
+            await _refuse(connection, stream, BadRequest(408, "client timed out while reading client request headers"), reader)
+            return None
+        if not data:
+            report(connection, INFO, "client prematurely closed connection while reading client request headers")
+            return None
+
+
+def _request(connection: Connection, stream: Stream, head: RequestHead) -> Request:
+    """The transaction for a head: its server by name, its path made plain."""
+    host = head.host
+    listen = connection.listen
+    server = connection.server
+    match = None
+    assert listen.names is not None
+    if host:
+        server, match = listen.names.find(host)
+    request = Request(connection, head, server)
+    request.host = host
+    request.captures = match
+    if match is not None:
+        for name, value in match.groupdict().items():
+            request.variables[name] = value or ""
+    request.started = connection.request_started
+    request.wall = time()
+    request.request_length = connection.head_bytes
+    request.keep_alive = head.keep_alive
+    return request
+
+
+def _body(request: Request, stream: Stream) -> None:
+    """Give the request its body."""
+    head = request.head
+    expected = head.expect_continue and head.version >= 11
+    if head.chunked:
+        request.body = ChunkedBody(request, stream, stream.take_unread(), expected)
+    elif head.content_length:
+        request.body = LengthBody(request, stream, head.content_length, stream.take_unread(), expected)
+
+
+async def _handle(connection: Connection, stream: Stream, request: Request) -> bool:
+    """Answer one request; whether the connection may carry another."""
+    answer: Answer | None = None
+    try:
+        try:
+            head = request.head
+            path, request.args = split_target(head.path)
+            request.uri = normalize(path, request.server.root[HttpCore].merge_slashes)
+            if head.chunked or head.content_length:
+                _body(request, stream)
+            _keep_alive(connection, request)
+            answer = await answer_to(request)
+        except BadMessage as error:
+            report(request, INFO, error.reason)
+            answer = await special_answer(request, error.status)
+        except TimedOut:
+            report(request, INFO, "client timed out (110: Connection timed out) while reading client request body")
+            answer = await special_answer(request, 408)
+        if answer.status == DROP:
+            request.status = DROP
+            request.keep_alive = False
+            return False
+        if answer.upgraded is not None:
+            await open_tunnel(connection, stream, request, answer)
+            return False
+        await send_answer(request, answer, stream)
+        if request.keep_alive and not request.body.done:
+            await request.body.discard()
+        if not request.keep_alive or connection.service.draining:
+            return False
+        connection.keep_alive_for = request.location[HttpCore].keepalive_timeout[0]
+        return True
+    except PeerGone:
+        if not request.status:
+            request.status = CLIENT_CLOSED
+        return False
+    except TimedOut:
+        report(request, INFO, "client timed out (110: Connection timed out) while sending response to client")
+        if request.location[HttpCore].reset_timedout_connection:
+            stream.abort()
+        return False
+    except BadMessage as error:
+        report(request, INFO, error.reason)
+        return False
+    except Exception as error:
+        # The last line of defence: a mistake of ours costs this connection, and says where it was made.
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        report(request, CRIT, f"internal error: {error!r} at {where.name} line {where.lineno}")
+        report(request, DEBUG, "".join(traceback.format_exception(error)).replace("\n", " | "))
+        if not request.status:
+            await _last_word(request, stream)
+        return False
+    finally:
+        if request.tunnel is None:
+            finish(request)
+
+
+async def _last_word(request: Request, stream: Stream) -> None:
+    """A plain 500 when a module failed before anything was sent."""
+    from penstock.http.request import special
+
+    request.keep_alive = False
+    try:
+        await send_answer(request, special(500), stream)
+    except NetError:
+        pass  # there is nobody left to tell
+
+
+def finish(request: Request) -> None:
+    """The end of a request: it is timed and logged."""
+    request.finished = request.connection.service.timers.now
+    for handler, _ in request.location.phases[phases.LOG]:
+        handler(request)
+    answer = request.answer
+    if answer is not None and answer.on_end is not None:
+        answer.on_end()
+
+
+def _keep_alive(connection: Connection, request: Request) -> None:
+    """Whether another request may follow, as far as the head and the limits tell."""
+    if not request.keep_alive:
+        return
+    core = request.server.root[HttpCore]
+    if (
+        connection.service.draining
+        or connection.requests >= core.keepalive_requests
+        or not core.keepalive_timeout[0]
+        or request.started - connection.started > core.keepalive_time
+    ):
+        request.keep_alive = False
+
+
+async def _refuse(connection: Connection, stream: Stream, error: BadMessage, reader: HeadReader) -> None:
+    """Answer a head that can not be used."""
+    head = RequestHead.refused(reader.request_line)
+    request = Request(connection, head, connection.server)
+    request.uri = request.args = ""
+    request.started = connection.request_started
+    request.wall = time()
+    request.request_length = reader.consumed
+    request.body = NO_BODY
+    report(request, INFO, error.reason)
+    try:
+        answer = await special_answer(request, error.status)
+        await send_answer(request, answer, stream)
+    except NetError:
+        request.status = request.status or error.status
+    finally:
+        finish(request)
+    await stream.lingering_close(1.0, 1.0)

@@ -1,0 +1,261 @@
+"""An answer onto the wire of HTTP/1.1: framing, the head, the body in whatever shape it comes, the rate limit."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from penstock.http.request import Answer, FilePart, Request
+from penstock.http.status import error_page
+from penstock.modules.http_core import HttpCore
+from penstock.server.head import product, render_head
+
+if TYPE_CHECKING:
+    from penstock.net.stream import Stream
+
+BARE = frozenset({204, 304})
+
+
+async def send_answer(request: Request, answer: Answer, stream: Stream) -> None:
+    """Send head and body. Raises what the net floor raises; `request.completed` tells whether all went out."""
+    if answer.special:
+        _make_page(request, answer)
+    head_only = request.method == "HEAD" or answer.status in BARE
+    if answer.status in BARE:
+        answer.length = None
+        answer.content_type = None
+        if answer.status == 204:
+            answer.last_modified = None
+    if answer.location is not None:
+        answer.location = absolute(request, answer.location)
+    if answer.close:
+        request.keep_alive = False
+    request.answer = answer
+    request.status = answer.status
+    version = request.head.version
+    if version == 9:
+        request.keep_alive = False
+        await _send_body(request, answer, stream, b"", chunked=False)
+        return
+    core = request.location[HttpCore]
+    chunked = False
+    if answer.length is None and not head_only:
+        chunked = version >= 11 and core.chunked_transfer_encoding
+        if not chunked:
+            request.keep_alive = False
+    elif answer.length is None and request.method == "HEAD" and answer.status not in BARE:
+        chunked = version >= 11 and core.chunked_transfer_encoding
+    head = render_head(request, answer, chunked=chunked)
+    if head_only:
+        await _write(request, stream, head)
+        request.bytes_sent += len(head)
+        await _close_body(answer)
+        request.completed = True
+        return
+    await _send_body(request, answer, stream, head, chunked=chunked)
+
+
+async def _send_body(request: Request, answer: Answer, stream: Stream, head: bytes, *, chunked: bool) -> None:
+    body = answer.body
+    if isinstance(body, bytes):
+        if chunked:
+            body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
+        if len(body) <= 65536 and not _limited(request):
+            await _write(request, stream, head + body if body else head)
+        else:
+            await _write(request, stream, head)
+            await _paced(request, stream, body)
+        request.bytes_sent += len(head) + len(body)
+        request.body_bytes_sent += len(body)
+        request.completed = True
+        return
+    if head:
+        await _write(request, stream, head)
+        request.bytes_sent += len(head)
+    if isinstance(body, (FilePart, list)):
+        await _send_parts(request, stream, body if isinstance(body, list) else [body], chunked=chunked)
+    else:
+        try:
+            async for piece in body:
+                if not piece:
+                    continue
+                data = b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece
+                await _paced(request, stream, data)
+                request.bytes_sent += len(data)
+                request.body_bytes_sent += len(data)
+        finally:
+            await _close_body(answer)
+    if chunked:
+        last = _last_chunk(answer)
+        await _write(request, stream, last)
+        request.bytes_sent += len(last)
+        request.body_bytes_sent += len(last)
+    request.completed = True
+
+
+def _last_chunk(answer: Answer) -> bytes:
+    if not answer.trailers:
+        return b"0\r\n\r\n"
+    lines = "".join(f"{name}: {value}\r\n" for name, value in answer.trailers)
+    return b"0\r\n" + lines.encode("latin-1") + b"\r\n"
+
+
+async def _send_parts(request: Request, stream: Stream, parts: list[bytes | FilePart], *, chunked: bool) -> None:
+    timeout = request.location[HttpCore].send_timeout
+    try:
+        for part in parts:
+            if isinstance(part, bytes):
+                data = b"%x\r\n%b\r\n" % (len(part), part) if chunked and part else part
+                await _write(request, stream, data)
+                sent = len(data)
+            else:
+                if chunked:
+                    await _write(request, stream, b"%x\r\n" % part.count)
+                await _send_file(request, stream, part, timeout)
+                if chunked:
+                    await _write(request, stream, b"\r\n")
+                sent = part.count
+            request.bytes_sent += sent
+            request.body_bytes_sent += sent
+    finally:
+        for part in parts:
+            if isinstance(part, FilePart):
+                part.file.close()
+
+
+async def _send_file(request: Request, stream: Stream, part: FilePart, timeout: float) -> None:
+    if not _limited(request):
+        await stream.sendfile(part.file.fd, part.offset, part.count, timeout=timeout)
+        return
+    offset, left = part.offset, part.count
+    while left:
+        allowance = min(left, await _allowance(request))
+        await stream.sendfile(part.file.fd, offset, allowance, timeout=timeout)
+        _spend(request, allowance)
+        offset += allowance
+        left -= allowance
+
+
+async def _write(request: Request, stream: Stream, data: bytes) -> None:
+    sent = stream.send_now(data)
+    if sent != len(data):
+        await stream.send_all(memoryview(data)[sent:], timeout=request.location[HttpCore].send_timeout)
+
+
+async def _paced(request: Request, stream: Stream, data: bytes) -> None:
+    if not _limited(request):
+        await _write(request, stream, data)
+        return
+    view = memoryview(data)
+    while view:
+        allowance = min(len(view), await _allowance(request))
+        await _write(request, stream, bytes(view[:allowance]))
+        _spend(request, allowance)
+        view = view[allowance:]
+
+
+class Pace:
+    """`limit_rate` of one answer: bytes a second, after the first `free` ones."""
+
+    __slots__ = ("free", "rate", "sent", "started")
+
+    def __init__(self, rate: int, free: int, now: float) -> None:
+        self.rate = rate
+        self.free = free
+        self.sent = 0
+        self.started = now
+
+
+def _limited(request: Request) -> bool:
+    if request.limit_rate is None:
+        core = request.location[HttpCore]
+        if core.limit_rate is None:
+            return False
+        request.limit_rate = _size(core.limit_rate.evaluate(request))
+    return request.limit_rate > 0
+
+
+def _size(text: str) -> int:
+    from penstock.config.values import size
+
+    try:
+        return size(text) if text else 0
+    except ValueError:
+        return 0
+
+
+async def _allowance(request: Request) -> int:
+    """How many bytes may go now, at least one; waits where the rate has been used up."""
+    service = request.connection.service
+    pace: Pace | None = request.pace
+    rate = request.limit_rate or 0
+    if pace is None:
+        core = request.location[HttpCore]
+        free = _size(core.limit_rate_after.evaluate(request)) if core.limit_rate_after is not None else 0
+        pace = request.pace = Pace(rate, free, service.timers.now)
+    while True:
+        allowed = pace.free + int(rate * (service.timers.now - pace.started + 1)) - pace.sent
+        if allowed > 0:
+            return allowed
+        await asyncio.sleep((1 - allowed) / rate)
+
+
+def _spend(request: Request, count: int) -> None:
+    pace: Pace = request.pace
+    pace.sent += count
+
+
+async def _close_body(answer: Answer) -> None:
+    """Tell a body that is streamed that nobody wants the rest."""
+    close = getattr(answer.body, "aclose", None)
+    if close is not None:
+        await close()
+    elif isinstance(answer.body, FilePart):
+        answer.body.file.close()
+    elif isinstance(answer.body, list):
+        for part in answer.body:
+            if isinstance(part, FilePart):
+                part.file.close()
+
+
+def _make_page(request: Request, answer: Answer) -> None:
+    """The body of a special answer: the page for its status."""
+    answer.special = False
+    if answer.status in BARE or answer.status < 300:
+        answer.body = b""
+        answer.length = 0
+        return
+    tokens = request.location[HttpCore].server_tokens
+    answer.body = error_page(answer.status, product(tokens))
+    answer.length = len(answer.body)
+    answer.content_type = "text/html"
+    if answer.status in SHOWN_AS_400:
+        answer.status = request.status = 400
+    answer.charset = None
+
+
+SHOWN_AS_400 = frozenset({494, 495, 496, 497})
+
+
+def absolute(request: Request, location: str) -> str:
+    """`Location` as the client gets it: paths of this server become absolute (`absolute_redirect`)."""
+    if not location.startswith("/"):
+        return location
+    core = request.location[HttpCore]
+    if not core.absolute_redirect:
+        return location
+    connection = request.connection
+    if core.server_name_in_redirect:
+        host = request.server.name
+    elif request.host:
+        host = request.host
+    else:
+        host = connection.local_address
+        if ":" in host:
+            host = f"[{host}]"
+    port = ""
+    if core.port_in_redirect:
+        number = connection.local_port
+        if number and number != (443 if connection.scheme == "https" else 80):
+            port = f":{number}"
+    return f"{connection.scheme}://{host}{port}{location}"

@@ -1,0 +1,124 @@
+"""What a worker does: accept on the plan's addresses and serve every connection, until told to stop."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+from penstock.http.head import HeadOptions
+from penstock.modules.http_core import HttpCore
+from penstock.modules.main import Events
+from penstock.net.fiber import spawn
+from penstock.net.listener import Acceptor
+from penstock.observe.errorlog import ALERT, report
+from penstock.server.connection import Connection
+from penstock.server.http1 import serve
+
+if TYPE_CHECKING:
+    from penstock.net.loop import Loop
+    from penstock.net.stream import Stream
+    from penstock.plan.location import Listen, Server
+    from penstock.plan.plan import Plan
+
+
+class Service:
+    """All connections of one worker. `draining` says that no connection may stay for another request."""
+
+    def __init__(self, plan: Plan, loop: Loop) -> None:
+        self.plan = plan
+        self.loop = loop
+        self.timers = loop.timers
+        self.draining = False
+        self.connections: set[Connection] = set()
+        self.serial = 0
+        self.accepted = 0
+        self.handled = 0
+        self._acceptors: list[Acceptor] = []
+        self._options: dict[Server, HeadOptions] = {}
+        events = plan.events
+        self.most = events.settings(Events).worker_connections if events is not None else 512
+
+    def start(self, sockets: dict[Listen, socket.socket]) -> None:
+        """Accept on these sockets, which are bound and listening."""
+        for listen, sock in sockets.items():
+            self._acceptors.append(Acceptor(self.loop, sock, self._accept_for(listen)))
+
+    def _accept_for(self, listen: Listen) -> Any:
+        def accept(stream: Stream, peer: Any) -> None:
+            if len(self.connections) >= self.most:
+                report(None, ALERT, f"{self.most} worker_connections are not enough")
+                stream.close()
+                return
+            self.serial += 1
+            self.accepted += 1
+            connection = Connection(self, self.serial, stream, peer, listen)
+            self.connections.add(connection)
+            connection.fiber = spawn(begin(connection))
+
+        return accept
+
+    def gone(self, connection: Connection) -> None:
+        """The connection has ended."""
+        connection.fiber = None
+        self.connections.discard(connection)
+
+    def head_options(self, server: Server) -> HeadOptions:
+        """How heads are read for a server, made once."""
+        found = self._options.get(server)
+        if found is None:
+            core = server.root[HttpCore]
+            found = self._options[server] = HeadOptions(
+                underscores=core.underscores_in_headers,
+                ignore_invalid=core.ignore_invalid_headers,
+                header_buffer=core.client_header_buffer_size,
+                large_buffers=core.large_client_header_buffers,
+                max_headers=core.max_headers,
+            )
+        return found
+
+    @property
+    def live(self) -> int:
+        """Connections and tunnels that are open."""
+        return len(self.connections) + len(self.loop.tunnels)
+
+    def stop_accepting(self) -> None:
+        """Close the listeners, here: siblings and the master have their own descriptors."""
+        self.draining = True
+        for acceptor in self._acceptors:
+            acceptor.close()
+        self._acceptors.clear()
+
+    def close_idle(self) -> None:
+        """End what waits for a request that nobody has begun to send."""
+        for connection in list(self.connections):
+            if connection.idle:
+                connection.stream.close()
+                if connection.fiber is not None:
+                    connection.fiber.cancel()
+
+    async def drained(self) -> None:
+        """Wait until the last connection and the last tunnel have ended."""
+        import asyncio
+
+        while self.live:
+            await asyncio.sleep(0.05)
+
+    def abort_all(self) -> None:
+        """End everything, now."""
+        for connection in list(self.connections):
+            connection.stream.close()
+            if connection.fiber is not None:
+                connection.fiber.cancel()
+        for tunnel in list(self.loop.tunnels):
+            tunnel.close("shutdown")
+
+
+async def begin(connection: Connection) -> None:
+    """What comes before the first request: TLS, where the address asks for it."""
+    options = connection.listen.options
+    if options.ssl:
+        from penstock.server.secure import handshake
+
+        if not await handshake(connection):
+            return
+    await serve(connection)
