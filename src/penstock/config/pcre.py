@@ -1,8 +1,8 @@
 """Regular expressions as nginx writes them (PCRE) -> Python's `re`.
 
 The two languages differ in spelling more than in power. A pattern is read item by item and written again in
-Python's spelling, flags included: only `i` is left to Python, and `(?i)` in mid-pattern becomes `(?i:...)` around
-what follows it. What `re` cannot express (recursion, conditions, branch reset, `\\K`, verbs) is refused.
+Python's spelling, flags included: only `i` is left to Python, and `(?i)` in mid-pattern becomes `(?i:...)`
+around what follows it. What `re` cannot express (recursion, conditions, branch reset, verbs) is refused.
 
 Text is latin-1 `str`, so that `.` is a byte as in nginx.
 """
@@ -13,19 +13,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from penstock.config.pcre_sets import HORIZONTAL, VERTICAL, others, posix
+from penstock.config.pcre_escapes import PcreError, escaped_character
+from penstock.config.pcre_sets import HORIZONTAL, VERTICAL, translate_set
+
+__all__ = ["PcreError", "Regex", "compile_pcre"]
 
 _DEEPEST = 200
 _MOST_REPEATS = 65535
-
-
-class PcreError(ValueError):
-    """The pattern is wrong or beyond `re`; `offset` is where in it."""
-
-    def __init__(self, reason: str, offset: int) -> None:
-        super().__init__(f"{reason} at offset {offset}")
-        self.reason = reason
-        self.offset = offset
 
 
 class Regex:
@@ -45,7 +39,7 @@ class Regex:
 
 
 def compile_pcre(pattern: str, *, caseless: bool = False) -> Regex:
-    """Compiles a PCRE pattern; `caseless` is what `~*` asks for. Raises `PcreError`, which is a `ValueError`."""
+    """Compiles a PCRE pattern; `caseless` is what `~*` asks for. Raises `PcreError`, a `ValueError`."""
     translated = _Translator(pattern, caseless).translate()
     try:
         compiled = re.compile(translated, re.ASCII | (re.IGNORECASE if caseless else 0))
@@ -84,12 +78,9 @@ _QUANTIFIER = re.compile(r"\*|\+|\?|\{([0-9]+)(?:(,)([0-9]*))?\}", re.ASCII)
 _NAMED = re.compile(r"\?(?:P?<([A-Za-z_]\w*)>|'([A-Za-z_]\w*)')", re.ASCII)
 _NAMED_BACK = re.compile(r"(?:<([A-Za-z_]\w*)>|'([A-Za-z_]\w*)'|\{([A-Za-z_]\w*)\})", re.ASCII)
 _NUMBER_BACK = re.compile(r"(-?[0-9]+)|\{(-?[0-9]+)\}", re.ASCII)
+_NUMBER = re.compile(r"[0-9]+", re.ASCII)
 _FLAGS = re.compile(r"\?(\^?)([a-zA-Z]*)(?:(-)([a-zA-Z]*))?([:)])", re.ASCII)
 _CALL = re.compile(r"\?(?:R|[+-]?[0-9]+|&\w+|P>\w+)\)", re.ASCII)
-_POSIX_SET = re.compile(r"\[:(\^?[a-z]*):\]", re.ASCII)
-_HEX = re.compile(r"\{([0-9a-fA-F]*)\}|([0-9a-fA-F]{0,2})", re.ASCII)
-_OCTAL = re.compile(r"[0-7]{1,3}", re.ASCII)
-_OCTAL_BRACED = re.compile(r"\{([0-7]+)\}", re.ASCII)
 
 _SAME = frozenset("dDwWsSbBA")
 _ITEMS = {
@@ -102,30 +93,6 @@ _ITEMS = {
     "C": "(?s:.)",
     "z": "\\Z",
     "Z": "(?=\\n?\\Z)",
-}
-_SET_ITEMS = {
-    "d": "\\d",
-    "D": "\\D",
-    "w": "\\w",
-    "W": "\\W",
-    "s": "\\s",
-    "S": "\\S",
-    "h": HORIZONTAL,
-    "H": others(HORIZONTAL),
-    "v": VERTICAL,
-    "V": others(VERTICAL),
-}
-_CONTROLS = {"a": "\x07", "e": "\x1b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-_REFUSED = {
-    "K": "\\K (start of match reset)",
-    "G": "\\G (start of matching)",
-    "X": "\\X (grapheme cluster)",
-    "p": "\\p (Unicode property)",
-    "P": "\\P (Unicode property)",
-    "L": "\\L (case change)",
-    "l": "\\l (case change)",
-    "U": "\\U (case change)",
-    "u": "\\u (case change)",
 }
 _OPENERS = {
     "?:": ("(?:", ")", "|"),
@@ -161,12 +128,13 @@ class _Translator:
             elif char == "\\":
                 self._escape()
             elif char == "[":
-                self._set()
+                text, end = translate_set(pattern, self.at)
+                self._put(text, end - self.at)
             elif char == "(":
                 self._open()
             elif char in "*+?{":
                 self._quantifier()
-            elif self._flags.x and (char.isspace() or char == "#"):
+            elif self._flags.x and char in " \t\n\v\f\r#":
                 self._skip_blank()
             else:
                 self._character(char)
@@ -238,14 +206,14 @@ class _Translator:
         elif self.pattern.startswith("?P=", start + 1):
             end = self.pattern.find(")", start)
             self._named_back(self.pattern[start + 4 : end], end + 1)
+        elif _CALL.match(self.pattern, start + 1):
+            raise PcreError("recursion is not supported", start)
         elif flags := _FLAGS.match(self.pattern, start + 1):
             self._set_flags(flags)
         else:
             raise PcreError(self._refused_group(start), start)
 
     def _refused_group(self, start: int) -> str:
-        if _CALL.match(self.pattern, start + 1):
-            return "recursion is not supported"
         known = {"?|": "branch reset (?|", "?(": "a condition (?(", "?C": "a callout (?C"}
         construct = known.get(self.pattern[start + 1 : start + 3])
         return f"{construct} is not supported" if construct else "unrecognized character after (?"
@@ -312,7 +280,7 @@ class _Translator:
                 raise PcreError("number too big in {} quantifier", self.at)
             if most and int(least) > int(most):
                 raise PcreError("numbers out of order in {} quantifier", self.at)
-            spelling = "{%d%s%s}" % (int(least), comma or "", int(most) if most else "")
+            spelling = f"{{{int(least)}{comma or ''}{int(most) if most else ''}}}"
         self._put(spelling, len(match[0]))
         following = self.pattern[self.at : self.at + 1]
         if following == "+":
@@ -327,32 +295,34 @@ class _Translator:
     def _escape(self) -> None:
         start = self.at
         char = self.pattern[start + 1 : start + 2]
-        if not char:
-            raise PcreError("\\ at end of pattern", start)
         if char == "Q":
             self.literal = True
             self.at += 2
-        elif char in _SAME:
+        elif char and char in _SAME:
             self._put("\\" + char, 2)
         elif char in _ITEMS:
             if char == "N" and self.pattern.startswith("{", start + 2):
                 raise PcreError("\\N{} is not supported", start)
             self._put(_ITEMS[char], 2)
-        elif char == "g" or char == "k" or char in "123456789":
+        elif char and char in "gk123456789":
             self._back_reference(char)
         else:
-            self._put(re.escape(self._escaped_character()), 0)
+            self._escaped_character()
+
+    def _escaped_character(self) -> None:
+        char, end = escaped_character(self.pattern, self.at)
+        self._put(re.escape(char), end - self.at)
 
     def _back_reference(self, char: str) -> None:
         start = self.at
         if char in "123456789":
-            digits = re.compile("[0-9]+").match(self.pattern, start + 1)
-            assert digits is not None
+            digits = _NUMBER.match(self.pattern, start + 1)
+            assert digits is not None  # the caller saw the first of them
             number = int(digits[0][:4])
-            if number > 9 and char not in "89" and number > self.captures:
-                self._put(re.escape(self._escaped_character()), 0)
-                return
-            self._numbered_back(number, digits.end())
+            if number > max(9, self.captures) and char not in "89":
+                self._escaped_character()
+            else:
+                self._numbered_back(number, digits.end())
             return
         if char == "g" and (number_back := _NUMBER_BACK.match(self.pattern, start + 2)):
             number = int((number_back[1] or number_back[2])[:5])
@@ -374,117 +344,3 @@ class _Translator:
         if f"(?P<{name}>" not in self.out:
             raise PcreError(f'reference to the group "{name}", which does not exist yet', self.at)
         self._put(f"(?P={name})", end - self.at)
-
-    def _escaped_character(self) -> str:
-        """Reads an escape that stands for one character, the same inside a set and outside."""
-        start = self.at
-        char = self.pattern[start + 1]
-        self.at += 2
-        if char in _REFUSED:
-            raise PcreError(f"{_REFUSED[char]} is not supported", start)
-        if char in _CONTROLS:
-            return _CONTROLS[char]
-        if char == "c":
-            return self._control(start)
-        if char == "x":
-            return self._coded(_HEX, 16, start)
-        if char == "o":
-            return self._coded(_OCTAL_BRACED, 8, start)
-        if char in "01234567":
-            self.at -= 1
-            return self._coded(_OCTAL, 8, start)
-        return char
-
-    def _control(self, start: int) -> str:
-        char = self.pattern[self.at : self.at + 1]
-        if not " " <= char <= "~":
-            raise PcreError("\\c must be followed by a printable ASCII character", start)
-        self.at += 1
-        return chr(ord(char.upper()) ^ 64)
-
-    def _coded(self, digits: re.Pattern[str], radix: int, start: int) -> str:
-        match = digits.match(self.pattern, self.at)
-        if match is None:
-            raise PcreError("missing digits of a character code", start)
-        text = next((group for group in match.groups() if group is not None), match[0])
-        code = int(text or "0", radix)
-        if code > 255:
-            raise PcreError("character code is too large for a byte", start)
-        self.at = match.end()
-        return chr(code)
-
-    # Sets
-
-    def _set(self) -> None:
-        start = self.at
-        negated = self.pattern.startswith("[^", start)
-        self.at += 2 if negated else 1
-        first = self.at
-        parts: list[str] = []
-        literal = False
-        while self.pattern[self.at : self.at + 1] != "]" or self.at == first or literal:
-            if self.at >= len(self.pattern):
-                raise PcreError("missing terminating ] for character class", start)
-            if self.pattern.startswith("\\E", self.at) or (
-                self.pattern.startswith("\\Q", self.at) and not literal
-            ):
-                literal = self.pattern[self.at + 1] == "Q"
-                self.at += 2
-                continue
-            low = self._member(literal)
-            high = None
-            if len(low) == 1 and not literal and self._range_follows():
-                self.at += 1
-                high = self._member(literal)
-            parts.append(self._member_spelling(low, high))
-        self._put(f"[{'^' if negated else ''}{''.join(parts)}]")
-
-    def _range_follows(self) -> bool:
-        following = self.pattern[self.at + 1 : self.at + 2]
-        return self.pattern.startswith("-", self.at) and following not in ("", "]")
-
-    def _member(self, literal: bool) -> str:
-        """One member of a set: a character, or the body of a set of its own (always longer)."""
-        char = self.pattern[self.at]
-        if char == "[" and not literal:
-            named = _POSIX_SET.match(self.pattern, self.at)
-            if named is not None:
-                return self._posix(named)
-            if self.pattern.startswith(("[.", "[="), self.at):
-                end = self.pattern.find(self.pattern[self.at + 1] + "]", self.at + 2)
-                if end >= 0:
-                    raise PcreError("POSIX collating elements are not supported", self.at)
-        if char != "\\" or literal:
-            self.at += 1
-            return char
-        letter = self.pattern[self.at + 1 : self.at + 2]
-        if letter in _SET_ITEMS:
-            self.at += 2
-            return _SET_ITEMS[letter]
-        if letter == "b":
-            self.at += 2
-            return "\b"
-        if not letter:
-            raise PcreError("\\ at end of pattern", self.at)
-        if letter in "BRN":
-            raise PcreError(f"\\{letter} is invalid in a character class", self.at)
-        return self._escaped_character()
-
-    def _posix(self, named: re.Match[str]) -> str:
-        try:
-            body = posix(named[1])
-        except KeyError:
-            raise PcreError("unknown POSIX class name", self.at) from None
-        self.at = named.end()
-        return body
-
-    def _member_spelling(self, low: str, high: str | None) -> str:
-        if len(low) > 1:
-            return low
-        if high is None:
-            return re.escape(low)
-        if len(high) > 1:
-            return f"{re.escape(low)}\\-{high}"
-        if high < low:
-            raise PcreError("range out of order in character class", self.at)
-        return f"{re.escape(low)}-{re.escape(high)}"
