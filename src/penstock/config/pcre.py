@@ -82,7 +82,15 @@ _NUMBER = re.compile(r"[0-9]+", re.ASCII)
 _FLAGS = re.compile(r"\?(\^?)([a-zA-Z]*)(?:(-)([a-zA-Z]*))?([:)])", re.ASCII)
 _CALL = re.compile(r"\?(?:R|[+-]?[0-9]+|&\w+|P>\w+)\)", re.ASCII)
 
-_SAME = frozenset("dDwWsSbBA")
+_BLANK = frozenset(" \t\n\v\f\r#")
+_SAME = frozenset("dDwWsS")
+_ANCHORS = {
+    "A": "\\A",
+    "b": "\\b",
+    "B": "(?!\\b)",  # Python's own does not match in an empty text
+    "z": "\\Z",
+    "Z": "(?=\\n?\\Z)",
+}
 _ITEMS = {
     "h": f"[{HORIZONTAL}]",
     "H": f"[^{HORIZONTAL}]",
@@ -91,8 +99,6 @@ _ITEMS = {
     "R": f"(?>\\r\\n|[{VERTICAL}])",
     "N": "[^\\n]",
     "C": "(?s:.)",
-    "z": "\\Z",
-    "Z": "(?=\\n?\\Z)",
 }
 _OPENERS = {
     "?:": ("(?:", ")", "|"),
@@ -115,6 +121,7 @@ class _Translator:
         self.stack = [_Group(_Flags(i=caseless), 0)]
         self.captures = 0
         self.literal = False
+        self.repeatable = False
 
     def translate(self) -> str:
         pattern = self.pattern
@@ -134,7 +141,7 @@ class _Translator:
                 self._open()
             elif char in "*+?{":
                 self._quantifier()
-            elif self._flags.x and char in " \t\n\v\f\r#":
+            elif self._flags.x and char in _BLANK:
                 self._skip_blank()
             else:
                 self._character(char)
@@ -148,8 +155,15 @@ class _Translator:
         return self.stack[-1].flags
 
     def _put(self, text: str, length: int = 1) -> None:
+        """Writes an item that may be repeated, read from `length` characters."""
         self.out.append(text)
         self.at += length
+        self.repeatable = True
+
+    def _put_once(self, text: str, length: int = 1) -> None:
+        """Writes what cannot be repeated: an anchor, the start of a group, a quantifier."""
+        self._put(text, length)
+        self.repeatable = False
 
     def _character(self, char: str) -> None:
         match char:
@@ -160,11 +174,13 @@ class _Translator:
             case "." if self._flags.s:
                 self._put("(?s:.)")
             case "$" if self._flags.m:
-                self._put("(?m:$)")
+                self._put_once("(?m:$)")
             case "^" if self._flags.m:
                 # Unlike Python's, PCRE's ^ does not match after a newline that ends the text.
-                self._put("(?:\\A|(?<=\\n)(?!\\Z))")
-            case "." | "$" | "^":
+                self._put_once("(?:\\A|(?<=\\n)(?!\\Z))")
+            case "$" | "^":
+                self._put_once(char)
+            case ".":
                 self._put(char)
             case _:
                 self._put(re.escape(char))
@@ -175,6 +191,12 @@ class _Translator:
             self.at = newline + 1 if newline >= 0 else len(self.pattern)
         else:
             self.at += 1
+
+    def _skip_comment(self) -> None:
+        end = self.pattern.find(")", self.at)
+        if end < 0:
+            raise PcreError("missing ) after (?# comment", self.at)
+        self.at = end + 1
 
     # Groups
 
@@ -199,10 +221,7 @@ class _Translator:
             self.captures += 1
             self._enter(f"(?P<{named[1] or named[2]}>", named.end() - start)
         elif self.pattern.startswith("?#", start + 1):
-            end = self.pattern.find(")", start)
-            if end < 0:
-                raise PcreError("missing ) after (?# comment", start)
-            self.at = end + 1
+            self._skip_comment()
         elif self.pattern.startswith("?P=", start + 1):
             end = self.pattern.find(")", start)
             self._named_back(self.pattern[start + 4 : end], end + 1)
@@ -220,7 +239,7 @@ class _Translator:
 
     def _enter(self, spelling: str, length: int, close: str = ")", between: str = "|") -> None:
         self.stack.append(_Group(self._flags, self.at, close, between))
-        self._put(spelling, length)
+        self._put_once(spelling, length)
 
     def _close(self) -> None:
         if len(self.stack) == 1:
@@ -232,7 +251,7 @@ class _Translator:
     def _branch(self) -> None:
         group = self.stack[-1]
         self._unwrap(group)
-        self._put(group.between)
+        self._put_once(group.between)
         self._wrap(group)
 
     def _set_flags(self, match: re.Match[str]) -> None:
@@ -248,13 +267,14 @@ class _Translator:
         if end == ":":
             spelling = "(?:" if flags.i == self._flags.i else "(?i:" if flags.i else "(?-i:"
             self.stack.append(_Group(flags, start))
-            self._put(spelling, length)
+            self._put_once(spelling, length)
             return
         group = self.stack[-1]
         self._unwrap(group)
         group.flags = flags
         self._wrap(group)
         self.at += length
+        self.repeatable = False
 
     def _wrap(self, group: _Group) -> None:
         if group.flags.i != group.base.i:
@@ -273,6 +293,8 @@ class _Translator:
         if match is None:
             self._put("\\{")
             return
+        if not self.repeatable:
+            raise PcreError("quantifier does not follow a repeatable item", self.at)
         least, comma, most = match.groups()
         spelling = match[0]
         if least is not None:
@@ -281,14 +303,25 @@ class _Translator:
             if most and int(least) > int(most):
                 raise PcreError("numbers out of order in {} quantifier", self.at)
             spelling = f"{{{int(least)}{comma or ''}{int(most) if most else ''}}}"
-        self._put(spelling, len(match[0]))
+        self.at += len(match[0])
+        self._skip_ignored()
         following = self.pattern[self.at : self.at + 1]
-        if following == "+":
-            self._put("+")
-        elif (following == "?") != self._flags.U:
-            self._put("?", 1 if following == "?" else 0)
-        elif following == "?":
-            self.at += 1
+        lazy = (following == "?") != self._flags.U
+        manner = "+" if following == "+" else "?" if lazy else ""
+        self._put_once(spelling + manner, 1 if following and following in "+?" else 0)
+
+    def _skip_ignored(self) -> None:
+        """Comments, `\\E` and the blanks of `(?x)` may stand between a quantifier and its `+` or `?`."""
+        while True:
+            start = self.at
+            if self.pattern.startswith("\\E", start):
+                self.at += 2
+            elif self.pattern.startswith("(?#", start):
+                self._skip_comment()
+            elif self._flags.x and self.pattern[start : start + 1] in _BLANK:
+                self._skip_blank()
+            if self.at == start:
+                return
 
     # Escapes
 
@@ -300,9 +333,11 @@ class _Translator:
             self.at += 2
         elif char and char in _SAME:
             self._put("\\" + char, 2)
+        elif char in _ANCHORS:
+            self._put_once(_ANCHORS[char], 2)
         elif char in _ITEMS:
-            if char == "N" and self.pattern.startswith("{", start + 2):
-                raise PcreError("\\N{} is not supported", start)
+            if char == "N" and self.pattern.startswith("{U+", start + 2):
+                raise PcreError("\\N{U+...} is not supported", start)
             self._put(_ITEMS[char], 2)
         elif char and char in "gk123456789":
             self._back_reference(char)

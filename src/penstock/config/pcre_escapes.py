@@ -14,7 +14,7 @@ class PcreError(ValueError):
         self.offset = offset
 
 
-_HEX = re.compile(r"\{([0-9a-fA-F]*)\}|([0-9a-fA-F]{0,2})", re.ASCII)
+_HEX = re.compile(r"\{([0-9a-fA-F]+)\}|(?!\{)([0-9a-fA-F]{0,2})", re.ASCII)
 _OCTAL = re.compile(r"[0-7]{1,3}", re.ASCII)
 _OCTAL_BRACED = re.compile(r"\{([0-7]+)\}", re.ASCII)
 _CONTROLS = {"a": "\x07", "e": "\x1b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}

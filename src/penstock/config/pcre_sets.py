@@ -29,6 +29,7 @@ _POSIX = {
     "xdigit": "a-fA-F0-9",
 }
 _POSIX_NAME = re.compile(r"\[:(\^?)([a-z]*):\]", re.ASCII)
+_OUTSIDE = re.compile(r"\[([:.=])[^\]]*\1\]", re.ASCII)
 _COLLATING = re.compile(r"\[([.=])[^\]]*\1\]", re.ASCII)
 
 
@@ -70,6 +71,8 @@ class _SetReader:
         self.literal = False
 
     def translate(self) -> str:
+        if _OUTSIDE.match(self.pattern, self.start):
+            raise PcreError("POSIX named classes are supported only within a class", self.start)
         negated = self.pattern.startswith("[^", self.start)
         self.at += 2 if negated else 1
         parts: list[str] = []
