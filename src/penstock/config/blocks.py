@@ -34,7 +34,7 @@ def read_blocks(source: Source, problems: Problems, known: Known, include: Inclu
 
     builder = _Builder(source, problems, known, include_once)
     builder.read()
-    if not builder.unclosed:
+    if not builder.unclosed or problems.full:
         return builder.close_all()
     # A "}" is missing. Where, the indentation usually knows: read again and believe it, if that adds up.
     guess = _IndentBuilder(source, Problems(), known, include_once)
@@ -229,7 +229,9 @@ class _Builder:
 
     def first_on_line(self, offset: int) -> bool:
         text = self.source.text
-        return not text[text.rfind("\n", 0, offset) + 1 : offset].strip(" \t")
+        while offset and text[offset - 1] in " \t":
+            offset -= 1
+        return offset == 0 or text[offset - 1] == "\n"
 
     def before_statement(self, name: Word, indent: int) -> None:
         """Called before a statement takes its place; the braces alone decide here."""

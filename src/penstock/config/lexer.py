@@ -7,7 +7,7 @@ The rules are nginx's (`ngx_conf_read_token`), including those nobody expects:
 - `{` right after `$` belongs to the word, so that `${name}` needs no quotes;
 - `\\"`, `\\'`, `\\\\`, `\\t`, `\\r`, `\\n` are escapes; before anything else the backslash stays,
   and the character after it never ends the word;
-- a word of 4096 bytes or more is refused. (nginx also refuses a comment that long. We do not.)
+- a word of 4096 bytes or more, the closing quote included, is refused. (nginx also refuses a comment that long. We do not.)
 
 Mistakes with quotes are reported here and repaired so that the lines after them are read as they were meant.
 """
@@ -39,6 +39,18 @@ _TOKEN = re.compile(
 )
 _END, _DOUBLE, _SINGLE, _ODD, _PLAIN = 1, 2, 3, 4, 5
 
+_BYTE_ORDER_MARK = "\xef\xbb\xbf"
+
+# OpenResty's blocks of Lua. They are refused by name later on; their insides must not be read as directives.
+_LUA = "_by_lua_block"
+_LUA_TOKEN = re.compile(
+    r"""
+    --\[(=*)\[.*?\]\1\] | --[^\n]* | \[(=*)\[.*?\]\2\]
+    | "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*' | [{}]
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
 _QUOTED = {
     '"': re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL),
     "'": re.compile(r"'([^'\\]*+(?:\\.[^'\\]*+)*+)'", re.DOTALL),
@@ -59,14 +71,19 @@ def statements(source: Source, problems: Problems) -> Iterator[Statement]:
     """Reads a whole source; the last statement ends with "" and is there even when it has no words."""
     text = source.text
     words: list[Word] = []
-    resume: int | None = 0
+    resume: int | None = _after_byte_order_mark(source, problems)
     while resume is not None:
         start, resume = resume, None
         for match in _TOKEN.finditer(text, start):
             kind = match.lastindex
             if kind == _END:
-                yield Statement(words, match[1], match.start(1))
+                at = match.start(_END)
+                yield Statement(words, text[at], at)
+                if text[at] == "{" and words and words[0].text.endswith(_LUA):
+                    resume = _end_of_lua(text, at + 1)
                 words = []
+                if resume is not None:
+                    break
                 continue
             if kind == _ODD:
                 word, resume = _odd_quote(source, match.start(_ODD), problems)
@@ -79,13 +96,35 @@ def statements(source: Source, problems: Problems) -> Iterator[Statement]:
             word_text = match[kind]
             if "\\" in word_text:
                 word_text = _ESCAPE.sub(_unescape, word_text)
-            if end - begin >= LONGEST:
+            if end - begin + (kind != _PLAIN) >= LONGEST:
                 _too_long(source, begin, end, kind, problems)
             if kind == _PLAIN:
                 words.append(Word(word_text, Span(source, begin, end), False))
             else:
                 words.append(Word(word_text, Span(source, begin - 1, end + 1), True))
     yield Statement(words, "", len(text))
+
+
+def _after_byte_order_mark(source: Source, problems: Problems) -> int:
+    if not source.text.startswith(_BYTE_ORDER_MARK):
+        return 0
+    end = len(_BYTE_ORDER_MARK)
+    problems.error(
+        "unexpected byte order mark",
+        Span(source, 0, end),
+        hint="save the file as UTF-8 without a byte order mark",
+    )
+    return end
+
+
+def _end_of_lua(text: str, start: int) -> int:
+    """Where the `}` of a Lua block stands, or the end of the text."""
+    depth = 1
+    for match in _LUA_TOKEN.finditer(text, start):
+        depth += {"{": 1, "}": -1}.get(match[0], 0)
+        if depth == 0:
+            return match.start()
+    return len(text)
 
 
 def _unescape(match: re.Match[str]) -> str:
