@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Answer:
         self.special = False
         self.from_upstream = False
         self.close = False
-        self.trailers: list[tuple[str, str]] | None = None
+        self.trailers: Iterable[tuple[str, str]] | None = None
         self.upgraded: Any = None
         self.on_end: Any = None
 

@@ -18,8 +18,8 @@ ORDER = (
     "try_files",
     "index",
     "static",
-    "headers",
     "conditional",
+    "headers",
     "ranges",
     "ssl",
 )

@@ -12,6 +12,7 @@ from penstock.config.scope import Compilation, Scope
 from penstock.config.source import Source
 from penstock.modules import ORDER
 from penstock.modules.locations import complete
+from penstock.modules.ssl import secure
 from penstock.modules.virtual import addresses
 from penstock.plan.location import Server
 from penstock.plan.plan import Plan
@@ -43,6 +44,7 @@ def load(path: str, *, prefix: str, globals_text: str = "") -> Plan:
     for server in servers:
         complete(server.root, server)
         server.locations = server.root.nested
+    secure(compilation, listens)
     compilation.finish()
     if problems.failed:
         raise ConfigFailed(problems)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, replace
 
+from penstock.config.addresses import Address, listen_address
 from penstock.config.errors import ConfigError
 from penstock.config.registry import HTTP, SERVER, block, command
 from penstock.config.scope import Scope
 from penstock.config.source import Span
 from penstock.config.tree import Directive, Word
-from penstock.config.values import ListenAddress, listen_address, seconds, size
+from penstock.config.values import seconds, size
 from penstock.modules.locations import regex
 from penstock.plan.location import Listen, Location, Server
 from penstock.plan.match import ServerNames
@@ -37,12 +37,16 @@ class ListenOptions:
     keepalive: tuple[int, int, int] | bool | None = None
     given: bool = False
 
+    def with_ssl(self) -> ListenOptions:
+        """The same, speaking TLS."""
+        return replace(self, ssl=True)
+
 
 @dataclass(frozen=True, slots=True)
 class Bound:
     """One address of one `listen` directive."""
 
-    address: ListenAddress
+    address: Address
     options: ListenOptions
     span: Span
 
@@ -96,7 +100,7 @@ def listen(scope: Scope, directive: Directive) -> None:
     """An address and port, or a unix socket, to accept connections on."""
     first = directive.args[0]
     try:
-        addresses = listen_address(first.text)
+        addresses = [each for found in listen_address(first.text) for each in resolved(found)]
     except ValueError as error:
         raise ConfigError(f'{error} in "{first.text}" of the "listen" directive', first.span) from None
     options = ListenOptions()
@@ -105,8 +109,21 @@ def listen(scope: Scope, directive: Directive) -> None:
     for address in addresses:
         bound = Bound(address, options, directive.span)
         if any(other.address == address for other in scope.data["listens"]):
-            raise ConfigError(f"a duplicate listen {address.text}", directive.span)
+            raise ConfigError(f"a duplicate listen {address}", directive.span)
         scope.data["listens"].append(bound)
+
+
+def resolved(address: Address) -> list[Address]:
+    """The address itself, or those its name stands for; raises `ValueError`."""
+    if address.family != "name":
+        return [address]
+    from penstock.net.names import lookup
+
+    try:
+        found = lookup(address.host)
+    except OSError:
+        raise ValueError("host not found") from None
+    return [Address("inet6" if ":" in text else "inet", text, address.port) for text in found]
 
 
 _FLAGS = {
@@ -196,13 +213,13 @@ def addresses(scope: Scope, servers: list[Server]) -> list[Listen]:
             key = bound.address
             known = made.get(key)
             if known is None:
-                known = made[key] = Listen(bound.address.sockaddr, bound.options, bound.span)
+                known = made[key] = Listen(sockaddr(key), bound.options, bound.span)
                 known.default = each
             else:
                 _agree(known, bound)
                 if bound.options.default_server:
                     if known.options.default_server:
-                        problems.error(f"a duplicate default server for {bound.address.text}", bound.span)
+                        problems.error(f"a duplicate default server for {bound.address}", bound.span)
                     known.default = each
                     known.options = replace(known.options, default_server=True)
             known.servers.append(each)
@@ -247,11 +264,14 @@ def _names(listen: Listen, problems: object) -> None:
                 )
 
 
+def sockaddr(address: Address) -> tuple[str, int] | str:
+    """The form sockets want: host and port, or a path."""
+    return address.host if address.family == "unix" else (address.host, address.port)
+
+
 def _shown(listen: Listen) -> str:
     address = listen.address
     if isinstance(address, str):
         return f"unix:{address}"
-    host = f"[{address[0]}]" if ipaddress.ip_address(address[0]).version == 6 else address[0]
+    host = f"[{address[0]}]" if ":" in address[0] else address[0]
     return f"{host}:{address[1]}"
-
-

@@ -28,11 +28,14 @@ class Connection:
         "keep_alive_for",
         "listen",
         "number",
+        "plain_on_tls",
         "proxy_protocol",
         "request_started",
         "requests",
+        "rest",
         "scheme",
         "server",
+        "server_name",
         "service",
         "started",
         "stream",
@@ -56,10 +59,13 @@ class Connection:
             self.client_port = 0
         self.scheme = "http"
         self.tls: Any = None
+        self.plain_on_tls = False
+        self.server_name: str | None = None
         self.proxy_protocol: Any = None
         self.requests = 0
         self.request_started = 0.0
         self.head_bytes = 0
+        self.rest = b""
         self.keep_alive_for = 75.0
         self.started = service.timers.now
         self.idle = True

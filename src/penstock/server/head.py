@@ -56,9 +56,9 @@ def render_head(request: Request, answer: Answer, *, chunked: bool) -> bytes:
                 parts += ("Keep-Alive: timeout=", str(int(header)), "\r\n")
         else:
             parts.append("Connection: close\r\n")
-    for name, value in answer.headers:
-        parts += (name, ": ", value, "\r\n")
     if answer.etag is not None:
         parts += ("ETag: ", answer.etag, "\r\n")
+    for name, value in answer.headers:
+        parts += (name, ": ", value, "\r\n")
     parts.append("\r\n")
     return "".join(parts).encode("latin-1")

@@ -45,7 +45,7 @@ async def serve(connection: Connection) -> None:
             if not await _handle(connection, stream, request):
                 if request.tunnel is not None:
                     return
-                if not request.body.done or stream.has_unread or not request.completed:
+                if not request.body.done or stream.ready or not request.completed:
                     lingering = request.location[HttpCore]
                 break
     except (PeerGone, TimedOut):
@@ -103,8 +103,7 @@ async def _next_head(connection: Connection, stream: Stream) -> RequestHead | No
             await _refuse(connection, stream, error, reader)
             return None
         if head is not None:
-            if reader.rest:
-                stream.unread(reader.rest)
+            connection.rest = reader.rest
             connection.head_bytes = reader.consumed
             return head
         left = deadline - service.timers.now
@@ -140,14 +139,16 @@ def _request(connection: Connection, stream: Stream, head: RequestHead) -> Reque
     return request
 
 
-def _body(request: Request, stream: Stream) -> None:
-    """Give the request its body."""
+def _body(request: Request, stream: Stream, rest: bytes) -> None:
+    """Give the request its body, whose first bytes may have come with the head; what follows it goes back."""
     head = request.head
     expected = head.expect_continue and head.version >= 11
     if head.chunked:
-        request.body = ChunkedBody(request, stream, stream.take_unread(), expected)
+        request.body = ChunkedBody(request, stream, rest, expected)
     elif head.content_length:
-        request.body = LengthBody(request, stream, head.content_length, stream.take_unread(), expected)
+        request.body = LengthBody(request, stream, head.content_length, rest, expected)
+    elif rest:
+        stream.unread(rest)
 
 
 async def _handle(connection: Connection, stream: Stream, request: Request) -> bool:
@@ -158,8 +159,9 @@ async def _handle(connection: Connection, stream: Stream, request: Request) -> b
             head = request.head
             path, request.args = split_target(head.path)
             request.uri = normalize(path, request.server.root[HttpCore].merge_slashes)
-            if head.chunked or head.content_length:
-                _body(request, stream)
+            rest, connection.rest = connection.rest, b""
+            if rest or head.chunked or head.content_length:
+                _body(request, stream, rest)
             _keep_alive(connection, request)
             answer = await answer_to(request)
         except BadMessage as error:

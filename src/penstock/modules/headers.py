@@ -1,0 +1,236 @@
+"""Headers of our own on every answer: `add_header`, `add_trailer`, `expires` (nginx: ngx_http_headers_module)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from time import time
+
+from penstock.config.errors import ConfigError
+from penstock.config.kinds import choice, custom
+from penstock.config.registry import HTTP_LEVELS, IF_LOCATION
+from penstock.config.scope import Call, Scope
+from penstock.config.settings import WHOLE, Settings, directive, directives, phase
+from penstock.config.values import seconds
+from penstock.config.variables import Template
+from penstock.http.dates import http_date
+from penstock.http.request import Answer, Request
+from penstock.plan import phases
+
+PAGE = "ngx_http_headers_module.html"
+WHERE = HTTP_LEVELS | IF_LOCATION
+FRIENDLY = frozenset({200, 201, 204, 206, 301, 302, 303, 304, 307, 308})
+"""Statuses that get headers without `always`."""
+EPOCH_HEADER = "Thu, 01 Jan 1970 00:00:01 GMT"
+NEVER_HEADER = "Thu, 31 Dec 2037 23:55:55 GMT"
+LONGEST = "315360000"
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """One header to add; `always` for every status."""
+
+    name: str
+    value: Template
+    always: bool
+
+
+def _added(call: Call) -> Added:
+    if len(call.args) == 3 and call.args[2].text != "always":
+        raise call.fail(f'invalid parameter "{call.args[2].text}"', call.args[2], hint="the third may only be: always")
+    return Added(call.args[0].text, call.template(call.args[1]), len(call.args) == 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Expires:
+    """`kind`: off, epoch, max, access (from now), modified (from Last-Modified), daily; `offset` in seconds."""
+
+    kind: str
+    offset: float = 0.0
+
+
+def parse_expires(text: str, modified: bool) -> Expires:
+    """What an `expires` value means; raises `ValueError`."""
+    if not modified and text in ("off", "epoch", "max"):
+        return Expires(text)
+    if text.startswith("@"):
+        if modified:
+            raise ValueError("a daily time can not be combined with modified")
+        at = seconds(text[1:])
+        if at > 86400:
+            raise ValueError("a daily time is less than 24 hours")
+        return Expires("daily", at)
+    sign = -1.0 if text.startswith("-") else 1.0
+    amount = seconds(text[1:] if text[:1] in "+-" else text)
+    return Expires("modified" if modified else "access", sign * amount)
+
+
+def _expires(call: Call) -> Expires | Template:
+    modified = False
+    word = call.args[0]
+    if len(call.args) == 2:
+        if word.text != "modified":
+            raise call.fail("invalid value", word, hint="two arguments: modified time")
+        modified = True
+        word = call.args[1]
+    if word.text.startswith("$"):
+        return call.template(word)
+    try:
+        return parse_expires(word.text, modified)
+    except ValueError as error:
+        raise ConfigError("invalid value", word.span, hint=str(error)) from None
+
+
+class Headers(Settings):
+    """None is inherited once a level has one of its own, unless `add_header_inherit merge`."""
+
+    added: tuple[Added, ...] = directives(
+        "add_header",
+        where=WHERE,
+        takes=custom(_added, least=2, most=3, syntax="name value [always]"),
+        inherit=WHOLE,
+        nginx=PAGE,
+    )
+    trailers: tuple[Added, ...] = directives(
+        "add_trailer",
+        where=WHERE,
+        takes=custom(_added, least=2, most=3, syntax="name value [always]"),
+        inherit=WHOLE,
+        nginx=PAGE,
+    )
+    header_inherit: str = directive(
+        "add_header_inherit", where=WHERE, takes=choice("off", "on", "merge"), default="on", nginx=PAGE
+    )
+    trailer_inherit: str = directive(
+        "add_trailer_inherit", where=WHERE, takes=choice("off", "on", "merge"), default="on", nginx=PAGE
+    )
+    expires: Expires | Template | None = directive(
+        "expires",
+        where=WHERE,
+        takes=custom(_expires, most=2, syntax="[modified] time | epoch | max | off"),
+        nginx=PAGE,
+        shown="off",
+    )
+
+    def finish(self, scope: Scope) -> None:
+        own = scope.own.get(Headers, {})
+        above = scope.parent.settings(Headers) if scope.parent is not None else None
+        self.added = _inherited(self.added, own.get("added", ()), above and above.added, self.header_inherit)
+        self.trailers = _inherited(self.trailers, own.get("trailers", ()), above and above.trailers, self.trailer_inherit)
+
+    @phase(phases.HEADERS, when=lambda self: self.added or self.trailers or self.expires)
+    def add(self, request: Request, answer: Answer) -> None:
+        """Add them, once the answer's own headers are known."""
+        friendly = answer.status in FRIENDLY
+        if self.expires is not None and friendly:
+            self._expire(request, answer)
+        for each in self.added:
+            if friendly or each.always:
+                value = each.value.evaluate(request)
+                if value:
+                    _put(answer, each.name, value)
+        if self.trailers and request.method != "HEAD" and answer.upgraded is None:
+            self._trail(request, answer, friendly)
+
+    def _expire(self, request: Request, answer: Answer) -> None:
+        rule = self.expires
+        if not isinstance(rule, Expires):
+            assert rule is not None
+            try:
+                rule = parse_expires(rule.evaluate(request) or "off", False)
+            except ValueError:
+                return
+        if rule.kind == "off":
+            return
+        answer.drop("expires")
+        answer.drop("cache-control")
+        if rule.kind == "epoch":
+            answer.headers += [("Expires", EPOCH_HEADER), ("Cache-Control", "no-cache")]
+            return
+        if rule.kind == "max":
+            answer.headers += [("Expires", NEVER_HEADER), ("Cache-Control", f"max-age={LONGEST}")]
+            return
+        now = time()
+        if not rule.offset and rule.kind != "daily" and answer.modified_at is None:
+            answer.headers += [("Expires", http_date(now)), ("Cache-Control", "max-age=0")]
+            return
+        if rule.kind == "daily":
+            when = _next(rule.offset, now)
+            age = when - now
+        elif rule.kind == "modified" and answer.modified_at is not None:
+            when = answer.modified_at + rule.offset
+            age = when - now
+        else:
+            when = now + rule.offset
+            age = rule.offset
+        control = "no-cache" if rule.offset < 0 or age < 0 else f"max-age={int(age)}"
+        answer.headers += [("Expires", http_date(when)), ("Cache-Control", control)]
+
+    def _trail(self, request: Request, answer: Answer, friendly: bool) -> None:
+        """Trailers need a chunked answer, so its length is no longer announced."""
+        wanted = [each for each in self.trailers if friendly or each.always]
+        if not wanted or request.head.version < 11:
+            return
+        answer.length = None
+        answer.trailers = LateTrailers(answer.trailers, wanted, request)
+
+
+class LateTrailers:
+    """Trailers are evaluated when the body has gone, as some of them speak about it."""
+
+    __slots__ = ("first", "request", "wanted")
+
+    def __init__(self, first: Iterable[tuple[str, str]] | None, wanted: list[Added], request: Request) -> None:
+        self.first = first
+        self.wanted = wanted
+        self.request = request
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        yield from self.first or ()
+        for each in self.wanted:
+            value = each.value.evaluate(self.request)
+            if value:
+                yield each.name, value
+
+
+def _inherited(
+    merged: tuple[Added, ...], own: object, above: tuple[Added, ...] | None, mode: str
+) -> tuple[Added, ...]:
+    if mode == "merge" and own and above:
+        return above + merged
+    if mode == "off" and not own:
+        return ()
+    return merged
+
+
+def _put(answer: Answer, name: str, value: str) -> None:
+    """Some names have a place of their own in an answer."""
+    special = SPECIAL.get(name.lower())
+    if special is not None:
+        special(answer, value)
+    else:
+        answer.headers.append((name, value))
+
+
+def _last_modified(answer: Answer, value: str) -> None:
+    from penstock.http.dates import parse_date
+
+    answer.last_modified = value
+    answer.modified_at = parse_date(value)
+
+
+def _etag(answer: Answer, value: str) -> None:
+    answer.etag = value
+
+
+SPECIAL: dict[str, Callable[[Answer, str], None]] = {"last-modified": _last_modified, "etag": _etag}
+
+
+def _next(at: float, now: float) -> float:
+    """The next moment of a daily time, in local time."""
+    from time import localtime, mktime
+
+    today = localtime(now)
+    midnight = mktime((today.tm_year, today.tm_mon, today.tm_mday, 0, 0, 0, 0, 0, -1))
+    when = midnight + at
+    return when if when > now else when + 86400

@@ -1,0 +1,92 @@
+"""Byte ranges (nginx: ngx_http_range_filter_module; RFC 9110, section 14)."""
+
+from __future__ import annotations
+
+from secrets import randbelow
+
+from penstock.config.settings import Settings, phase
+from penstock.http.dates import parse_date
+from penstock.http.ranges import Unsatisfiable, parse_range
+from penstock.http.request import Answer, FilePart, Request
+from penstock.modules.http_core import HttpCore
+from penstock.plan import phases
+
+
+class Ranges(Settings):
+    """Nothing to set; `max_ranges` is the core's."""
+
+    @phase(phases.HEADERS, when=lambda self: True)
+    def cut(self, request: Request, answer: Answer) -> None:
+        """Answer a Range with the parts of a body whose length is known."""
+        if answer.status != 200 or not answer.allow_ranges or answer.length is None or request.parent is not None:
+            return
+        most = request.location[HttpCore].max_ranges
+        if most == 0:
+            return
+        value = request.head.fields.get("range")
+        if value is None or not _still_the_same(request, answer):
+            answer.headers.append(("Accept-Ranges", "bytes"))
+            return
+        size = answer.length
+        try:
+            found = parse_range(value, size)
+        except Unsatisfiable:
+            _unsatisfiable(answer, size)
+            return
+        if not found or (most is not None and len(found) > most):
+            answer.headers.append(("Accept-Ranges", "bytes"))
+            return
+        answer.status = 206
+        if len(found) == 1:
+            start, end = found[0]
+            answer.headers.append(("Content-Range", f"bytes {start}-{end - 1}/{size}"))
+            answer.body = _part(answer.body, start, end)
+            answer.length = end - start
+            return
+        _multipart(answer, found, size)
+
+
+def _still_the_same(request: Request, answer: Answer) -> bool:
+    """If-Range: the ranges hold only for the version the client knows."""
+    known = request.head.fields.get("if-range")
+    if known is None:
+        return True
+    if known.endswith('"'):
+        return answer.etag == known
+    return answer.modified_at is not None and parse_date(known) == answer.modified_at
+
+
+def _part(body: object, start: int, end: int) -> bytes | FilePart:
+    if isinstance(body, bytes):
+        return body[start:end]
+    assert isinstance(body, FilePart)
+    return FilePart(body.file, body.offset + start, end - start)
+
+
+def _multipart(answer: Answer, found: list[tuple[int, int]], size: int) -> None:
+    boundary = f"{randbelow(10**20):020d}"
+    kind = answer.content_type
+    if kind is not None and answer.charset:
+        kind = f"{kind}; charset={answer.charset}"
+    head = f"\r\n--{boundary}\r\n" + (f"Content-Type: {kind}\r\n" if kind is not None else "")
+    parts: list[bytes | FilePart] = []
+    length = 0
+    for start, end in found:
+        prefix = f"{head}Content-Range: bytes {start}-{end - 1}/{size}\r\n\r\n".encode("latin-1")
+        parts += (prefix, _part(answer.body, start, end))
+        length += len(prefix) + end - start
+    last = f"\r\n--{boundary}--\r\n".encode("latin-1")
+    parts.append(last)
+    answer.body = parts
+    answer.length = length + len(last)
+    answer.content_type = f"multipart/byteranges; boundary={boundary}"
+    answer.charset = None
+
+
+def _unsatisfiable(answer: Answer, size: int) -> None:
+    if isinstance(answer.body, FilePart):
+        answer.body.file.close()
+    answer.status = 416
+    answer.special = True
+    answer.etag = answer.last_modified = None
+    answer.headers.append(("Content-Range", f"bytes */{size}"))

@@ -1,0 +1,15 @@
+"""Host names that are looked up while the configuration is read, when waiting is allowed."""
+
+from __future__ import annotations
+
+import socket
+
+
+def lookup(host: str) -> list[str]:
+    """The addresses of a name, IPv4 first as the system orders them. Raises `OSError` when it has none."""
+    found: list[str] = []
+    for _, _, _, _, address in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM):
+        text = str(address[0])
+        if text not in found:
+            found.append(text)
+    return found
