@@ -24,7 +24,11 @@ class Launcher:
 
     def check(self, configuration: str, **options: Any) -> Refusal:
         """What `-t` says."""
-        return Proxy(configuration, self.binary, **options).check()
+        proxy = Proxy(configuration, self.binary, **options)
+        try:
+            return proxy.check()
+        finally:
+            proxy.discard()
 
     def refuses(self, configuration: str, **options: Any) -> Refusal:
         """Start what must not start; fails when it does."""
@@ -33,7 +37,8 @@ class Launcher:
             proxy.start()
         except DidNotStart as failure:
             return failure.refusal
-        proxy.kill()
+        finally:
+            proxy.discard()
         raise AssertionError("the configuration was accepted")
 
 

@@ -243,8 +243,18 @@ class Proxy:
         ]
         assert not bad, "the error log holds:\n" + "\n".join(bad) + f"\n\nall of it:\n{self._said()}"
 
+    def discard(self) -> None:
+        """Kill what runs and remove the directory, unless it was given."""
+        self.kill()
+        if not self._keep_directory:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.discard()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -256,9 +266,7 @@ class Proxy:
             else:
                 self.stop()
         finally:
-            self.kill()
-            if not self._keep_directory:
-                shutil.rmtree(self.directory, ignore_errors=True)
+            self.discard()
 
     # Inside
 
