@@ -44,7 +44,8 @@ class DialFailed(NetError):
 
 
 class TlsFailed(NetError):
-    """A TLS handshake or record was refused. `reason` is OpenSSL's word for it, e.g. `WRONG_VERSION_NUMBER`."""
+    """A TLS handshake or record was refused. `reason` is OpenSSL's word for it, e.g.
+    `WRONG_VERSION_NUMBER`."""
 
     def __init__(self, text: str, reason: str = "") -> None:
         super().__init__(text)

@@ -1,8 +1,8 @@
 """A coroutine driven straight from a hot descriptor, without an asyncio task.
 
-A fiber runs until it pauses; whoever it waits for (a stream, an alarm, another fiber) calls `resume()`, and the coroutine
-goes on inside that call. Nothing is queued and no object is made per switch. It may also await asyncio futures and
-everything built on them, except what insists on `asyncio.current_task()`.
+A fiber runs until it pauses; whoever it waits for (a stream, an alarm, another fiber) calls `resume()`, and
+the coroutine goes on inside that call. Nothing is queued and no object is made per switch. It may also await
+asyncio futures and everything built on them, except what insists on `asyncio.current_task()`.
 
 Every wait in this floor takes a wake-up as a hint and looks again, so that one wake-up too many does no harm.
 """
@@ -36,7 +36,8 @@ def _crash(fiber: Fiber[Any], exc: BaseException) -> None:
 
 
 on_crash: Callable[[Fiber[Any], BaseException], None] = _crash
-"""Called with what came out of a fiber that nobody joins. Assign `fiber.on_crash` in this module to replace it."""
+"""Called with what came out of a fiber that nobody joins. Assign `fiber.on_crash` in this module to replace
+it."""
 
 _current: Fiber[Any] | None = None
 
@@ -85,7 +86,8 @@ class Fiber(Generic[T]):
         self.alarm: Alarm | None = None
 
     def resume(self) -> None:
-        """Goes on at the pause. A fiber that is running (further up the stack) goes on once asyncio gets its turn."""
+        """Goes on at the pause. A fiber that is running (further up the stack) goes on once asyncio gets its
+        turn."""
         global _current
         if self._running:
             asyncio.get_running_loop().call_soon(self._resume_later)
@@ -110,13 +112,13 @@ class Fiber(Generic[T]):
     def interrupt(self, exc: BaseException) -> None:
         """Throws `exc` into the coroutine where it waits.
 
-        If it is running, or not started yet, it meets `exc` at its next pause. If it is done, nothing happens.
-        """
+        If it is running, or not started yet, it meets `exc` at its next pause. If it is done, nothing
+        happens."""
         if self.done:
             return
         coro = self._coro
         assert coro is not None
-        if self._running or _not_started(coro):
+        if not coro.cr_suspended:  # type: ignore[attr-defined]
             self._pending = exc
             return
         if self._future is not None:
@@ -189,6 +191,8 @@ class Fiber(Generic[T]):
         pending = self._pending
         if pending is not None:
             self._pending = None
+            if yielded is not None:
+                yielded._asyncio_future_blocking = False
             self._throw(pending)
             return
         if getattr(yielded, "_asyncio_future_blocking", None):
@@ -196,8 +200,7 @@ class Fiber(Generic[T]):
             self._future = yielded
             yielded.add_done_callback(self._future_done)
             return
-        if getattr(yielded, "_asyncio_future_blocking", None) is None:
-            self._throw(RuntimeError(f"a fiber cannot wait for {yielded!r}"))
+        self._throw(RuntimeError(f"a fiber cannot wait for {yielded!r}"))
 
     def _future_done(self, future: asyncio.Future[Any]) -> None:
         if self._future is future:
@@ -223,7 +226,3 @@ class Fiber(Generic[T]):
         if callbacks is not None:
             for callback in callbacks:
                 callback(self)
-
-
-def _not_started(coro: Coroutine[Any, Any, Any]) -> bool:
-    return getattr(coro, "cr_frame", None) is not None and coro.cr_frame.f_lasti < 0  # type: ignore[attr-defined]

@@ -1,9 +1,9 @@
 """asyncio's scheduler over one epoll, in which most descriptors never reach asyncio.
 
-A *hot* descriptor has a handler that is called straight from `select()`. asyncio is only given back what it registered
-itself, or control when it has something to do. A task switch, a `Handle` and a walk through `_process_events` per event
-would cost more than reading and writing the message (see `experiments/relay_calls.py` for figures).
-"""
+A *hot* descriptor has a handler that is called straight from `select()`. asyncio is only given back what it
+registered itself, or control when it has something to do. A task switch, a `Handle` and a walk through
+`_process_events` per event would cost more than reading and writing the message (see
+`experiments/relay_calls.py` for figures)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from penstock.net.fiber import Fiber, spawn
+from penstock.net.fiber import Fiber
 from penstock.net.timers import Timers
 
 if TYPE_CHECKING:
@@ -44,9 +44,8 @@ class HotSelector(selectors.EpollSelector):
     """asyncio's selector, which calls the handlers of hot descriptors itself.
 
     `now` is the monotonic clock in seconds, refreshed once per poll. Level-triggered, and every socket is
-    non-blocking: an event that is out of date (its descriptor was closed and its number taken again within one
-    batch) makes a handler try in vain, and does no harm.
-    """
+    non-blocking: an event that is out of date (its descriptor was closed and its number taken again within
+    one batch) makes a handler try in vain, and does no harm."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -132,7 +131,8 @@ def _report(fd: int, exc: BaseException) -> None:
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """asyncio's loop over a `HotSelector`. `hot` is the selector, `timers` its alarms, `tunnels` the live tunnels."""
+    """asyncio's loop over a `HotSelector`. `hot` is the selector, `timers` its alarms, `tunnels` the live
+    tunnels."""
 
     def __init__(self) -> None:
         hot = HotSelector()
@@ -142,7 +142,7 @@ class Loop(asyncio.SelectorEventLoop):
         self.tunnels: set[Tunnel] = set()
         hot.queue = self._ready  # type: ignore[attr-defined]
 
-    def call_at(
+    def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """As asyncio's. The selector must return, for asyncio to see how long it may wait now."""
@@ -159,9 +159,10 @@ class Loop(asyncio.SelectorEventLoop):
         ended: list[Fiber[T]] = []
 
         def start() -> None:
-            fiber = spawn(coro)
+            fiber = Fiber(coro)
             fiber.keep_error = True
             fiber.on_done(end)
+            fiber.resume()
 
         def end(fiber: Fiber[T]) -> None:
             ended.append(fiber)

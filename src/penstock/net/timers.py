@@ -1,9 +1,9 @@
 """Deadlines that cost an attribute store to move.
 
-Nearly every deadline of a proxy is set, moved and cleared long before it is due. An `Alarm` therefore keeps its
-deadline in a slot and leaves its entry in the heap alone: the entry may be *earlier* than the deadline, never later.
-When the entry comes up, the alarm is looked at: still in the future, it is pushed again; cleared, it is forgotten.
-"""
+Nearly every deadline of a proxy is set, moved and cleared long before it is due. An `Alarm` therefore keeps
+its deadline in a slot and leaves its entry in the heap alone: the entry may be *earlier* than the deadline,
+never later. When the entry comes up, the alarm is looked at: still in the future, it is pushed again;
+cleared, it is forgotten."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class Timers:
         self.stale = 0
 
     def push(self, when: float, alarm: Alarm) -> None:
-        """Puts an entry for `alarm` on the heap; an earlier entry of it is recognised as stale by its time."""
+        """Puts an entry for `alarm` on the heap; an earlier entry of it is recognised as stale by its
+        time."""
         if self.stale > _WORTH_SWEEPING and self.stale * 2 > len(self.heap):
             self.sweep()
         self.serial += 1
@@ -40,7 +41,8 @@ class Timers:
             self.next = when
 
     def run(self, now: float) -> None:
-        """Calls what is due at `now`. An alarm set anew by a callback comes up in a later run, never in this one."""
+        """Calls what is due at `now`. An alarm set anew by a callback comes up in a later run, never in this
+        one."""
         heap = self.heap
         due: list[Alarm] = []
         while heap and heap[0][0] <= now:
@@ -102,7 +104,8 @@ class Alarm:
         self.deadline = inf
 
     def close(self) -> None:
-        """Never due again, and holds nothing: the heap may keep this small object, but not what it belonged to."""
+        """Never due again, and holds nothing: the heap may keep this small object, but not what it belonged
+        to."""
         self.deadline = inf
         self.callback = None
         if self.queued != inf:

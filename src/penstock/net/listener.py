@@ -1,0 +1,262 @@
+"""Listening sockets, and the descriptor that accepts from them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from errno import EADDRINUSE, EAGAIN, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM, EPROTO
+
+from penstock.net.dial import Address, _shown, family_of
+from penstock.net.errors import NetError
+from penstock.net.loop import IN, Loop
+from penstock.net.stream import Name, Stream
+from penstock.net.timers import Alarm
+
+EXCLUSIVE = 1 << 28
+RETRY_AFTER = 0.5
+"""Seconds until accepting is tried again after descriptors or memory ran out (nginx's accept_mutex_delay)."""
+
+BATCH = 16
+_OUT_OF = (EMFILE, ENFILE, ENOBUFS, ENOMEM)
+_ITS_OWN_FAULT = (ECONNABORTED, EPROTO, EPERM)
+
+
+class BindFailed(NetError):
+    """A listening socket could not be made; the text is nginx's."""
+
+    def __init__(self, call: str, address: Address, errno: int) -> None:
+        super().__init__(call, address, errno)
+        self.call = call
+        self.address = address
+        self.errno = errno
+
+    def __str__(self) -> str:
+        shown = _shown(self.address)
+        of = f"{self.call}() to {shown}" if self.call == "bind" else f"{self.call}() of {shown}"
+        return f"{of} failed ({self.errno}: {os.strerror(self.errno)})"
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAlive:
+    """`so_keepalive=idle:intvl:cnt`: seconds, seconds, probes; `None` leaves the system's."""
+
+    idle: int | None = None
+    interval: int | None = None
+    count: int | None = None
+
+
+def bind(
+    address: Address,
+    *,
+    backlog: int = 511,
+    reuseport: bool = False,
+    ipv6only: bool = True,
+    rcvbuf: int | None = None,
+    sndbuf: int | None = None,
+    keepalive: KeepAlive | None = None,
+    fastopen: int | None = None,
+    deferred: bool = False,
+) -> socket.socket:
+    """A non-blocking listening socket. What is set on it, accepted sockets inherit.
+
+    A unix socket in the way is removed if nobody listens on it. Raises `BindFailed`.
+    """
+    family = family_of(address)
+    call = "socket"
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK, 0)
+    except OSError as exc:
+        raise BindFailed(call, address, exc.errno or 0) from None
+    try:
+        call = "setsockopt"
+        if family != socket.AF_UNIX:
+            _prepare(sock, reuseport, ipv6only)
+        if rcvbuf is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+        if sndbuf is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sndbuf)
+        if keepalive is not None:
+            _keep_alive(sock, keepalive)
+        call = "bind"
+        if isinstance(address, str):
+            remove_stale(address)
+            sock.bind(address)
+            # nginx gives everybody access: who may connect is said by the directory
+            os.chmod(address, 0o666)  # noqa: PTH101
+        else:
+            sock.bind(address)
+        call = "setsockopt"
+        if fastopen is not None and family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, fastopen)
+        if deferred and family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
+        call = "listen"
+        sock.listen(backlog)
+    except OSError as exc:
+        sock.close()
+        raise BindFailed(call, address, exc.errno or 0) from None
+    return sock
+
+
+def _prepare(sock: socket.socket, reuseport: bool, ipv6only: bool) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if reuseport:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(ipv6only))
+
+
+def _keep_alive(sock: socket.socket, keepalive: KeepAlive) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if sock.family == socket.AF_UNIX:
+        return
+    for option, value in (
+        (socket.TCP_KEEPIDLE, keepalive.idle),
+        (socket.TCP_KEEPINTVL, keepalive.interval),
+        (socket.TCP_KEEPCNT, keepalive.count),
+    ):
+        if value is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def remove_stale(path: str) -> None:
+    """Removes a unix socket nobody listens on. Leaves alone what is no socket, and what is in use."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return
+    except FileNotFoundError:
+        return
+    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        probe.connect(path)
+    except ConnectionRefusedError:
+        with suppress(FileNotFoundError):
+            os.unlink(path)  # noqa: PTH108
+    except OSError:
+        pass  # in use (its backlog may be full), or not ours to touch: bind() says what is the matter
+    else:
+        raise OSError(EADDRINUSE, os.strerror(EADDRINUSE))
+    finally:
+        probe.close()
+
+
+class Acceptor:
+    """Accepts from a listening socket, which it does not own: `close()` stops accepting and leaves the socket
+    open.
+
+    `on_accept(stream, peer_name)` is called for every connection. `on_trouble(exc)` is called when accepting
+    fails; where descriptors or memory ran out, accepting rests for `RETRY_AFTER` seconds. `pause()` and
+    `resume()` are for whoever counts connections. `shared` is for a socket several processes accept from:
+    only one of them is woken."""
+
+    __slots__ = (
+        "_alarm",
+        "_closed",
+        "_paused",
+        "_reserve",
+        "_resting",
+        "_watching",
+        "fd",
+        "loop",
+        "mask",
+        "on_accept",
+        "on_trouble",
+        "sock",
+    )
+
+    def __init__(
+        self,
+        loop: Loop,
+        sock: socket.socket,
+        on_accept: Callable[[Stream, Name], None],
+        *,
+        on_trouble: Callable[[OSError], None] | None = None,
+        shared: bool = False,
+    ) -> None:
+        self.loop = loop
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.on_accept = on_accept
+        self.on_trouble = on_trouble
+        self.mask = IN | EXCLUSIVE if shared else IN
+        self._alarm = Alarm(loop.timers, self._rested)
+        self._reserve = _spare_descriptor()
+        self._paused = False
+        self._resting = False
+        self._watching = False
+        self._closed = False
+        self._settle()
+
+    def pause(self) -> None:
+        """Accepts nothing until `resume()`."""
+        self._paused = True
+        self._settle()
+
+    def resume(self) -> None:
+        """Accepts again."""
+        self._paused = False
+        self._settle()
+
+    def close(self) -> None:
+        """Stops for good."""
+        if self._closed:
+            return
+        self._closed = True
+        self._settle()
+        self._alarm.close()
+        if self._reserve >= 0:
+            os.close(self._reserve)
+            self._reserve = -1
+
+    def _settle(self) -> None:
+        wanted = not (self._paused or self._resting or self._closed)
+        if wanted and not self._watching:
+            self.loop.hot.watch(self.fd, self.mask, self._on_event)
+        elif self._watching and not wanted:
+            self.loop.hot.forget(self.fd)
+        self._watching = wanted
+
+    def _on_event(self, _mask: int) -> None:
+        # One per event costs no exception at the end; under load events come in batches anyway.
+        try:
+            sock, peer = self.sock.accept()
+        except OSError as exc:
+            self._failed(exc)
+            return
+        sock.setblocking(False)
+        self.on_accept(Stream(sock, self.loop, peer or None), peer or None)
+
+    def _failed(self, exc: OSError) -> None:
+        if exc.errno == EAGAIN:
+            return
+        if exc.errno in _OUT_OF:
+            self._rest()
+        if self.on_trouble is not None and exc.errno not in _ITS_OWN_FAULT:
+            self.on_trouble(exc)
+
+    def _rest(self) -> None:
+        """Lets the reserve go, so that what handles the trouble can still open a log; takes it back
+        afterwards."""
+        if self._reserve >= 0:
+            os.close(self._reserve)
+            self._reserve = -1
+        self._resting = True
+        self._settle()
+        self._alarm.set(RETRY_AFTER)
+
+    def _rested(self) -> None:
+        self._resting = False
+        if self._reserve < 0:
+            self._reserve = _spare_descriptor()
+        self._settle()
+
+
+def _spare_descriptor() -> int:
+    try:
+        return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1

@@ -1,0 +1,272 @@
+"""A tunnel: two streams that became one conversation, until it ends.
+
+What is left of two sessions is two sockets, two `Side`s with their counters, and one deadline. Traffic stores
+the coarse clock and nothing else; the deadline is looked at when it comes up, and moved on if something
+happened since."""
+
+from __future__ import annotations
+
+import enum
+import socket
+from collections.abc import Callable
+from math import inf
+
+from penstock.net.loop import IN, Loop
+from penstock.net.side import Side, TlsSide
+from penstock.net.stream import Stream
+from penstock.net.timers import Alarm
+
+
+class End(enum.Enum):
+    """Why a tunnel ended. The value is for people."""
+
+    CLIENT_CLOSED = "client closed connection"
+    BACKEND_CLOSED = "upstream closed connection"
+    CLIENT_RESET = "client reset connection"
+    BACKEND_RESET = "upstream reset connection"
+    IDLE = "idle timeout"
+    CLIENT_SEND_TIMEOUT = "timed out sending to client"
+    BACKEND_SEND_TIMEOUT = "timed out sending to upstream"
+    SHUTDOWN = "shutdown"
+
+
+class Tunnel:
+    """A live tunnel. `reason` (and `errno`, after a reset) says why it ended; `None` while it lives.
+
+    `client` and `backend` are its sides while it lives; `from_client` and `from_backend` count bytes,
+    `opened` is on the loop's monotonic clock. `owner` is for whoever keeps books of it."""
+
+    __slots__ = (
+        "_alarm",
+        "_first",
+        "_refusal",
+        "_totals",
+        "backend",
+        "client",
+        "errno",
+        "idle_timeout",
+        "loop",
+        "on_end",
+        "opened",
+        "owner",
+        "reason",
+    )
+
+    def __init__(
+        self,
+        loop: Loop,
+        client: Side,
+        backend: Side,
+        idle_timeout: float,
+        on_end: Callable[[Tunnel, End], None],
+    ) -> None:
+        self.loop = loop
+        self.client: Side = client
+        self.backend: Side = backend
+        self.idle_timeout = idle_timeout
+        self.on_end: Callable[[Tunnel, End], None] | None = on_end
+        self.opened = loop.hot.now
+        self.owner: object = None
+        self.reason: End | None = None
+        self.errno = 0
+        self._first: End | None = None
+        self._refusal = 0
+        self._totals = (0, 0)
+        self._alarm = Alarm(loop.timers, self._due)
+        client.tunnel = backend.tunnel = self
+        client.peer, backend.peer = backend, client
+        client.send_peer = backend.writer()
+        backend.send_peer = client.writer()
+        loop.tunnels.add(self)
+
+    @property
+    def from_client(self) -> int:
+        """Bytes read from the client so far."""
+        return self._totals[0] if self.reason else self.client.read
+
+    @property
+    def from_backend(self) -> int:
+        """Bytes read from the backend so far."""
+        return self._totals[1] if self.reason else self.backend.read
+
+    @property
+    def last(self) -> float:
+        """When bytes last moved, in either direction."""
+        return max(self.client.last, self.backend.last)
+
+    def close(self, reason: End = End.SHUTDOWN) -> None:
+        """Ends the tunnel now, whatever is unsent. Does nothing if it has ended."""
+        self._end(reason)
+
+    def inject(self, side: Side, data: bytes) -> None:
+        """Sends `data` to `side` after what is unsent there. That this is a frame boundary is the caller's
+        business."""
+        if side.unsent is not None:
+            side.unsent += data
+            return
+        if self.reason is not None or side.deaf or side.peer.ended:
+            return
+        try:
+            sent = side.peer.send_peer(data)
+        except OSError as exc:
+            if not side.must_wait(exc):
+                side.refuse(exc)
+                return
+            sent = 0
+        if sent < len(data):
+            side.hold(data[sent:])
+
+    def tap(self, side: Side, look: Callable[[memoryview], None] | None) -> None:
+        """Shows `look` everything read from `side`, before it is sent on; `None` ends that. Costs nothing
+        where unused.
+
+        The view is into the worker's buffer: what is needed later must be copied.
+        """
+        send = side.peer.writer()
+        if look is None:
+            side.send_peer = send
+            return
+        seen: Callable[[memoryview], None] = look
+
+        def show_and_send(view: memoryview) -> int:
+            seen(view)
+            return send(view)
+
+        side.send_peer = show_and_send
+
+    def release(self) -> tuple[socket.socket, socket.socket, bytes, bytes]:
+        """Gives both sockets away, without `on_end`: client, backend, and what is unsent to each."""
+        to_client, to_backend = self.client.unsent or b"", self.backend.unsent or b""
+        self._leave(End.SHUTDOWN)
+        client, backend = self.client, self.backend
+        del self.client, self.backend
+        return client.release(), backend.release(), to_client, to_backend
+
+    # -- for the sides
+    # -----------------------------------------------------------------------------------------------
+
+    def note_end(self, side: Side) -> None:
+        """`side` sent its FIN."""
+        if self._first is None:
+            self._first = End.CLIENT_CLOSED if side is self.client else End.BACKEND_CLOSED
+
+    def note_refusal(self, side: Side, errno: int) -> None:
+        """`side` would not take bytes; why it did not, the end of what it says will tell better."""
+        self._refusal = errno
+
+    def reset(self, side: Side, errno: int) -> None:
+        """Reading from `side` failed: the tunnel is over."""
+        self.errno = errno
+        self._end(End.CLIENT_RESET if side is self.client else End.BACKEND_RESET)
+
+    def check_over(self) -> bool:
+        """Ends the tunnel if both directions are over; says whether it has."""
+        if self.reason is not None:
+            return True
+        client, backend = self.client, self.backend
+        if not (client.over() and backend.over()):
+            return False
+        reason = self._first
+        if reason is None:
+            reason = End.CLIENT_RESET if client.deaf else End.BACKEND_RESET
+            self.errno = self._refusal
+        self._end(reason)
+        return True
+
+    def stuck(self, side: Side) -> None:
+        """`side` does not take what is sent to it: its send timeout runs."""
+        due = self.loop.timers.now + side.send_timeout
+        if due < self._alarm.deadline:
+            self._alarm.at(due)
+
+    def loose(self) -> None:
+        """A side has taken everything again."""
+        due = self.loop.timers.now + self.idle_timeout
+        if due < self._alarm.deadline:
+            self._alarm.at(due)
+
+    def start(self) -> None:
+        """Arms the idle deadline."""
+        self.loose()
+
+    def _due(self) -> None:
+        now = self.loop.timers.now
+        due = inf
+        for side, late in (
+            (self.client, End.CLIENT_SEND_TIMEOUT),
+            (self.backend, End.BACKEND_SEND_TIMEOUT),
+        ):
+            if side.unsent is not None:
+                until = side.stuck + side.send_timeout
+                if until <= now:
+                    self._end(late)
+                    return
+                due = min(due, until)
+        if due == inf:
+            due = self.last + self.idle_timeout
+            if due <= now:
+                self._end(End.IDLE)
+                return
+        if due != inf:
+            self._alarm.at(due)
+
+    def _leave(self, reason: End) -> None:
+        self.reason = reason
+        self._totals = (self.client.read, self.backend.read)
+        self.loop.tunnels.discard(self)
+        self._alarm.close()
+
+    def _end(self, reason: End) -> None:
+        if self.reason is not None:
+            return
+        self._leave(reason)
+        client, backend = self.client, self.backend
+        del self.client, self.backend
+        client.close()
+        backend.close()
+        on_end, self.on_end = self.on_end, None
+        if on_end is not None:
+            on_end(self, reason)
+
+
+def relay(
+    client: Stream,
+    backend: Stream,
+    *,
+    to_client: bytes = b"",
+    to_backend: bytes = b"",
+    idle_timeout: float | None = None,
+    send_timeouts: tuple[float | None, float | None] = (None, None),
+    on_end: Callable[[Tunnel, End], None],
+) -> Tunnel:
+    """Takes both streams' sockets over and lets bytes flow both ways until the tunnel ends; the streams are
+    empty after.
+
+    `to_client` and `to_backend` are sent first, each before anything that is read later; bytes put back into
+    a stream follow them. `idle_timeout` (seconds) is between two movements in any direction; `send_timeouts`
+    are for the client and the backend taking nothing of what is due to them. `on_end(tunnel, reason)` is
+    called once, when both sockets are closed; possibly before this returns."""
+    loop = client.loop
+    client_sock, client_mask, said = client.release()
+    backend_sock, backend_mask, answered = backend.release()
+    left = _side(client, client_sock, send_timeouts[0])
+    right = _side(backend, backend_sock, send_timeouts[1])
+    tunnel = Tunnel(loop, left, right, idle_timeout or inf, on_end)
+    left.start(client_mask)
+    right.start(backend_mask)
+    tunnel.start()
+    left.read = len(said)
+    right.read = len(answered)
+    if to_client or answered:
+        tunnel.inject(left, to_client + answered)
+    if tunnel.reason is None and (to_backend or said):
+        tunnel.inject(right, to_backend + said)
+    for side in (left, right):
+        if tunnel.reason is None and side.mask & IN and side.buffered():
+            side.on_event(IN)
+    return tunnel
+
+
+def _side(stream: Stream, sock: socket.socket, send_timeout: float | None) -> Side:
+    make = TlsSide if stream.secure else Side
+    return make(sock, stream.hot, send_timeout or inf)

@@ -1,0 +1,355 @@
+"""One end of a tunnel: reads its socket and writes what it read to the other end's.
+
+The hot path is `on_event`: one read into the worker's only buffer, one write out of it, two counters.
+Everything else happens when a peer is slow, ends, or fails:
+
+    slow      what the other side does not take is kept (it is at most a buffer), this side is not read any
+    more, and
+              the other waits for room; nothing else is ever stored
+    ended     the peer sent FIN: it is passed on after what is unsent, and the other direction flows on deaf
+    the peer takes no more (it was reset, or has closed wholly): what *it* still had to say is passed on
+
+A direction is over when its source has ended and nothing is unsent, or when its sink is deaf. The tunnel ends
+when both directions are over. This module and its interface to `relay` (the constructor, `start`, `hold`,
+`close`) are what a compiled twin would replace."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from errno import EAGAIN, EINTR
+from typing import TYPE_CHECKING, Any
+
+from penstock.net.loop import ERR, HUP, IN, OUT, RDHUP, HotSelector
+from penstock.net.timers import Timers
+
+if TYPE_CHECKING:
+    from penstock.net.relay import Tunnel
+
+SIZE = 65536
+BUFFER = bytearray(SIZE)
+"""The one read buffer of the worker. Nothing stays in it between two events."""
+
+VIEW = memoryview(BUFFER)
+READING = IN | RDHUP
+_UNWATCHED = -1
+
+
+class Side:
+    """A plain socket's end. `read` counts bytes taken from it, `last` is when it last moved any."""
+
+    __slots__ = (
+        "deaf",
+        "ended",
+        "fd",
+        "hot",
+        "last",
+        "mask",
+        "peer",
+        "read",
+        "receive",
+        "send_peer",
+        "send_timeout",
+        "sock",
+        "stuck",
+        "timers",
+        "tunnel",
+        "unsent",
+    )
+
+    peer: Side
+    tunnel: Tunnel
+
+    def __init__(self, sock: socket.socket, hot: HotSelector, send_timeout: float) -> None:
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.hot = hot
+        self.timers: Timers = hot.timers
+        self.send_timeout = send_timeout
+        self.receive: Callable[..., int] = self._reader()
+        self.send_peer: Callable[[Any], int]
+        self.read = 0
+        self.last = hot.now
+        self.stuck = 0.0
+        self.unsent: bytes | None = None
+        self.ended = False
+        self.deaf = False
+        self.mask = _UNWATCHED
+
+    def start(self, mask: int) -> None:
+        """Takes over the descriptor, registered with `mask` by whoever had it (0: not at all)."""
+        if mask:
+            self.hot.handlers[self.fd] = self.on_event
+            self.mask = mask
+        self.settle()
+
+    def on_event(self, mask: int) -> None:
+        """Something is to be read (the usual case), or something else happened."""
+        if mask != IN:
+            self._unusual(mask)
+            return
+        count = -1
+        try:
+            count = self.receive(BUFFER)
+            if not count:
+                self._end_of_input()
+                return
+            sent = self.send_peer(VIEW[:count])
+        except OSError as exc:
+            sent = self._failed(exc, count)
+            if sent < 0:
+                return
+        self.read += count
+        self.last = self.timers.now
+        if sent != count:
+            self.peer.hold(bytes(VIEW[sent:count]))
+
+    # -- what differs where there is TLS
+    # -----------------------------------------------------------------------------
+
+    def writer(self) -> Callable[[Any], int]:
+        """What writes to this side."""
+        return self.sock.send
+
+    def _reader(self) -> Callable[..., int]:
+        return self.sock.recv_into
+
+    def finish(self) -> None:
+        """Says that nothing more will come."""
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
+
+    def must_wait(self, exc: OSError) -> bool:
+        return exc.errno == EAGAIN or exc.errno == EINTR
+
+    def _is_end(self, _exc: OSError) -> bool:
+        return False
+
+    def buffered(self) -> bool:
+        """Bytes were read from the kernel already: no event will tell of them."""
+        return False
+
+    # -- the other cases
+    # ---------------------------------------------------------------------------------------------
+
+    def _unusual(self, mask: int) -> None:
+        if mask & OUT and self.unsent is not None:
+            self.flush()
+            if self.fd < 0:
+                return
+        if mask & ~OUT:
+            if self.mask & IN and self.mask > 0:
+                self.on_event(IN)
+            elif mask & (ERR | HUP):
+                self._hung_up()
+
+    def _failed(self, exc: OSError, count: int) -> int:
+        """Sorts out a read (`count` < 0) or a write that raised: bytes sent, or -1 if there is no more to
+        do."""
+        if count >= 0:
+            if self.peer.must_wait(exc):
+                return 0
+            self.read += count
+            self.peer.refuse(exc)
+            return -1
+        if self.must_wait(exc):
+            return -1
+        if self._is_end(exc):
+            self._end_of_input()
+            return -1
+        self.tunnel.reset(self, exc.errno or 0)
+        return -1
+
+    def _end_of_input(self) -> None:
+        self.ended = True
+        self.tunnel.note_end(self)
+        peer = self.peer
+        if peer.unsent is None and not peer.deaf:
+            peer.finish()
+        if not self.tunnel.check_over():
+            self.settle()
+
+    def hold(self, data: bytes) -> None:
+        """Keeps what this side's peer does not take now; the other side is not read until it is gone."""
+        if self.unsent is not None:
+            self.unsent += data
+            return
+        self.unsent = data
+        self.stuck = self.timers.now
+        self.settle()
+        self.peer.settle()
+        self.tunnel.stuck(self)
+
+    def flush(self) -> None:
+        """Sends what was kept, as far as it goes."""
+        data = self.unsent
+        assert data is not None
+        try:
+            sent = self.writer()(data)
+        except OSError as exc:
+            if not self.must_wait(exc):
+                self.refuse(exc)
+            return
+        self.stuck = self.last = self.timers.now
+        if sent < len(data):
+            self.unsent = data[sent:]
+            return
+        self.unsent = None
+        self.tunnel.loose()
+        peer = self.peer
+        if peer.ended:
+            self.finish()
+            if self.tunnel.check_over():
+                return
+        self.settle()
+        peer.settle()
+
+    def refuse(self, exc: OSError) -> None:
+        """This side takes no more. It may still have something to say, or an error to tell: it goes on being
+        read."""
+        self.deaf = True
+        self.unsent = None
+        self.tunnel.note_refusal(self, exc.errno or 0)
+        if self.tunnel.check_over():
+            return
+        self.settle()
+        self.peer.settle()
+
+    def _hung_up(self) -> None:
+        """HUP or ERR while this side is not being read: it takes no more, and would report so for ever."""
+        self.deaf = True
+        self.unsent = None
+        if self.tunnel.check_over():
+            return
+        self.hot.forget(self.fd)
+        self.mask = _UNWATCHED
+        self.settle()
+        self.peer.settle()
+
+    def over(self) -> bool:
+        """The direction from this side to the other has come to its end."""
+        peer = self.peer
+        return peer.deaf or (self.ended and peer.unsent is None)
+
+    def settle(self) -> None:
+        """Waits for just what can be used now."""
+        peer = self.peer
+        reading = not self.ended and peer.unsent is None and not peer.deaf
+        mask = self._mask_for(reading, self.unsent is not None)
+        if mask == self.mask:
+            return
+        if self.mask != _UNWATCHED:
+            self.hot.change(self.fd, mask)
+        elif mask or not self.deaf:
+            self.hot.watch(self.fd, mask, self.on_event)
+        else:
+            return
+        self.mask = mask
+
+    def _mask_for(self, reading: bool, writing: bool) -> int:
+        if reading:
+            return READING | OUT if writing else READING
+        return OUT if writing else 0
+
+    def release(self) -> socket.socket:
+        """Lets go of the socket, and of everything that refers back to this side."""
+        self.hot.forget(self.fd)
+        self.fd = -1
+        del self.receive, self.send_peer, self.peer, self.tunnel
+        return self.sock
+
+    def close(self) -> None:
+        """Closes the socket."""
+        self.hot.drop(self.fd)
+        self.fd = -1
+        self.sock.close()
+        del self.receive, self.send_peer, self.peer, self.tunnel
+
+
+class TlsSide(Side):
+    """An end with TLS. Reads go on while whole records come, so that a long message is one write to the other
+    side."""
+
+    __slots__ = ("read_needs", "write_needs")
+
+    sock: ssl.SSLSocket
+
+    def __init__(self, sock: socket.socket, hot: HotSelector, send_timeout: float) -> None:
+        self.read_needs = READING
+        self.write_needs = OUT
+        super().__init__(sock, hot, send_timeout)
+
+    def on_event(self, mask: int) -> None:
+        """As `Side.on_event`."""
+        if mask != IN:
+            self._unusual(mask)
+            return
+        count = -1
+        try:
+            count = self.receive(SIZE, BUFFER)
+            if not count:
+                self._end_of_input()
+                return
+            if count >= 8192:
+                count = self._read_on(count)
+            sent = self.send_peer(VIEW[:count])
+        except OSError as exc:
+            sent = self._failed(exc, count)
+            if sent < 0:
+                return
+        self.read += count
+        self.last = self.timers.now
+        if sent != count:
+            self.peer.hold(bytes(VIEW[sent:count]))
+
+    def _read_on(self, count: int) -> int:
+        """A long record seldom comes alone: takes those that are there, too."""
+        try:
+            while SIZE - count >= 16384:
+                more = self.receive(SIZE - count, VIEW[count:])
+                if more == 0:
+                    break  # the end: the next event says it again
+                count += more
+        except OSError:
+            pass  # usually that no more is there; what it is besides, the next read says again
+        return count
+
+    def writer(self) -> Callable[[Any], int]:
+        """What writes to this side."""
+        write: Callable[[Any], int] = self.sock._sslobj.write  # type: ignore[attr-defined]
+        return write
+
+    def _reader(self) -> Callable[..., int]:
+        read: Callable[..., int] = self.sock._sslobj.read  # type: ignore[attr-defined]
+        return read
+
+    def finish(self) -> None:
+        """close_notify, then FIN."""
+        if not self.ended and self._unread_bytes():
+            # SSL_shutdown() would meet them where it looks for the peer's close_notify, and drop them.
+            self.on_event(IN)
+            if self.fd < 0:
+                return
+        with suppress(OSError, ValueError):
+            self.sock._sslobj.shutdown()  # type: ignore[attr-defined]
+        super().finish()
+
+    def _unread_bytes(self) -> bool:
+        try:
+            return bool(socket.socket.recv(self.sock, 1, socket.MSG_PEEK))
+        except OSError:
+            return False
+
+    def must_wait(self, exc: OSError) -> bool:
+        return isinstance(exc, (ssl.SSLWantReadError, ssl.SSLWantWriteError))
+
+    def _is_end(self, exc: OSError) -> bool:
+        if isinstance(exc, (ssl.SSLZeroReturnError, ssl.SSLEOFError)):
+            return True
+        return isinstance(exc, ssl.SSLError) and exc.reason == "UNEXPECTED_EOF_WHILE_READING"
+
+    def buffered(self) -> bool:
+        """OpenSSL holds the rest of a record."""
+        return self.sock.pending() > 0
