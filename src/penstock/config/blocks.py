@@ -1,26 +1,13 @@
-"""Statements -> the tree of one source, going on after each mistake as if it had not been made.
-
-A person who forgot one `;` wants to hear about one `;`. So each repair here answers two questions: where is
-the mistake (rarely where nginx notices it), and what tree was meant (so that nothing after it is blamed).
-"""
+"""The tree of one source, also when its braces do not add up: then the indentation is asked."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from penstock.config.builder import Builder, Frame, Include, Known
 from penstock.config.errors import ConfigError, Problems
-from penstock.config.lexer import Statement, statements
-from penstock.config.source import COMMAND_LINE, Source, Span
+from penstock.config.source import Source, Span
 from penstock.config.tree import Directive, Word
-
-DEEPEST = 100
-
-Known = Callable[[str], bool]
-Include = Callable[[Directive, int], Sequence[Directive]]
-"""Gives the directives that stand in place of an `include` found so many blocks deep."""
-
-_QUANTIFIER = re.compile(r"\{[0-9]+(?:,[0-9]*)?\}")
 
 
 def read_blocks(source: Source, problems: Problems, known: Known, include: Include) -> tuple[Directive, ...]:
@@ -32,7 +19,7 @@ def read_blocks(source: Source, problems: Problems, known: Known, include: Inclu
             included[directive.span.start] = include(directive, depth)
         return included[directive.span.start]
 
-    builder = _Builder(source, problems, known, include_once)
+    builder = Builder(source, problems, known, include_once)
     builder.read()
     if not builder.unclosed or problems.full:
         return builder.close_all()
@@ -55,281 +42,17 @@ def line_break(directive: Directive) -> Span | None:
     previous = directive.name
     for word in directive.args:
         if "\n" in word.span.source.text[previous.span.end : word.span.start]:
-            return _after(previous)
+            return Span(previous.span.source, previous.span.end, previous.span.end)
         previous = word
     return None
 
 
-class _Frame:
-    """A block that is still open."""
-
-    __slots__ = ("indent", "items", "name", "span", "words")
-
-    def __init__(self, words: list[Word], indent: int) -> None:
-        self.words = words
-        self.indent = indent
-        self.items: list[Directive] = []
-        self.span = _span(words)
-        self.name = words[0].text
-
-
-class _Builder:
-    """Builds the tree the braces say."""
-
-    def __init__(self, source: Source, problems: Problems, known: Known, include: Include) -> None:
-        self.source = source
-        self.problems = problems
-        self.known = known
-        self.include = include
-        self.items: list[Directive] = []
-        self.stack: list[_Frame] = []
-        self.skipped = 0
-        self.stray = 0
-        self.last_closed: tuple[Directive, int] | None = None
-        self._glued: list[Word] = []
-
-    @property
-    def unclosed(self) -> list[_Frame]:
-        return self.stack
-
-    def read(self) -> None:
-        for statement in statements(self.source, self.problems):
-            if self.problems.full:
-                return
-            words, end, at = self._unsplit(statement)
-            if end == "{":
-                self._open(words, at)
-            elif end == ";":
-                self._finish(words, at)
-            elif end == "}":
-                self._close(words, at)
-            elif words:
-                self._unfinished(words)
-
-    def close_all(self) -> tuple[Directive, ...]:
-        while self.stack:
-            self.pop()
-        return tuple(self.items)
-
-    # Endings: one method for each thing that ends a statement.
-
-    def _finish(self, words: list[Word], at: int) -> None:
-        if not words:
-            self.problems.error(
-                'unexpected ";"',
-                Span(self.source, at, at + 1),
-                hint='remove it: a "}" takes no ";" after it, and a directive takes one',
-            )
-            return
-        *before, words = self._split(words, ";")
-        for piece in before:
-            self._terminate(piece)
-        self.place(words)
-
-    def _open(self, words: list[Word], at: int) -> None:
-        if not words:
-            self.problems.error(
-                'unexpected "{"',
-                Span(self.source, at, at + 1),
-                label="a block without a name",
-                hint='a ";" in front of it may be one too many',
-            )
-            self.skipped += 1
-            return
-        if self._is_quantifier(words, at):
-            return
-        *before, words = self._split(words, "{")
-        for piece in before:
-            self._terminate(piece)
-        if self.skipped or len(self.stack) >= DEEPEST:
-            if not self.skipped:
-                self.problems.error(f"blocks are nested more than {DEEPEST} deep", _span(words))
-            self.skipped += 1
-            return
-        indent = self.indent(words[0].span.start)
-        self.before_statement(words[0], indent)
-        self.stack.append(_Frame(words, indent))
-
-    def _close(self, words: list[Word], at: int) -> None:
-        for piece in self._split(words, ";"):
-            self._terminate(piece)
-        self._close_block(at)
-
-    def _close_block(self, at: int) -> None:
-        if self.skipped:
-            self.skipped -= 1
-            return
-        self.before_close(at)
-        if not self.stack:
-            self._stray(at)
-            return
-        self.last_closed = self.pop(), at
-
-    def _unfinished(self, words: list[Word]) -> None:
-        *before, words = self._split(words, ";")
-        for piece in before:
-            self._terminate(piece)
-        if _hides_brace(words[-1]):
-            self._terminate(words)
-            return
-        self.place(words)
-        if self.source.path == COMMAND_LINE:
-            message = 'unexpected end of parameter, expecting ";"'
-        else:
-            message = 'unexpected end of file, expecting ";" or "}"'
-        self.problems.error(message, _after(words[-1]), label='";" expected here')
-
-    def _terminate(self, words: list[Word]) -> None:
-        """Ends a statement that lacks its `;`, and the block when the `}` hides in the last word."""
-        last = words[-1]
-        if not _hides_brace(last):
-            self._missing_end(words)
-            self.place(words)
-            return
-        place = last.span.end - 1
-        self.problems.error(
-            f'directive "{words[0].text}" is not terminated by ";"',
-            Span(self.source, place, place + 1),
-            label="belongs to the word before it",
-            hint='put a ";" in front of the "}"',
-        )
-        if last.text != "}":
-            words = [*words[:-1], Word(last.text[:-1], Span(self.source, last.span.start, place), False)]
-        self.place(words)
-        self._close_block(place)
-
-    # Places: where a directive goes once it is whole.
-
-    def place(self, words: list[Word]) -> None:
-        if self.skipped:
-            return
-        name = words[0]
-        self.before_statement(name, -1)
-        items = self.stack[-1].items if self.stack else self.items
-        directive = Directive(name, tuple(words[1:]), None, _span(words))
-        if name.text != "include":
-            items.append(directive)
-        elif len(words) == 2:
-            items.extend(self.include(directive, len(self.stack)))
-        else:
-            self.problems.error('invalid number of arguments in "include" directive', directive.span)
-
-    def pop(self) -> Directive:
-        frame = self.stack.pop()
-        directive = Directive(frame.words[0], tuple(frame.words[1:]), tuple(frame.items), frame.span)
-        (self.stack[-1].items if self.stack else self.items).append(directive)
-        return directive
-
-    def indent(self, offset: int) -> int:
-        """The width of the blanks that begin the line of `offset`."""
-        text = self.source.text
-        start = text.rfind("\n", 0, offset) + 1
-        line = text[start:offset].expandtabs(8)
-        return len(line) - len(line.lstrip())
-
-    def first_on_line(self, offset: int) -> bool:
-        text = self.source.text
-        while offset and text[offset - 1] in " \t":
-            offset -= 1
-        return offset == 0 or text[offset - 1] == "\n"
-
-    def before_statement(self, name: Word, indent: int) -> None:
-        """Called before a statement takes its place; the braces alone decide here."""
-
-    def before_close(self, at: int) -> None:
-        """Called before a `}` closes the innermost block."""
-
-    # Diagnoses
-
-    def _split(self, words: list[Word], end: str) -> list[list[Word]]:
-        """Cuts a statement that swallowed the next one because its `;` is missing.
-
-        Arguments may well go on in the next line, so the cut needs evidence: the line starts exactly where
-        the statement starts, with the name of a directive, and with more after it.
-        """
-        if len(words) < 2 or self.source.text.find("\n", words[0].span.end, words[-1].span.start) < 0:
-            return [words] if words else []
-        pieces: list[list[Word]] = []
-        begin = 0
-        for index in range(1, len(words)):
-            first, word = words[begin], words[index]
-            alone = index + 1 == len(words) and end != "{"
-            if alone or word.quoted or not self.known(word.text) or not self._aligned(first, word):
-                continue
-            pieces.append(words[begin:index])
-            begin = index
-        pieces.append(words[begin:])
-        return pieces
-
-    def _aligned(self, first: Word, word: Word) -> bool:
-        one, two = first.span.start, word.span.start
-        return self.first_on_line(one) and self.first_on_line(two) and self.indent(one) == self.indent(two)
-
-    def _missing_end(self, words: list[Word]) -> None:
-        self.problems.error(
-            f'directive "{words[0].text}" is not terminated by ";"',
-            _after(words[-1]),
-            label='";" expected here',
-            hint='did you forget the ";"?',
-        )
-
-    def _is_quantifier(self, words: list[Word], at: int) -> bool:
-        """The `{` of `location ~ /[0-9]{4}/` starts a block for want of quotes. Goes on as if quoted."""
-        last = words[-1]
-        if last.quoted or last.span.end != at or not _QUANTIFIER.match(self.source.text, at):
-            return False
-        self.problems.error(
-            f'unexpected "{{" in "{last.text}{{"',
-            Span(self.source, at, at + 1),
-            label="starts a block here",
-            hint='a pattern with "{" or ";" in it needs quotes around it',
-        )
-        self._glued = words
-        return True
-
-    def _unsplit(self, statement: Statement) -> Statement:
-        if not self._glued or not statement.words:
-            return statement
-        glued, self._glued = self._glued, []
-        head, tail = glued[-1], statement.words[0]
-        word = Word(f"{head.text}{{{tail.text}", Span(self.source, head.span.start, tail.span.end), False)
-        return Statement([*glued[:-1], word, *statement.words[1:]], statement.end, statement.at)
-
-    def _stray(self, at: int) -> None:
-        self.stray += 1
-        hint = 'there is no open block for it to close: remove it, or find the "{" that is missing'
-        if self.last_closed is not None:
-            block, closed_at = self.last_closed
-            line = self.source.position(closed_at)[0]
-            hint = (
-                f'the block "{block.text}" of line {block.span.line} was already closed in line {line}: '
-                'one "}" is too many'
-            )
-            self._adopt(block)
-        self.problems.error(
-            'unexpected "}"', Span(self.source, at, at + 1), label="closes nothing", hint=hint
-        )
-
-    def _adopt(self, block: Directive) -> None:
-        """What stands between the `}` that closed a block too early and the stray one was meant inside."""
-        place = next((i for i, item in enumerate(self.items) if item is block), None)
-        if place is None or block.block is None:
-            return
-        orphans = self.items[place + 1 :]
-        indent = self.indent(block.span.start)
-        if all(o.span.source is self.source and self.indent(o.span.start) > indent for o in orphans):
-            self.items[place:] = [Directive(block.name, block.args, (*block.block, *orphans), block.span)]
-        else:
-            self.items[place + 1 :] = [orphan for orphan in orphans if self.known(orphan.text)]
-        self.last_closed = None
-
-
-class _IndentBuilder(_Builder):
+class _IndentBuilder(Builder):
     """Builds the tree the indentation says, where that closes a block the braces leave open."""
 
     def __init__(self, source: Source, problems: Problems, known: Known, include: Include) -> None:
         super().__init__(source, problems, known, include)
-        self.culprits: list[_Frame] = []
+        self.culprits: list[Frame] = []
 
     def before_statement(self, name: Word, indent: int) -> None:
         if not self.first_on_line(name.span.start):
@@ -354,7 +77,7 @@ class _IndentBuilder(_Builder):
         self.pop()
 
 
-def _never_closed(source: Source, frame: _Frame) -> ConfigError:
+def _never_closed(source: Source, frame: Frame) -> ConfigError:
     lines = source.position(len(source.text))[0]
     return ConfigError(
         'unexpected end of file, expecting "}"',
@@ -362,16 +85,3 @@ def _never_closed(source: Source, frame: _Frame) -> ConfigError:
         label="this block is not closed",
         hint=f'the file ended in line {lines} with the block "{frame.name}" still open',
     )
-
-
-def _hides_brace(word: Word) -> bool:
-    return not word.quoted and word.text.endswith("}") and "{" not in word.text
-
-
-def _span(words: list[Word]) -> Span:
-    first = words[0].span
-    return Span(first.source, first.start, words[-1].span.end)
-
-
-def _after(word: Word) -> Span:
-    return Span(word.span.source, word.span.end, word.span.end)

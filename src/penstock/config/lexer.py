@@ -7,7 +7,8 @@ The rules are nginx's (`ngx_conf_read_token`), including those nobody expects:
 - `{` right after `$` belongs to the word, so that `${name}` needs no quotes;
 - `\\"`, `\\'`, `\\\\`, `\\t`, `\\r`, `\\n` are escapes; before anything else the backslash stays,
   and the character after it never ends the word;
-- a word of 4096 bytes or more, the closing quote included, is refused. (nginx also refuses a comment that long. We do not.)
+- a word of 4096 bytes or more, the closing quote included, is refused. (nginx refuses such comments, too.
+  We do not.)
 
 Mistakes with quotes are reported here and repaired so that the lines after them are read as they were meant.
 """

@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from penstock.config.blocks import DEEPEST, read_blocks
+from penstock.config.blocks import read_blocks
+from penstock.config.builder import DEEPEST
 from penstock.config.errors import Problems, suggest
 from penstock.config.source import COMMAND_LINE, Source, Span, read_source
 from penstock.config.tree import Directive
