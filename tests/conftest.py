@@ -1,5 +1,6 @@
 """Fixtures for tests that start real processes; `harness/__init__.py` describes them."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +10,9 @@ import pytest
 
 from harness.binary import Binary, DidNotStart, Refusal, penstock, reference
 from harness.proxy import Proxy
+
+# Clients in tests talk to this machine, whatever proxy its user has set for the rest of the world.
+os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1,localhost,::1"
 
 
 class Launcher:

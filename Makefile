@@ -1,0 +1,64 @@
+# The commands of this repository; each makes the virtual environment it needs in .venv. Needs Python >= 3.11 and make.
+#
+#   make run               the demo on http://127.0.0.1:8080/ (PORT=... elsewhere), until Ctrl-C
+#   make run CONF=FILE     Penstock with any nginx.conf, in the foreground
+#   make test              unit and integration tests (ARGS="-k tunnel -x" goes to pytest)
+#   make lint              ruff and mypy --strict
+#   make bench             measurements beside nginx (ARGS=... goes to bench/run.py)
+#   make clean             remove what the others made
+#
+# PYTHON=/path/to/python chooses the interpreter of a new .venv.
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$python && break; done)
+
+ARGS ?=
+CONF ?=
+PORT ?=
+
+.PHONY: run demo test lint bench clean
+
+run: $(VENV)/.run
+ifeq ($(CONF),)
+	@$(BIN)/python demo/run.py $(if $(PORT),--port $(PORT))
+else
+	@$(BIN)/python demo/foreground.py $(CONF)
+endif
+
+demo: run
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict
+	MYPYPATH=src:tests $(BIN)/mypy --strict -p harness
+	$(BIN)/mypy --strict demo
+
+bench: $(VENV)/.dev
+	$(BIN)/python bench/run.py $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf src/*.egg-info
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Penstock needs Python 3.11 or newer, and none was found on the PATH." >&2; \
+		echo "Install one, or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Penstock needs Python 3.11 or newer; $(PYTHON) is: $$("$(PYTHON)" --version 2>&1)" >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "The venv module of $(PYTHON) does not work (Debian, Ubuntu: apt-get install python3-venv)." >&2; exit 1; }
+
+$(VENV)/.run: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,demo]'
+	@touch $@ $(VENV)/.run
