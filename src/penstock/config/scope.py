@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from penstock.config.errors import ConfigError, Problems, suggest
@@ -52,11 +51,18 @@ class Compilation:
 
     def logs_path(self, path: str) -> str:
         """A path relative to the prefix, as nginx resolves logs, pid files and `root`."""
-        return str(PurePosixPath(self.prefix) / path)
+        return _below(self.prefix, path)
 
     def conf_path(self, path: str) -> str:
         """A path relative to the configuration's folder, as nginx resolves includes and certificates."""
-        return str(PurePosixPath(self.folder) / path)
+        return _below(self.folder, path)
+
+
+def _below(folder: str, path: str) -> str:
+    """Joined as nginx joins: a final slash of the path stays."""
+    if path.startswith("/"):
+        return path
+    return f"{folder.rstrip('/')}/{path}"
 
 
 class Collecting:

@@ -82,7 +82,7 @@ class Answer:
         self.headers: list[tuple[str, str]] = [] if headers is None else headers
         self.location: str | None = None
         self.last_modified: str | None = None
-        self.modified_at: float | None = None
+        self.modified_at: int | None = None
         self.etag: str | None = None
         self.allow_ranges = False
         self.special = False

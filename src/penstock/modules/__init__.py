@@ -12,6 +12,7 @@ ORDER = (
     "virtual",
     "rewrite",
     "map",
+    "error_pages",
     "access",
     "upstream",
     "proxy",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from penstock.config.settings import Settings, phase
-from penstock.http.dates import parse_date
-from penstock.http.request import Answer, FilePart, Request, special
+from penstock.http.etag import matches, matches_weakly, modified_after, modified_exactly, unmodified
+from penstock.http.request import Answer, FilePart, Request
 from penstock.modules.http_core import HttpCore
 from penstock.plan import phases
 
@@ -15,74 +15,50 @@ class Conditional(Settings):
     @phase(phases.HEADERS, when=lambda self: True)
     def judge(self, request: Request, answer: Answer) -> None:
         """Turn a 200 into a 304 or 412 where the client's conditions say so."""
-        if answer.status != 200 or request.parent is not None or not answer.allow_ranges:
+        if answer.status != 200 or not answer.allow_ranges or request.parent is not None:
             return
         fields = request.head.fields
-        if "if-unmodified-since" in fields and not _unmodified(fields["if-unmodified-since"], answer):
-            return _replace(answer, 412)
-        if "if-match" in fields and not matches(fields["if-match"], answer.etag, weak=False):
-            return _replace(answer, 412)
+        modified = answer.modified_at
+        unmodified_since = fields.get("if-unmodified-since")
+        if unmodified_since is not None and not unmodified(unmodified_since, modified):
+            return fail_precondition(answer)
+        wanted = fields.get("if-match")
+        if wanted is not None and not matches(wanted, answer.etag):
+            return fail_precondition(answer)
         since = fields.get("if-modified-since")
-        tags = fields.get("if-none-match")
-        if since is None and tags is None:
+        known = fields.get("if-none-match")
+        if since is None and known is None:
             return None
-        if since is not None and _modified(since, answer, request.location[HttpCore].if_modified_since):
+        if since is not None and _modified(since, modified, request.location[HttpCore].if_modified_since):
             return None
-        if tags is not None and not matches(tags, answer.etag, weak=True):
+        if known is not None and not matches_weakly(known, answer.etag):
             return None
-        _drop_body(answer)
+        drop_body(answer)
         answer.status = 304
+        answer.content_type = None
         return None
 
 
-def _unmodified(value: str, answer: Answer) -> bool:
-    if answer.modified_at is None:
+def _modified(since: str, modified: int | None, rule: str) -> bool:
+    if rule == "off":
         return True
-    when = parse_date(value)
-    return when is not None and answer.modified_at <= when
+    return modified_exactly(since, modified) if rule == "exact" else modified_after(since, modified)
 
 
-def _modified(value: str, answer: Answer, rule: str) -> bool:
-    if answer.modified_at is None or rule == "off":
-        return True
-    when = parse_date(value)
-    if when == answer.modified_at:
-        return False
-    return rule == "exact" or when is None or when < answer.modified_at
-
-
-def matches(listed: str, etag: str | None, *, weak: bool) -> bool:
-    """Whether a list of entity tags (or `*`) names this one (RFC 9110, section 8.8.3)."""
-    if listed == "*":
-        return True
-    if etag is None:
-        return False
-    own = etag
-    if weak and own.startswith("W/"):
-        own = own[2:]
-    for tag in listed.split(","):
-        given = tag.strip()
-        if weak and given.startswith("W/"):
-            given = given[2:]
-        if given == own:
-            return True
-    return False
-
-
-def _drop_body(answer: Answer) -> None:
+def drop_body(answer: Answer) -> None:
+    """Let go of the body that will not be sent."""
     body = answer.body
     for part in body if isinstance(body, list) else [body]:
         if isinstance(part, FilePart):
             part.file.close()
     answer.body = b""
     answer.length = None
-    answer.content_type = None
     answer.allow_ranges = False
 
 
-def _replace(answer: Answer, status: int) -> None:
-    _drop_body(answer)
-    page = special(status)
-    answer.status = page.status
+def fail_precondition(answer: Answer) -> None:
+    """412 in place of the answer."""
+    drop_body(answer)
+    answer.status = 412
     answer.special = True
     answer.last_modified = answer.etag = None

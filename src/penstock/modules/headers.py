@@ -152,7 +152,7 @@ class Headers(Settings):
             return
         now = time()
         if not rule.offset and rule.kind != "daily" and answer.modified_at is None:
-            answer.headers += [("Expires", http_date(now)), ("Cache-Control", "max-age=0")]
+            answer.headers += [("Expires", http_date(int(now))), ("Cache-Control", "max-age=0")]
             return
         if rule.kind == "daily":
             when = _next(rule.offset, now)
@@ -164,7 +164,7 @@ class Headers(Settings):
             when = now + rule.offset
             age = rule.offset
         control = "no-cache" if rule.offset < 0 or age < 0 else f"max-age={int(age)}"
-        answer.headers += [("Expires", http_date(when)), ("Cache-Control", control)]
+        answer.headers += [("Expires", http_date(int(when))), ("Cache-Control", control)]
 
     def _trail(self, request: Request, answer: Answer, friendly: bool) -> None:
         """Trailers need a chunked answer, so its length is no longer announced."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from secrets import randbelow
 
 from penstock.config.settings import Settings, phase
-from penstock.http.dates import parse_date
-from penstock.http.ranges import Unsatisfiable, parse_range
+from penstock.http.etag import still_current
+from penstock.http.ranges import UNLIMITED, Unsatisfiable, content_range, parse_range
 from penstock.http.request import Answer, FilePart, Request
+from penstock.modules.conditional import drop_body
 from penstock.modules.http_core import HttpCore
 from penstock.plan import phases
 
@@ -23,37 +24,26 @@ class Ranges(Settings):
         most = request.location[HttpCore].max_ranges
         if most == 0:
             return
-        value = request.head.fields.get("range")
-        if value is None or not _still_the_same(request, answer):
-            answer.headers.append(("Accept-Ranges", "bytes"))
-            return
+        fields = request.head.fields
+        value = fields.get("range")
+        same = "if-range" not in fields or still_current(fields["if-range"], answer.etag, answer.modified_at)
         size = answer.length
         try:
-            found = parse_range(value, size)
+            found = parse_range(value, size, UNLIMITED if most is None else most) if value and same else None
         except Unsatisfiable:
             _unsatisfiable(answer, size)
             return
-        if not found or (most is not None and len(found) > most):
+        if not found:
             answer.headers.append(("Accept-Ranges", "bytes"))
             return
         answer.status = 206
         if len(found) == 1:
             start, end = found[0]
-            answer.headers.append(("Content-Range", f"bytes {start}-{end - 1}/{size}"))
+            answer.headers.append(("Content-Range", content_range(start, end, size)))
             answer.body = _part(answer.body, start, end)
             answer.length = end - start
             return
         _multipart(answer, found, size)
-
-
-def _still_the_same(request: Request, answer: Answer) -> bool:
-    """If-Range: the ranges hold only for the version the client knows."""
-    known = request.head.fields.get("if-range")
-    if known is None:
-        return True
-    if known.endswith('"'):
-        return answer.etag == known
-    return answer.modified_at is not None and parse_date(known) == answer.modified_at
 
 
 def _part(body: object, start: int, end: int) -> bytes | FilePart:
@@ -72,7 +62,7 @@ def _multipart(answer: Answer, found: list[tuple[int, int]], size: int) -> None:
     parts: list[bytes | FilePart] = []
     length = 0
     for start, end in found:
-        prefix = f"{head}Content-Range: bytes {start}-{end - 1}/{size}\r\n\r\n".encode("latin-1")
+        prefix = f"{head}Content-Range: {content_range(start, end, size)}\r\n\r\n".encode("latin-1")
         parts += (prefix, _part(answer.body, start, end))
         length += len(prefix) + end - start
     last = f"\r\n--{boundary}--\r\n".encode("latin-1")
@@ -84,8 +74,7 @@ def _multipart(answer: Answer, found: list[tuple[int, int]], size: int) -> None:
 
 
 def _unsatisfiable(answer: Answer, size: int) -> None:
-    if isinstance(answer.body, FilePart):
-        answer.body.file.close()
+    drop_body(answer)
     answer.status = 416
     answer.special = True
     answer.etag = answer.last_modified = None

@@ -147,8 +147,8 @@ def open_answer(request: Request, path: str, uri: str, files: Files) -> Outcome:
 
 def stamp(answer: Answer, modified: float, size: int, core: HttpCore) -> None:
     """Last-Modified and, with `etag on`, nginx's tag: time and size in hexadecimal."""
-    answer.modified_at = float(int(modified))
-    answer.last_modified = http_date(modified)
+    answer.modified_at = int(modified)
+    answer.last_modified = http_date(int(modified))
     if core.etag:
         answer.etag = f'"{int(modified):x}-{size:x}"'
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from errno import ECONNRESET
 from typing import TYPE_CHECKING
 
-from penstock.http.chunked import ChunkedDecoder
+from penstock.http.chunked import RequestBodyDecoder
 from penstock.http.errors import BadRequest
 from penstock.modules.http_core import HttpCore
 from penstock.net.errors import PeerGone
@@ -48,7 +49,7 @@ class LengthBody:
             timeout = self._request.location[HttpCore].client_body_timeout
             data = await self._stream.recv(min(self._left, 65536), timeout=timeout)
             if not data:
-                raise PeerGone("client prematurely closed connection")
+                raise PeerGone(ECONNRESET)
         self._left -= len(data)
         self.received += len(data)
         self._request.request_length += len(data)
@@ -77,7 +78,7 @@ class ChunkedBody:
         self._stream = stream
         self._expected = expected and not rest
         self._first = rest
-        self._decoder = ChunkedDecoder()
+        self._decoder = RequestBodyDecoder()
 
     async def read(self) -> bytes:
         """As `LengthBody.read`; also raises `BadRequest` for a broken coding (400) or too large a body (413)."""
@@ -92,15 +93,16 @@ class ChunkedBody:
                 timeout = self._request.location[HttpCore].client_body_timeout
                 data = await self._stream.recv(65536, timeout=timeout)
                 if not data:
-                    raise PeerGone("client prematurely closed connection")
+                    raise PeerGone(ECONNRESET)
             self._request.request_length += len(data)
-            decoded = self._decoder.feed(data)
+            pieces = self._decoder.feed(data)
             if self._decoder.done:
                 self.done = True
                 if self._decoder.rest:
                     self._stream.unread(self._decoder.rest)
                     self._request.request_length -= len(self._decoder.rest)
-            if decoded:
+            if pieces:
+                decoded = pieces[0] if len(pieces) == 1 else b"".join(pieces)
                 self.received += len(decoded)
                 limit = self._request.location[HttpCore].client_max_body_size
                 if limit and self.received > limit:

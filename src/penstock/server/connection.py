@@ -15,7 +15,7 @@ class Connection:
     """`number` is the serial in the logs, `started` monotonic seconds, `requests` how many heads have been read.
 
     `client_address` is text; for a unix socket it is "unix:" as in nginx. `idle` says that it waits for a request and
-    may be closed at any moment.
+    may be closed at any moment; `tunnelled` that the relay has its stream.
     """
 
     __slots__ = (
@@ -40,6 +40,7 @@ class Connection:
         "started",
         "stream",
         "tls",
+        "tunnelled",
     )
 
     def __init__(
@@ -60,6 +61,7 @@ class Connection:
         self.scheme = "http"
         self.tls: Any = None
         self.plain_on_tls = False
+        self.tunnelled = False
         self.server_name: str | None = None
         self.proxy_protocol: Any = None
         self.requests = 0

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from time import time
 
 from penstock import __version__
 from penstock.http.dates import http_date
 from penstock.http.request import Answer, Request
-from penstock.http.status import reason_phrase
+from penstock.http.status import status_line
 from penstock.modules.http_core import HttpCore
 
 PRODUCT = f"penstock/{__version__}"
-
-
-@lru_cache(maxsize=256)
-def status_line(status: int) -> str:
-    phrase = reason_phrase(status)
-    return f"HTTP/1.1 {status:03d} {phrase}\r\n" if phrase else f"HTTP/1.1 {status:03d} \r\n"
 
 
 def product(tokens: str) -> str:
@@ -29,10 +22,10 @@ def render_head(request: Request, answer: Answer, *, chunked: bool) -> bytes:
     """The whole head, ready to send. `request.keep_alive` must have been decided."""
     core = request.location[HttpCore]
     if answer.reason is None or request.error_status:
-        line = status_line(answer.status)
+        line = f"HTTP/1.1 {status_line(answer.status)}\r\n"
     else:
         line = f"HTTP/1.1 {answer.status:03d} {answer.reason}\r\n"
-    parts = [line, "Server: ", product(core.server_tokens), "\r\nDate: ", http_date(time()), "\r\n"]
+    parts = [line, "Server: ", product(core.server_tokens), "\r\nDate: ", http_date(int(time())), "\r\n"]
     if answer.status == 101:
         parts.append("Connection: upgrade\r\n")
     else:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from penstock.http.errors import BadMessage, BadRequest
 from penstock.http.head import RequestHead
-from penstock.http.reader import HeadReader
-from penstock.http.request import NO_BODY, Answer, Request
+from penstock.http.request import Answer, Request
 from penstock.http.uri import normalize, split_target
 from penstock.modules.http_core import HttpCore
 from penstock.net.errors import NetError, PeerGone, TimedOut
@@ -24,10 +23,12 @@ from penstock.server.send import send_answer
 from penstock.server.tunnel import open_tunnel
 
 if TYPE_CHECKING:
+    from penstock.http.reader import HeadReader
     from penstock.net.stream import Stream
     from penstock.server.connection import Connection
 
 CLIENT_CLOSED = 499
+CLIENT_STALLED = "client timed out (110: Connection timed out)"
 DROP = 444
 """`return 444`: close without a word."""
 
@@ -35,89 +36,72 @@ DROP = 444
 async def serve(connection: Connection) -> None:
     """Serve requests until the connection ends. The stream is closed, or has become a tunnel, when this returns."""
     stream = connection.stream
-    lingering: HttpCore | None = None
+    reader = connection.service.head_reader(connection.server)
     try:
         while True:
-            head = await _next_head(connection, stream)
+            head = await _next_head(connection, stream, reader)
             if head is None:
-                return
-            request = _request(connection, stream, head)
-            if not await _handle(connection, stream, request):
-                if request.tunnel is not None:
-                    return
-                if not request.body.done or stream.ready or not request.completed:
-                    lingering = request.location[HttpCore]
                 break
-    except (PeerGone, TimedOut):
-        return
+            request = _request(connection, head)
+            if not await _handle(connection, stream, request):
+                if not connection.tunnelled:
+                    await _linger(stream, request)
+                break
+    except NetError:
+        pass  # the client is gone, and was logged with its request if it had one
     finally:
-        connection.idle = False
-        if stream is connection.stream and lingering is None:
+        if not connection.tunnelled:
             stream.close()
             connection.service.gone(connection)
-    await _linger(connection, stream, lingering)
 
 
-async def _linger(connection: Connection, stream: Stream, core: HttpCore | None) -> None:
+async def _linger(stream: Stream, request: Request) -> None:
     """Close, but not so fast that the answer is lost to a reset (nginx's lingering_close)."""
-    if core is None:
-        return
-    try:
-        if core.lingering_close != "off":
-            await stream.lingering_close(core.lingering_time, core.lingering_timeout)
-    except NetError:
-        pass  # the client is gone: what lingering was for
-    finally:
-        stream.close()
-        connection.service.gone(connection)
+    core = request.location[HttpCore]
+    unread = stream.ready or not request.body.done
+    if core.lingering_close == "always" or (core.lingering_close == "on" and unread):
+        await stream.lingering_close(core.lingering_time, core.lingering_timeout)
 
 
-async def _next_head(connection: Connection, stream: Stream) -> RequestHead | None:
+async def _next_head(connection: Connection, stream: Stream, reader: HeadReader) -> RequestHead | None:
     """The next request's head; None when the client is done. A bad one is answered here."""
-    service = connection.service
-    listen_core = connection.server.root[HttpCore]
-    if connection.requests == 0:
-        timeout = listen_core.client_header_timeout
-    else:
-        timeout = connection.keep_alive_for
-    reader = HeadReader(service.head_options(connection.server))
+    timers = connection.service.timers
+    core = connection.server.root[HttpCore]
     connection.idle = True
     try:
-        data = await stream.recv(reader.wants, timeout=timeout)
+        data = await stream.recv(timeout=connection.keep_alive_for if connection.requests else core.client_header_timeout)
     except TimedOut:
-        if connection.requests == 0:
+        if not connection.requests:
             report(connection, INFO, "client timed out (110: Connection timed out) while waiting for request")
-        return None
-    except PeerGone:
         return None
     if not data:
         return None
     connection.idle = False
     connection.requests += 1
-    deadline = service.timers.now + listen_core.client_header_timeout
-    connection.request_started = service.timers.now
-    while True:
+    connection.request_started = timers.now
+    connection.head_bytes = 0
+    deadline = timers.now + core.client_header_timeout
+    while data:
+        connection.head_bytes += len(data)
         try:
             head = reader.feed(data)
-        except BadMessage as error:
-            await _refuse(connection, stream, error, reader)
+            if head is not None:
+                connection.rest = reader.rest
+                connection.head_bytes -= len(reader.rest)
+                return head
+            data = await stream.recv(timeout=max(deadline - timers.now, 0.001))
+        except BadRequest as error:
+            await _refuse(connection, stream, error, reader.line)
             return None
-        if head is not None:
-            connection.rest = reader.rest
-            connection.head_bytes = reader.consumed
-            return head
-        left = deadline - service.timers.now
-        try:
-            data = await stream.recv(reader.wants, timeout=max(left, 0.001))
         except TimedOut:
-            await _refuse(connection, stream, BadRequest(408, "client timed out while reading client request headers"), reader)
+            await _refuse(connection, stream, BadRequest(408, CLIENT_STALLED), reader.line)
             return None
-        if not data:
-            report(connection, INFO, "client prematurely closed connection while reading client request headers")
-            return None
+    report(connection, INFO, "client prematurely closed connection while reading client request headers")
+    await _refuse(connection, stream, BadRequest(400, "client closed connection"), reader.line)
+    return None
 
 
-def _request(connection: Connection, stream: Stream, head: RequestHead) -> Request:
+def _request(connection: Connection, head: RequestHead) -> Request:
     """The transaction for a head: its server by name, its path made plain."""
     host = head.host
     listen = connection.listen
@@ -157,7 +141,7 @@ async def _handle(connection: Connection, stream: Stream, request: Request) -> b
     try:
         try:
             head = request.head
-            path, request.args = split_target(head.path)
+            path, request.args = split_target(head.target)
             request.uri = normalize(path, request.server.root[HttpCore].merge_slashes)
             rest, connection.rest = connection.rest, b""
             if rest or head.chunked or head.content_length:
@@ -205,7 +189,7 @@ async def _handle(connection: Connection, stream: Stream, request: Request) -> b
             await _last_word(request, stream)
         return False
     finally:
-        if request.tunnel is None:
+        if not connection.tunnelled:
             finish(request)
 
 
@@ -244,21 +228,26 @@ def _keep_alive(connection: Connection, request: Request) -> None:
         request.keep_alive = False
 
 
-async def _refuse(connection: Connection, stream: Stream, error: BadMessage, reader: HeadReader) -> None:
-    """Answer a head that can not be used."""
-    head = RequestHead.refused(reader.request_line)
-    request = Request(connection, head, connection.server)
+async def _refuse(connection: Connection, stream: Stream, error: BadRequest, line: str) -> None:
+    """Answer a head that can not be used. `line` is the request line as far as it came."""
+    request = Request(connection, refused_head(line), connection.server)
     request.uri = request.args = ""
     request.started = connection.request_started
     request.wall = time()
-    request.request_length = reader.consumed
-    request.body = NO_BODY
-    report(request, INFO, error.reason)
+    request.request_length = connection.head_bytes
+    report(request, INFO, f"{error.reason} while reading client request headers")
     try:
         answer = await special_answer(request, error.status)
-        await send_answer(request, answer, stream)
-    except NetError:
-        request.status = request.status or error.status
+        if answer.status == 408 or answer.status == DROP:
+            request.status = answer.status  # nobody listens: nginx closes and only logs
+        else:
+            await send_answer(request, answer, stream)
     finally:
+        request.status = request.status or error.status
         finish(request)
     await stream.lingering_close(1.0, 1.0)
+
+
+def refused_head(line: str) -> RequestHead:
+    """What stands in for a head that was refused: only its line, for the log."""
+    return RequestHead(line, "", "", 11, [], {})

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from penstock.http.chunked import LAST_CHUNK, last_chunk
 from penstock.http.request import Answer, FilePart, Request
-from penstock.http.status import error_page
+from penstock.http.status import error_page, shown
 from penstock.modules.http_core import HttpCore
 from penstock.server.head import product, render_head
 
@@ -94,10 +95,8 @@ async def _send_body(request: Request, answer: Answer, stream: Stream, head: byt
 
 
 def _last_chunk(answer: Answer) -> bytes:
-    if not answer.trailers:
-        return b"0\r\n\r\n"
-    lines = "".join(f"{name}: {value}\r\n" for name, value in answer.trailers)
-    return b"0\r\n" + lines.encode("latin-1") + b"\r\n"
+    trailers = list(answer.trailers or ())
+    return last_chunk(trailers) if trailers else LAST_CHUNK
 
 
 async def _send_parts(request: Request, stream: Stream, parts: list[bytes | FilePart], *, chunked: bool) -> None:
@@ -229,12 +228,8 @@ def _make_page(request: Request, answer: Answer) -> None:
     answer.body = error_page(answer.status, product(tokens))
     answer.length = len(answer.body)
     answer.content_type = "text/html"
-    if answer.status in SHOWN_AS_400:
-        answer.status = request.status = 400
+    answer.status = shown(answer.status)
     answer.charset = None
-
-
-SHOWN_AS_400 = frozenset({494, 495, 496, 497})
 
 
 def absolute(request: Request, location: str) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from penstock.http.head import HeadOptions
+from penstock.http.reader import HeadReader
 from penstock.modules.http_core import HttpCore
 from penstock.modules.main import Events
 from penstock.net.fiber import spawn
@@ -34,7 +37,7 @@ class Service:
         self.accepted = 0
         self.handled = 0
         self._acceptors: list[Acceptor] = []
-        self._options: dict[Server, HeadOptions] = {}
+        self._readers: dict[Server, Callable[[], HeadReader]] = {}
         events = plan.events
         self.most = events.settings(Events).worker_connections if events is not None else 512
 
@@ -62,19 +65,20 @@ class Service:
         connection.fiber = None
         self.connections.discard(connection)
 
-    def head_options(self, server: Server) -> HeadOptions:
-        """How heads are read for a server, made once."""
-        found = self._options.get(server)
+    def head_reader(self, server: Server) -> HeadReader:
+        """What reads a head by the settings of a server."""
+        found = self._readers.get(server)
         if found is None:
             core = server.root[HttpCore]
-            found = self._options[server] = HeadOptions(
-                underscores=core.underscores_in_headers,
-                ignore_invalid=core.ignore_invalid_headers,
-                header_buffer=core.client_header_buffer_size,
-                large_buffers=core.large_client_header_buffers,
+            options = HeadOptions(
+                underscores_in_headers=core.underscores_in_headers,
+                ignore_invalid_headers=core.ignore_invalid_headers,
+                merge_slashes=core.merge_slashes,
                 max_headers=core.max_headers,
             )
-        return found
+            number, size = core.large_client_header_buffers
+            found = self._readers[server] = partial(HeadReader, options, core.client_header_buffer_size, number, size)
+        return found()
 
     @property
     def live(self) -> int:

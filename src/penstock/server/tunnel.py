@@ -2,58 +2,88 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING
 
 from penstock.http.request import NO_BODY
 from penstock.modules.http_core import HttpCore
 from penstock.net.errors import NetError
-from penstock.net.relay import relay
+from penstock.net.relay import End, Tunnel, relay
 from penstock.observe.errorlog import INFO, WARN, report
 from penstock.server.head import render_head
 
 if TYPE_CHECKING:
     from penstock.http.request import Answer, Request
-    from penstock.net.relay import Tunnel
     from penstock.net.stream import Stream
     from penstock.server.connection import Connection
-
-ORDINARY = frozenset({"client closed", "backend closed", "shutdown"})
 
 
 async def open_tunnel(connection: Connection, stream: Stream, request: Request, answer: Answer) -> None:
     """Send the 101 and let the relay have both streams; the tunnel's end is the request's end."""
     upgraded = answer.upgraded
+    core = request.location[HttpCore]
     request.keep_alive = False
     request.answer = answer
     request.status = answer.status
     head = render_head(request, answer, chunked=False)
     try:
-        await stream.send_all(head, timeout=request.location[HttpCore].send_timeout)
+        await stream.send_all(head, timeout=core.send_timeout)
     except NetError:
-        upgraded.stream.close()
-        upgraded.release()
+        upgraded.close()
         raise
-    core = request.location[HttpCore]
-    if core.tcp_nodelay:
-        for each in (stream, upgraded.stream):
-            no_delay(each.sock)
     request.bytes_sent += len(head)
-    ending = Ending(connection, request, upgraded)
+    if core.tcp_nodelay:
+        stream.nodelay()
+        upgraded.stream.nodelay()
+    ending = Ending(connection, request)
+    request.body = NO_BODY
+    rest = upgraded.rest
+    request.body_bytes_sent = len(rest)
+    connection.tunnelled = True
     request.tunnel = relay(
         stream,
         upgraded.stream,
-        to_client=upgraded.rest,
-        to_backend=stream.take_unread(),
+        to_client=rest,
         idle_timeout=upgraded.read_timeout,
-        client_timeout=core.send_timeout,
-        backend_timeout=upgraded.send_timeout,
+        send_timeouts=(core.send_timeout, upgraded.send_timeout),
         on_end=ending.ended,
     )
-    ending.slim()
 
 
-def no_delay(sock: socket.socket) -> None:
-    """TCP_NODELAY; a unix socket has no such thing."""
-    if sock.family != socket.AF_UNIX:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+class Ending:
+    """What is left to do when a tunnel has ended: count, say why if that is worth a line, log, let the peer go."""
+
+    __slots__ = ("connection", "request")
+
+    def __init__(self, connection: Connection, request: Request) -> None:
+        self.connection = connection
+        self.request = request
+
+    def ended(self, tunnel: Tunnel, reason: End) -> None:
+        from penstock.server.http1 import finish
+
+        request, connection = self.request, self.connection
+        early = request.body_bytes_sent
+        request.body_bytes_sent = early + tunnel.from_backend
+        request.bytes_sent += request.body_bytes_sent
+        request.completed = reason is not End.SHUTDOWN
+        answer = request.answer
+        assert answer is not None
+        answer.upgraded.ended(tunnel.from_client, tunnel.from_backend)
+        _explain(request, tunnel, reason)
+        finish(request)
+        connection.service.gone(connection)
+
+
+def _explain(request: Request, tunnel: Tunnel, reason: End) -> None:
+    """One line for an end that nobody asked for."""
+    if reason is End.IDLE:
+        report(
+            request,
+            WARN,
+            f"tunnel closed after {tunnel.idle_timeout:g}s in which nothing came from either side "
+            "(proxy_read_timeout; let the application send pings, or raise it)",
+        )
+    elif reason in (End.CLIENT_SEND_TIMEOUT, End.BACKEND_SEND_TIMEOUT):
+        report(request, WARN, f"tunnel closed: {reason.value}")
+    elif reason in (End.CLIENT_RESET, End.BACKEND_RESET):
+        report(request, INFO, f"tunnel closed: {reason.value} ({tunnel.errno})")
