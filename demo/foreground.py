@@ -1,7 +1,7 @@
 """Run Penstock with any configuration in the foreground: `python demo/foreground.py FILE`.
 
-Relative paths start beside the file. Errors go to the terminal until the configuration's own `error_log`; the pid
-file is a temporary one unless the configuration names its own.
+Relative paths start beside the file. Errors go to the terminal until the configuration's own `error_log`; the
+pid file is a temporary one unless the configuration names its own.
 """
 
 import os
@@ -24,7 +24,7 @@ def main() -> int:
         print(f"foreground: {configuration}: {error.strerror}", file=sys.stderr)
         return 1
     pid = Path(tempfile.gettempdir()) / f"penstock-{os.getpid()}.pid"
-    # Naming a directive twice is an error: only those the file leaves out. Included files are not looked into.
+    # Naming a directive twice is an error: only those the file leaves out (included files are not read).
     wanted = {"daemon": "off", "pid": str(pid)}
     missing = [name for name in wanted if not re.search(rf"(?m)^\s*{name}\s", text)]
     extra = [f"{name} {wanted[name]};" for name in missing]

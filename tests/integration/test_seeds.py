@@ -1,7 +1,7 @@
 """The configurations of well-known pages carry real clients to real servers, http and ws on one port.
 
-They stand in `tests/corpus/configs/seeds` as their pages have them. A seed is completed only where its page says
-`...` or leaves off, and gets free ports and real certificates in place of the page's own.
+They stand in `tests/corpus/configs/seeds` as their pages have them. A seed is completed only where its page
+says `...` or leaves off, and gets free ports and real certificates in place of the page's own.
 """
 
 import re
