@@ -1,0 +1,405 @@
+"""Logs: `error_log` (nginx: ngx_core_module), `access_log` and `log_format` (nginx: ngx_http_log_module)."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from time import monotonic, time
+from typing import Any
+
+from penstock.config.errors import ConfigError
+from penstock.config.kinds import custom
+from penstock.config.registry import (
+    HTTP,
+    HTTP_LEVELS,
+    IF_LOCATION,
+    LIMIT_EXCEPT,
+    LOCATION,
+    MAIN,
+    SERVER,
+    Context,
+    command,
+    inert,
+)
+from penstock.config.scope import Call, Compilation, Scope
+from penstock.config.settings import Settings, directives, phase
+from penstock.config.tree import Directive, Word
+from penstock.config.values import seconds, size
+from penstock.config.variables import split_template, variable
+from penstock.http.request import Request
+from penstock.modules.locations import all_locations
+from penstock.observe.accesslog import AccessLog, FrozenLine, NamedByRequest, Target
+from penstock.observe.clock import common_time, iso_time
+from penstock.observe.errorlog import (
+    DEBUG,
+    ERROR,
+    LEVELS,
+    DescriptorSink,
+    ErrorLog,
+    FileSink,
+    Sink,
+    SyslogSink,
+    report,
+)
+from penstock.observe.files import Buffer, LogFile, LogFiles
+from penstock.observe.formats import COMBINED, ESCAPES, Format
+from penstock.observe.syslog import Syslog, parse_syslog
+from penstock.plan import phases
+
+CORE = "ngx_core_module.html"
+PAGE = "ngx_http_log_module.html"
+DEFAULT_ACCESS_LOG = "logs/access.log"
+FILES = "log_files"
+"""The key of the plan's `shared` under which its `LogFiles` are."""
+
+_OFF = object()
+_DEBUG_LEVELS = frozenset(
+    f"debug_{what}" for what in ("core", "alloc", "mutex", "event", "http", "mail", "stream")
+)
+_GZIP_SIZE = 64 * 1024
+
+
+def log_files(compilation: Compilation) -> LogFiles:
+    """The log files of the configuration that is being read."""
+    files: LogFiles = compilation.shared.setdefault(FILES, LogFiles())
+    return files
+
+
+def _syslog(call: Call, word: Word) -> Syslog:
+    try:
+        return parse_syslog(word.text)
+    except ValueError as error:
+        raise call.fail(str(error), word) from None
+
+
+def _level(call: Call) -> int:
+    words = call.args[1:]
+    found = 0
+    for word in words:
+        level = (
+            DEBUG if word.text in _DEBUG_LEVELS else LEVELS.index(word.text) if word.text in LEVELS[1:] else 0
+        )
+        if not level:
+            raise call.fail(
+                f'invalid log level "{word.text}"', word, hint="it may be: " + ", ".join(LEVELS[1:])
+            )
+        if found and word.text not in _DEBUG_LEVELS:
+            raise call.fail(f'duplicate log level "{word.text}"', word)
+        found = level
+    return found or ERROR
+
+
+def _error_log(call: Call) -> Sink:
+    word = call.args[0]
+    level = _level(call)
+    if word.text == "stderr":
+        return DescriptorSink(2, level)
+    if word.text.startswith("memory:"):
+        raise call.fail(
+            "nginx was built without debug support", word, hint="log to a file, to stderr or to syslog"
+        )
+    if word.text.startswith("syslog:"):
+        return SyslogSink(_syslog(call, word), level)
+    if word.text == "off":
+        call.compilation.problems.warn(
+            '"error_log off" writes to a file that is called "off"',
+            call.directive.span,
+            hint="to be rid of the error log: error_log /dev/null crit;",
+        )
+    return FileSink(log_files(call.compilation).take(call.compilation.logs_path(word.text)), level)
+
+
+class ErrorLogs(Settings):
+    """Where errors are written, and from which level up. A level's own logs replace those of the levels around it."""
+
+    error_logs: tuple[Sink, ...] = directives(
+        "error_log",
+        where=MAIN | HTTP | SERVER | LOCATION,
+        takes=custom(_error_log, least=1, most=None, syntax="file [level]"),
+        nginx=CORE,
+    )
+    log: ErrorLog | None = None
+
+    def finish(self, scope: Scope) -> None:
+        """None stays None: the process's own log, which the command line names."""
+        if self.error_logs:
+            self.log = ErrorLog(self.error_logs)
+        if scope.parent is None:
+            scope.compilation.defer(lambda: _assign(scope.compilation))
+
+
+def _assign(compilation: Compilation) -> None:
+    servers = compilation.shared.get("servers", ())
+    for location in all_locations(server.root for server in servers):
+        location.error_log = location[ErrorLogs].log
+
+
+def _formats(compilation: Compilation) -> dict[str, Format]:
+    formats: dict[str, Format] | None = compilation.shared.get("log_formats")
+    if formats is None:
+        formats = compilation.shared["log_formats"] = {}
+        formats["combined"] = _compiled(compilation, [COMBINED], "default", None)
+    return formats
+
+
+@command(
+    "log_format",
+    where=HTTP,
+    least=2,
+    most=None,
+    syntax="name [escape=default|json|none] string ...",
+    nginx=PAGE,
+)
+def log_format(scope: Scope, directive: Directive) -> None:
+    """The shape of an access log's lines. It has to stand above its use."""
+    name, *words = directive.args
+    formats = _formats(scope.compilation)
+    if name.text in formats:
+        raise ConfigError(f'duplicate "log_format" name "{name.text}"', name.span)
+    escape = "default"
+    if words[0].text.startswith("escape="):
+        escape = words[0].text.removeprefix("escape=")
+        if escape not in ESCAPES:
+            raise ConfigError(
+                f'unknown log format escaping "{escape}"', words[0].span, hint="default, json or none"
+            )
+        words = words[1:]
+    formats[name.text] = _compiled(scope.compilation, [word.text for word in words], escape, directive)
+
+
+def _compiled(compilation: Compilation, texts: list[str], escape: str, directive: Directive | None) -> Format:
+    pieces: list[str | None] = []
+    names: list[str] = []
+    for at, text in enumerate(texts):
+        span = directive.args[len(directive.args) - len(texts) + at].span if directive else None
+        found = split_template(text, span)
+        pieces += found[0]
+        names += found[1]
+    form = Format(pieces, names, escape)
+    span = directive.span if directive else None
+    for index, name in enumerate(names):
+        compilation.variables.want(name, span, partial(form.bind, index))
+    return form
+
+
+def _access_log(call: Call) -> Any:
+    word = call.args[0]
+    if word.text == "off":
+        if len(call.args) > 1:
+            raise call.fail(f'invalid parameter "{call.args[1].text}"', call.args[1])
+        return _OFF
+    form = _format(call)
+    options = _Options(call)
+    target: Target | NamedByRequest
+    if word.text.startswith("syslog:"):
+        target = _syslog(call, word)
+        if options.buffer is not None:
+            raise call.fail("logs to syslog cannot be buffered", word)
+    elif "$" in word.text:
+        path = call.compilation.variables.template(call.compilation.logs_path(word.text), word.span)
+        target = NamedByRequest(path, _has_root)
+        if options.buffer is not None:
+            raise call.fail("buffered logs cannot have variables in name", word)
+    else:
+        target = log_files(call.compilation).take(call.compilation.logs_path(word.text))
+        _share_buffer(call, target, options.buffer)
+    return AccessLog(target, form, options.condition)
+
+
+def _format(call: Call) -> Format:
+    formats = _formats(call.compilation)
+    if len(call.args) < 2:
+        return formats["combined"]
+    word = call.args[1]
+    found = formats.get(word.text)
+    if found is None:
+        found = next((form for name, form in formats.items() if name.lower() == word.text.lower()), None)
+    if found is None:
+        raise call.fail(
+            f'unknown log format "{word.text}"',
+            word,
+            hint=f"known here, above this line: {', '.join(formats)}",
+        )
+    return found
+
+
+class _Options:
+    """The parameters of `access_log` after the format's name."""
+
+    def __init__(self, call: Call) -> None:
+        wanted, flush, gzip = 0, 0.0, 0
+        self.condition = None
+        for word in call.args[2:]:
+            name, given, value = word.text.partition("=")
+            if name == "buffer" and given:
+                wanted = self._number(call, word, size, value, "buffer size")
+            elif name == "flush" and given:
+                flush = self._number(call, word, seconds, value, "flush time")
+            elif name == "gzip":
+                wanted = wanted or _GZIP_SIZE
+                gzip = 1
+                if given:
+                    if not (len(value) == 1 and value in "123456789"):
+                        raise call.fail(
+                            f'invalid compression level "{value}"', word, hint="a number from 1 to 9"
+                        )
+                    gzip = int(value)
+            elif name == "if" and given:
+                self.condition = call.compilation.variables.template(value, word.span)
+            else:
+                raise call.fail(f'invalid parameter "{word.text}"', word)
+        if flush and not wanted:
+            raise call.fail(f'no buffer is defined for access_log "{call.args[0].text}"')
+        self.buffer = Buffer(wanted, flush, gzip) if wanted else None
+
+    @staticmethod
+    def _number(call: Call, word: Word, convert: Any, value: str, what: str) -> Any:
+        try:
+            found = convert(value)
+        except ValueError:
+            found = 0
+        if not found:
+            raise call.fail(f'invalid {what} "{value}"', word)
+        return found
+
+
+def _share_buffer(call: Call, file: LogFile, buffer: Buffer | None) -> None:
+    """Every use of a file shares its buffer."""
+    if buffer is None:
+        return
+    if file.buffer is None:
+        file.buffer = buffer
+    elif not file.buffer.same(buffer):
+        raise call.fail(f'access_log "{call.args[0].text}" already defined with conflicting parameters')
+
+
+def _has_root(request: Request) -> bool:
+    """Whether the request's document root is there."""
+    from penstock.modules.static import Files
+
+    files = request.location[Files]
+    template = files.alias or files.root
+    assert template is not None
+    root = template.evaluate(request)
+    if os.path.isdir(root.encode("latin-1")):  # noqa: PTH112  bytes
+        return True
+    report(request, ERROR, f'testing "{root}" existence failed (2: No such file or directory)')
+    return False
+
+
+class AccessLogs(Settings):
+    """Where requests are written. A level's own logs replace those of the levels around it."""
+
+    access_logs: tuple[Any, ...] = directives(
+        "access_log",
+        where=HTTP_LEVELS | IF_LOCATION | LIMIT_EXCEPT,
+        takes=custom(
+            _access_log,
+            most=None,
+            syntax="path [format [buffer=size] [gzip[=level]] [flush=time] [if=condition]] | off",
+        ),
+        nginx=PAGE,
+        shown="logs/access.log combined",
+    )
+    logs: tuple[AccessLog, ...] = ()
+
+    def keeps_to_itself(self, inside: bool) -> bool:
+        """The default log is that of the levels below http, so that it is not opened where no level needs it."""
+        return not self.access_logs or super().keeps_to_itself(inside)
+
+    def finish(self, scope: Scope) -> None:
+        if _OFF in self.access_logs:
+            return
+        self.logs = self.access_logs
+        if not self.logs and scope.context not in (Context.MAIN, Context.HTTP):
+            path = scope.compilation.logs_path(DEFAULT_ACCESS_LOG)
+            file = log_files(scope.compilation).take(path)
+            self.logs = (AccessLog(file, _formats(scope.compilation)["combined"]),)
+
+    @phase(phases.LOG, when=lambda self: self.logs)
+    def write(self, request: Request) -> None:
+        """Log a request that is over."""
+        for log in self.logs:
+            log.write(request)
+
+    def freeze(self, request: Request) -> tuple[FrozenLine, ...]:
+        """The lines of a request whose tunnel opens, as far as they are known. Write them when it ends."""
+        return tuple(line for log in self.logs if (line := log.freeze(request)) is not None)
+
+
+inert(
+    "open_log_file_cache",
+    where=HTTP_LEVELS,
+    reason="the files of logs with variables in their names are kept open for a second",
+    nginx=PAGE,
+    module="log",
+)
+
+
+@variable("time_local", late=True)
+def time_local(request: Request) -> str:
+    return common_time()
+
+
+@variable("time_iso8601", late=True)
+def time_iso8601(request: Request) -> str:
+    return iso_time()
+
+
+@variable("msec", late=True)
+def msec(request: Request) -> str:
+    return f"{time():.3f}"
+
+
+@variable("pid")
+def pid(request: Request) -> str:
+    return str(os.getpid())
+
+
+@variable("status", late=True)
+def status(request: Request) -> str:
+    answer = request.answer
+    code = request.status or request.error_status or (answer.status if answer is not None else 0)
+    if not code and request.head.version == 9:
+        code = 9
+    return f"{code:03d}"
+
+
+@variable("bytes_sent", late=True)
+def bytes_sent(request: Request) -> str:
+    return str(request.bytes_sent)
+
+
+@variable("body_bytes_sent", late=True)
+def body_bytes_sent(request: Request) -> str:
+    return str(request.body_bytes_sent)
+
+
+@variable("request_time", late=True)
+def request_time(request: Request) -> str:
+    return f"{max(0.0, (request.finished or monotonic()) - request.started):.3f}"
+
+
+@variable("request_length", late=True)
+def request_length(request: Request) -> str:
+    return str(request.request_length)
+
+
+@variable("connection")
+def connection(request: Request) -> str:
+    return str(request.connection.number)
+
+
+@variable("connection_requests")
+def connection_requests(request: Request) -> str:
+    return str(request.connection.requests)
+
+
+@variable("connection_time", late=True)
+def connection_time(request: Request) -> str:
+    return f"{max(0.0, (request.finished or monotonic()) - request.connection.started):.3f}"
+
+
+@variable("pipe")
+def pipe(request: Request) -> str:
+    return "p" if getattr(request, "pipelined", False) else "."

@@ -1,0 +1,39 @@
+"""The time of day as logs write it, in local time, made once a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import localtime, strftime, time
+
+
+def _each_second(form: str) -> Callable[[], str]:
+    last = -1
+    text = ""
+
+    def show() -> str:
+        nonlocal last, text
+        now = int(time())
+        if now != last:
+            text = strftime(form, localtime(now))
+            last = now
+        return text
+
+    return show
+
+
+error_log_time = _each_second("%Y/%m/%d %H:%M:%S")
+"""`2026/11/21 06:53:00`"""
+
+common_time = _each_second("%d/%b/%Y:%H:%M:%S %z")
+"""`21/Nov/2026:06:53:00 +0000`, the Common Log Format's (`$time_local`)."""
+
+syslog_time = _each_second("%b %e %H:%M:%S")
+"""`Nov 21 06:53:00` (RFC 3164 section 4.1.2)."""
+
+_iso = _each_second("%Y-%m-%dT%H:%M:%S%z")
+
+
+def iso_time() -> str:
+    """`2026-11-21T06:53:00+00:00` (`$time_iso8601`)."""
+    text = _iso()
+    return f"{text[:-2]}:{text[-2:]}"

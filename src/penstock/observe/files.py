@@ -1,0 +1,236 @@
+"""Log files: opened by the master before privileges drop, kept open across `fork`, reopened on demand.
+
+A line is one `write` to a descriptor opened with O_APPEND, so that lines of several workers do not mix.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from penstock.net.timers import Alarm, Timers
+
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+_FULL_SECONDS = 1.0
+_REPEAT_SECONDS = 60.0
+
+
+class CannotOpen(Exception):
+    """A log file can not be opened; the text is nginx's."""
+
+    def __init__(self, path: str, error: OSError, call: str = "open()") -> None:
+        code = error.errno or 0
+        super().__init__(f'{call} "{path}" failed ({code}: {os.strerror(code)})')
+
+
+def open_to_append(path: str) -> int:
+    """A descriptor of the file, made if it does not exist. `path` is latin-1 text; raises `OSError`."""
+    return os.open(path.encode("latin-1"), _FLAGS, 0o644)
+
+
+class Buffer:
+    """Lines that wait to be written together.
+
+    `size` is in bytes, `flush` the most seconds a line waits (0: until the buffer is full), `gzip` the level of
+    compression (0: none).
+    """
+
+    __slots__ = ("alarm", "flush", "gzip", "held", "lines", "size")
+
+    def __init__(self, size: int, flush: float, gzip: int) -> None:
+        self.size = size
+        self.flush = flush
+        self.gzip = gzip
+        self.lines: list[bytes] = []
+        self.held = 0
+        self.alarm: Alarm | None = None
+
+    def same(self, other: Buffer) -> bool:
+        """Whether both were asked for with the same parameters."""
+        return (self.size, self.flush, self.gzip) == (other.size, other.flush, other.gzip)
+
+
+class LogFile:
+    """One file that lines are appended to. `fd` is -1 while it is not open."""
+
+    __slots__ = ("_complained", "_full", "_target", "buffer", "fd", "path")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        # A worker may change its directory (working_directory) and still be asked to reopen.
+        self._target = path if path.startswith("/") else f"{os.getcwd()}/{path}"  # noqa: PTH109  nothing to resolve
+        self.fd = -1
+        self.buffer: Buffer | None = None
+        self._full = 0.0
+        self._complained = -_REPEAT_SECONDS
+
+    def open(self) -> None:
+        """Raises `CannotOpen`."""
+        try:
+            self.fd = open_to_append(self._target)
+        except OSError as error:
+            raise CannotOpen(self.path, error) from None
+
+    def reopen(self, owner: int | None) -> None:
+        """Go on in the file that has the name now, given to the user `owner`. Raises `CannotOpen`, and stays where it
+        was."""
+        self.flush()
+        call = "open()"
+        try:
+            fd = open_to_append(self._target)
+        except OSError as error:
+            raise CannotOpen(self.path, error) from None
+        if owner is not None:
+            try:
+                call = "chown()"
+                found = os.fstat(fd)
+                if found.st_uid != owner:
+                    os.fchown(fd, owner, -1)
+                call = "chmod()"
+                needed = stat.S_IRUSR | stat.S_IWUSR
+                if found.st_mode & needed != needed:
+                    os.fchmod(fd, stat.S_IMODE(found.st_mode) | needed)
+            except OSError as error:
+                os.close(fd)
+                raise CannotOpen(self.path, error, call) from None
+        self.close()
+        self.fd = fd
+
+    def close(self) -> None:
+        """Nothing more is written; what a buffer holds is."""
+        self.flush()
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def line(self, data: bytes) -> None:
+        """Append a line, at once or by way of the buffer."""
+        buffer = self.buffer
+        if buffer is None:
+            self._write(data)
+            return
+        if buffer.held + len(data) > buffer.size:
+            self.flush()
+            if len(data) > buffer.size:
+                self._write(_compressed(data, buffer.gzip))
+                return
+        if not buffer.held and buffer.alarm is not None:
+            buffer.alarm.set(buffer.flush)
+        buffer.lines.append(data)
+        buffer.held += len(data)
+
+    def flush(self) -> None:
+        """Write what the buffer holds."""
+        buffer = self.buffer
+        if buffer is None or not buffer.held:
+            return
+        data = b"".join(buffer.lines)
+        buffer.lines.clear()
+        buffer.held = 0
+        if buffer.alarm is not None:
+            buffer.alarm.clear()
+        self._write(_compressed(data, buffer.gzip))
+
+    def put(self, data: bytes) -> int:
+        """One `write`; how much of it was taken. Raises `OSError`. A full disk is left alone for a second."""
+        if self._full and monotonic() - self._full < _FULL_SECONDS:
+            return len(data)
+        try:
+            return os.write(self.fd, data)
+        except OSError:
+            self._full = monotonic()
+            raise
+
+    def _write(self, data: bytes) -> None:
+        try:
+            written = self.put(data)
+        except OSError as error:
+            self._complain(
+                f'write() to "{self.path}" failed ({error.errno}: {os.strerror(error.errno or 0)})'
+            )
+            return
+        if written != len(data):
+            self._complain(f'write() to "{self.path}" was incomplete: {written} of {len(data)}')
+
+    def _complain(self, words: str) -> None:
+        now = monotonic()
+        if now - self._complained < _REPEAT_SECONDS:
+            return
+        self._complained = now
+        from penstock.observe.errorlog import ALERT, report
+
+        report(None, ALERT, words)
+
+    def __repr__(self) -> str:
+        return f"<log file {self.path!r}>"
+
+
+def _compressed(data: bytes, level: int) -> bytes:
+    if not level:
+        return data
+    from gzip import compress
+
+    return compress(data, level, mtime=0)
+
+
+class LogFiles:
+    """Every log file of one configuration, each once."""
+
+    __slots__ = ("_files",)
+
+    def __init__(self) -> None:
+        self._files: dict[str, LogFile] = {}
+
+    def take(self, path: str) -> LogFile:
+        """The file of that name, to be opened with the others."""
+        found = self._files.get(path)
+        if found is None:
+            found = self._files[path] = LogFile(path)
+        return found
+
+    def open(self) -> None:
+        """Open what is not open yet. Raises `CannotOpen` at the first that can not be; those before it are closed."""
+        opened = []
+        try:
+            for file in self:
+                if file.fd < 0:
+                    file.open()
+                    opened.append(file)
+        except CannotOpen:
+            for file in opened:
+                file.close()
+            raise
+
+    def reopen(self, owner: int | None = None) -> list[CannotOpen]:
+        """Go on in the files that have the names now (after a rotation); what could not be opened."""
+        failed = []
+        for file in self:
+            try:
+                file.reopen(owner)
+            except CannotOpen as error:
+                failed.append(error)
+        return failed
+
+    def keep_time(self, timers: Timers) -> None:
+        """Let the timers of a loop flush the buffers that ask for it."""
+        from penstock.net.timers import Alarm
+
+        for file in self:
+            buffer = file.buffer
+            if buffer is not None and buffer.flush:
+                buffer.alarm = Alarm(timers, file.flush)
+
+    def flush(self) -> None:
+        for file in self:
+            file.flush()
+
+    def close(self) -> None:
+        for file in self:
+            file.close()
+
+    def __iter__(self) -> Iterator[LogFile]:
+        return iter(self._files.values())

@@ -1,0 +1,110 @@
+"""`log_format`: text with variables, compiled once, written for every request.
+
+Unlike in other text, what is not found is written as `-`, and values are escaped: quotes, backslashes and all bytes
+that are not printable ASCII as `\\xXX` (`escape=default`), as JSON wants (`json`), or not at all (`none`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from penstock.config.variables import Getter, Variable
+
+COMBINED = '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"'
+
+_UNSAFE = re.compile(r"[^ !#-\[\]-~]", re.ASCII)
+_UNSAFE_JSON = re.compile(r'[\x00-\x1f"\\]', re.ASCII)
+_JSON = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
+
+Escape = Callable[[str], str]
+
+
+def escape_default(text: str) -> str:
+    """`\\xXX` for quotes, backslashes, and all that is not printable ASCII."""
+    return _UNSAFE.sub(lambda match: f"\\x{ord(match[0]):02X}", text)
+
+
+def escape_json(text: str) -> str:
+    """As in a JSON string (RFC 8259 section 7), bytes beyond ASCII as they are."""
+    return _UNSAFE_JSON.sub(lambda match: _JSON.get(match[0]) or f"\\u{ord(match[0]):04X}", text)
+
+
+def escape_none(text: str) -> str:
+    return text
+
+
+ESCAPES: dict[str, tuple[Escape, str]] = {
+    "default": (escape_default, "-"),
+    "json": (escape_json, ""),
+    "none": (escape_none, ""),
+}
+"""By the name in `escape=`: how values are escaped, and what stands for one that is not found."""
+
+
+class Format:
+    """A compiled format. `pieces` are its texts with None where a variable goes, in order."""
+
+    __slots__ = ("_escape", "_getters", "_late", "_missing", "_shape", "_texts", "names", "pieces")
+
+    def __init__(self, pieces: Sequence[str | None], names: Sequence[str], escape: str = "default") -> None:
+        self.pieces = tuple(pieces)
+        self.names = tuple(names)
+        self._escape, self._missing = ESCAPES[escape]
+        self._getters: list[Getter] = [_unbound] * len(names)
+        self._late = [False] * len(names)
+        self._shape = "".join("%s" if piece is None else piece.replace("%", "%%") for piece in pieces) + "\n"
+
+    def bind(self, index: int, found: Variable) -> None:
+        """Give the variable at `index` of `names` its getter."""
+        self._getters[index] = found.get
+        self._late[index] = found.late
+
+    def line(self, request: Any) -> bytes:
+        """The line for a request that is over, with its line feed."""
+        missing = self._missing
+        values = [missing if (value := get(request)) is None else value for get in self._getters]
+        if self._escape is escape_default:
+            # One look at all of them: most lines have nothing to escape.
+            joined = " ".join(values)
+            if not joined.isascii() or not joined.isprintable() or '"' in joined or "\\" in joined:
+                values = [escape_default(value) for value in values]
+        elif self._escape is escape_json:
+            values = [escape_json(value) for value in values]
+        return (self._shape % tuple(values)).encode("latin-1", "replace")
+
+    def freeze(self, request: Any) -> str:
+        """The part of the line that is known already, to be finished by `thaw`."""
+        escape, missing = self._escape, self._missing
+        parts: list[str] = []
+        index = 0
+        for piece in self.pieces:
+            if piece is not None:
+                parts.append(piece)
+                continue
+            if self._late[index]:
+                parts.append("\0")
+            else:
+                value = self._getters[index](request)
+                # Not from a request's head, where NUL is refused, and not from a file's.
+                parts.append(missing if value is None else escape(value).replace("\0", "\\x00"))
+            index += 1
+        return "".join(parts)
+
+    def thaw(self, frozen: str, request: Any) -> bytes:
+        """The whole line. Of `request`, only late variables are asked."""
+        escape, missing = self._escape, self._missing
+        texts = frozen.split("\0")
+        parts = [texts[0]]
+        late = (get for get, is_late in zip(self._getters, self._late, strict=True) if is_late)
+        for get, text in zip(late, texts[1:], strict=True):
+            value = get(request)
+            parts.append(missing if value is None else escape(value))
+            parts.append(text)
+        parts.append("\n")
+        return "".join(parts).encode("latin-1", "replace")
+
+
+def _unbound(request: Any) -> str:
+    raise AssertionError("a log format is used before the configuration is complete")
