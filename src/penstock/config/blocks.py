@@ -28,9 +28,9 @@ def read_blocks(source: Source, problems: Problems, known: Known, include: Inclu
     guess.read()
     if not guess.unclosed and not guess.stray and len(guess.culprits) == len(builder.unclosed):
         for frame in guess.culprits:
-            problems.add(_never_closed(source, frame))
+            problems.add(_never_closed(source, [frame]))
         return guess.close_all()
-    problems.add(_never_closed(source, builder.unclosed[-1]))
+    problems.add(_never_closed(source, builder.unclosed))
     return builder.close_all()
 
 
@@ -77,11 +77,13 @@ class _IndentBuilder(Builder):
         self.pop()
 
 
-def _never_closed(source: Source, frame: Frame) -> ConfigError:
-    lines = source.position(len(source.text))[0]
+def _never_closed(source: Source, frames: list[Frame]) -> ConfigError:
+    line = source.position(len(source.text))[0]
+    names = ", ".join(f'"{frame.name}"' for frame in frames[:10])
+    blocks = "block" if len(frames) == 1 else "blocks"
     return ConfigError(
         'unexpected end of file, expecting "}"',
-        frame.span,
+        frames[-1].span,
         label="this block is not closed",
-        hint=f'the file ended in line {lines} with the block "{frame.name}" still open',
+        hint=f"the file ended in line {line} with the {blocks} {names} still open",
     )

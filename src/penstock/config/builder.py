@@ -126,9 +126,7 @@ class Builder:
         if not self.stack:
             self._stray(at)
             return
-        block = self.pop()
-        if not self.stack:
-            self.closed_at[block.span.start] = at
+        self.closed_at[self.pop().span.start] = at
 
     def _unfinished(self, words: list[Word]) -> None:
         *before, words = self._split(words, ";")
@@ -267,45 +265,74 @@ class Builder:
     def _stray(self, at: int) -> None:
         self.stray += 1
         hint = 'there is no open block for it to close: remove it, or find the "{" that is missing'
-        block = self._adopter()
-        if block is not None:
-            line = self.source.position(self.closed_at[block.span.start])[0]
-            hint = (
-                f'the block "{block.text}" of line {block.span.line} was already closed in line {line}: '
-                'one "}" is too many'
-            )
-        self.problems.error(
-            'unexpected "}"', Span(self.source, at, at + 1), label="closes nothing", hint=hint
+        label = "closes nothing"
+        index = self._closed_too_early(at)
+        if index is not None:
+            block = self.items[index]
+            early = self.closed_at[block.span.start]
+            hint = self._closed_already(block)
+            if self.indent(early) != self.indent(block.span.start):
+                # The one that closed it does not even look as if it should: that is the one too many.
+                at, label = early, f'closes "{block.text}" of line {block.span.line} too early'
+                block, last = self._without_strangers(block)
+                hint = 'one "}" is too many' if last is None else self._closed_already(last)
+            inside = (*(block.block or ()), *self.items[index + 1 :])
+            self.items[index:] = [Directive(block.name, block.args, inside, block.span)]
+        elif (nearest := self._nearest_block()) is not None:
+            hint = self._closed_already(self.items[nearest])
+            self.items[nearest + 1 :] = [item for item in self.items[nearest + 1 :] if self.known(item.text)]
+        self.problems.error('unexpected "}"', Span(self.source, at, at + 1), label=label, hint=hint)
+
+    def _closed_already(self, block: Directive) -> str:
+        line = self.source.position(self.closed_at[block.span.start])[0]
+        return (
+            f'the block "{block.text}" of line {block.span.line} was already closed in line {line}: '
+            'one "}" is too many'
         )
 
-    def _adopter(self) -> Directive | None:
-        """The block that was closed too early, given what stands between its `}` and the stray one.
+    def _closed_too_early(self, at: int) -> int | None:
+        """The last outermost block with something behind it that is indented as if it stood inside.
 
-        That was meant inside: where the indentation agrees it is put there. Else the nearest block is blamed,
-        and what follows it loses the words nobody knows: they are the entries of a `map` or the like.
+        The stray `}` itself is such a thing, if it stands where the block's own should.
         """
-        nearest: int | None = None
+        if self.items and self._closed_here(self.items[-1]) and self.first_on_line(at):
+            indent = self.indent(self.items[-1].span.start)
+            if self.indent(at) == indent != self.indent(self.closed_at[self.items[-1].span.start]):
+                return len(self.items) - 1
         shallowest: int | None = None
         for index in range(len(self.items) - 1, -1, -1):
             item = self.items[index]
             if item.span.source is not self.source:
-                break
+                return None
             indent = self.indent(item.span.start)
-            if item.span.start in self.closed_at:
-                nearest = index if nearest is None else nearest
-                if shallowest is not None and shallowest > indent:
-                    return self._adopt(index)
+            if self._closed_here(item) and shallowest is not None and shallowest > indent:
+                return index
             shallowest = indent if shallowest is None else min(shallowest, indent)
-        if nearest is None:
-            return None
-        self.items[nearest + 1 :] = [item for item in self.items[nearest + 1 :] if self.known(item.text)]
-        return self.items[nearest]
+        return None
 
-    def _adopt(self, index: int) -> Directive:
-        block = self.items[index]
-        inside = (*(block.block or ()), *self.items[index + 1 :])
-        self.items[index:] = [Directive(block.name, block.args, inside, block.span)]
-        return block
+    def _nearest_block(self) -> int | None:
+        for index in range(len(self.items) - 1, -1, -1):
+            if self._closed_here(self.items[index]):
+                return index
+        return None
+
+    def _without_strangers(self, block: Directive) -> tuple[Directive, Directive | None]:
+        """Takes the words nobody knows from the end of a block: they belong to the block before them.
+
+        Returns what is left, and that last block.
+        """
+        items = list(block.block or ())
+        strangers = 0
+        while strangers < len(items) and items[-1 - strangers].block is None:
+            strangers += 1
+        kept = len(items) - strangers
+        if kept == 0 or not self._closed_here(items[kept - 1]):
+            return block, None
+        remaining = (*items[:kept], *(item for item in items[kept:] if self.known(item.text)))
+        return Directive(block.name, block.args, remaining, block.span), items[kept - 1]
+
+    def _closed_here(self, directive: Directive) -> bool:
+        return directive.span.source is self.source and directive.span.start in self.closed_at
 
 
 def _hides_brace(word: Word) -> bool:

@@ -56,6 +56,7 @@ _QUOTED = {
     '"': re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL),
     "'": re.compile(r"'([^'\\]*+(?:\\.[^'\\]*+)*+)'", re.DOTALL),
 }
+_CHARACTER = re.compile(r"[\xc2-\xf4][\x80-\xbf]+|.", re.DOTALL)  # of UTF-8, if it is that
 _ESCAPE = re.compile(r"\\([\"'\\trn])")
 _ESCAPED = {'"': '"', "'": "'", "\\": "\\", "t": "\t", "r": "\r", "n": "\n"}
 
@@ -158,9 +159,11 @@ def _odd_quote(source: Source, at: int, problems: Problems) -> tuple[Word, int]:
         return _unclosed(source, at, problems)
     word = Word(_ESCAPE.sub(_unescape, match[1]), Span(source, at, end), True)
     if text[end] != "}":  # there the missing ";" is the thing to report, and the parser does
+        stuck = _CHARACTER.match(text, end)
+        assert stuck is not None  # some character stands there
         problems.error(
-            f'unexpected "{text[end]}"',
-            Span(source, end, end + 1),
+            f'unexpected "{stuck[0]}"',
+            Span(source, end, stuck.end()),
             label="sticks to the quote before it",
             hint=f'after a closing {quote} only a space, ";" or "{{" may follow',
         )

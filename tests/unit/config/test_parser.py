@@ -160,7 +160,7 @@ def test_addresses_without_server_stay_in_the_tree() -> None:
         pytest.param(
             "http {\n server {\n }\n }\n server { listen 80; }\n}\n",
             [["http", [["server", []], ["server", [["listen", "80"]]]]]],
-            ['6 unexpected "}"'],
+            ['4 unexpected "}"'],
             id="one brace too many in the middle",
         ),
         pytest.param("}\nroot x;", [["root", "x"]], ['1 unexpected "}"'], id="nothing to close"),

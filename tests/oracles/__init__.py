@@ -1,0 +1,1 @@
+"""Programs nobody here wrote, to compare with."""
