@@ -23,4 +23,5 @@ ORDER = (
     "headers",
     "ranges",
     "ssl",
+    "ssl_variables",
 )

@@ -147,7 +147,11 @@ async def _handle(connection: Connection, stream: Stream, request: Request) -> b
             if rest or head.chunked or head.content_length:
                 _body(request, stream, rest)
             _keep_alive(connection, request)
-            answer = await answer_to(request)
+            if connection.plain_on_tls:
+                report(request, INFO, "client sent plain HTTP request to HTTPS port")
+                answer = await special_answer(request, 497)
+            else:
+                answer = await answer_to(request)
         except BadMessage as error:
             report(request, INFO, error.reason)
             answer = await special_answer(request, error.status)
