@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from penstock.http.head import RequestHead
 from penstock.http.request import NO_BODY
 from penstock.modules.http_core import HttpCore
+from penstock.modules.log import AccessLogs
 from penstock.net.errors import NetError
 from penstock.net.relay import End, Tunnel, relay
-from penstock.observe.errorlog import INFO, WARN, report
+from penstock.observe.errorlog import INFO, WARN, Subject, report
 from penstock.server.head import render_head
 
 if TYPE_CHECKING:
@@ -35,7 +37,6 @@ async def open_tunnel(connection: Connection, stream: Stream, request: Request, 
         stream.nodelay()
         upgraded.stream.nodelay()
     ending = Ending(connection, request)
-    request.body = NO_BODY
     rest = upgraded.rest
     request.body_bytes_sent = len(rest)
     connection.tunnelled = True
@@ -50,40 +51,57 @@ async def open_tunnel(connection: Connection, stream: Stream, request: Request, 
 
 
 class Ending:
-    """What is left to do when a tunnel has ended: count, say why if that is worth a line, log, let the peer go."""
+    """What is left to do when a tunnel has ended: count, say why if that is worth a line, log, let the peer go.
 
-    __slots__ = ("connection", "request")
+    While the tunnel lives this holds what its log line needs and lets the rest of the request go.
+    """
+
+    __slots__ = ("connection", "lines", "request", "subject")
 
     def __init__(self, connection: Connection, request: Request) -> None:
         self.connection = connection
         self.request = request
+        self.lines = request.location[AccessLogs].freeze(request)
+        self.subject = Subject(request)
+        request.head = GONE
+        request.variables = NOTHING
+        request.cached = NOTHING
+        request.captures = None
+        request.body = NO_BODY
 
     def ended(self, tunnel: Tunnel, reason: End) -> None:
-        from penstock.server.http1 import finish
-
         request, connection = self.request, self.connection
         early = request.body_bytes_sent
         request.body_bytes_sent = early + tunnel.from_backend
         request.bytes_sent += request.body_bytes_sent
         request.completed = reason is not End.SHUTDOWN
+        request.finished = connection.service.timers.now
         answer = request.answer
         assert answer is not None
         answer.upgraded.ended(tunnel.from_client, tunnel.from_backend)
-        _explain(request, tunnel, reason)
-        finish(request)
+        _explain(self.subject, tunnel, reason)
+        for line in self.lines:
+            line.write(request)
+        if answer.on_end is not None:
+            answer.on_end()
         connection.service.gone(connection)
 
 
-def _explain(request: Request, tunnel: Tunnel, reason: End) -> None:
+GONE = RequestHead("", "", "", 11, [], {})
+"""Stands for the head of a request whose tunnel is open."""
+NOTHING: dict[str, str | None] = {}
+
+
+def _explain(subject: Subject, tunnel: Tunnel, reason: End) -> None:
     """One line for an end that nobody asked for."""
     if reason is End.IDLE:
         report(
-            request,
+            subject,
             WARN,
             f"tunnel closed after {tunnel.idle_timeout:g}s in which nothing came from either side "
             "(proxy_read_timeout; let the application send pings, or raise it)",
         )
     elif reason in (End.CLIENT_SEND_TIMEOUT, End.BACKEND_SEND_TIMEOUT):
-        report(request, WARN, f"tunnel closed: {reason.value}")
+        report(subject, WARN, f"tunnel closed: {reason.value}")
     elif reason in (End.CLIENT_RESET, End.BACKEND_RESET):
-        report(request, INFO, f"tunnel closed: {reason.value} ({tunnel.errno})")
+        report(subject, INFO, f"tunnel closed: {reason.value} ({tunnel.errno})")
