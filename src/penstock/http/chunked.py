@@ -57,13 +57,13 @@ def last_chunk(trailers: Headers) -> bytes:
 
 
 class ChunkedDecoder:
-    """Takes a chunked body apart as it comes.
+    """Takes a chunked body of a backend apart as it comes.
 
     `feed` answers with the pieces of data in what it is given. Once `done`, `rest` is what followed the body
     and `trailers` what came with its end. The framing is not passed on, and must be well formed: CRLF and
-    nothing else ends a line, extensions are skipped, within bounds. Only names that may stand in a trailer
-    are kept; Content-Length, Transfer-Encoding and Host there are refused. After an error, which `BadMessage`
-    it raises is up to the subclass, the decoder is of no more use.
+    nothing else ends a line; extensions are skipped, within bounds. Only names that may stand in a trailer
+    are kept; Content-Length, Transfer-Encoding and Host there are refused. Raises `BadResponse`, and is of no
+    more use then.
     """
 
     __slots__ = ("_left", "_pending", "_trailing", "_waste", "done", "rest", "trailers")
@@ -121,7 +121,7 @@ class ChunkedDecoder:
 
     def error(self, what: str) -> BadMessage:
         """The exception to raise."""
-        raise NotImplementedError
+        return BadResponse(502, f"upstream sent {what}")
 
     def _wait(self, line: bytes) -> None:
         """Keep the beginning of a size line, if it can still become one."""
@@ -173,21 +173,12 @@ class ChunkedDecoder:
 
 
 class RequestBodyDecoder(ChunkedDecoder):
-    """A client's chunked body. Raises `BadRequest`."""
+    """The same for a client's body. Raises `BadRequest`."""
 
     __slots__ = ()
 
     def error(self, what: str) -> BadMessage:
         return BadRequest(400, f"client sent {what}")
-
-
-class ResponseBodyDecoder(ChunkedDecoder):
-    """A backend's chunked body. Raises `BadResponse`."""
-
-    __slots__ = ()
-
-    def error(self, what: str) -> BadMessage:
-        return BadResponse(502, f"upstream sent {what}")
 
 
 _size_line_so_far = re.compile(rb"(?:0*[0-9A-Fa-f]{1,15}[ \t]*(?:;[\t -~\x80-\xff]*)?\r?)?").fullmatch
