@@ -55,6 +55,7 @@ class HotSelector(selectors.EpollSelector):
         self.now = self.timers.now
         self.handlers: dict[int, Handler] = {}
         self.on_error: Callable[[int, BaseException], None] = _report
+        self.timers.on_error = self._alarm_failed
         self.queue: deque[Any] = deque()
         self.yield_to_asyncio = False
 
@@ -80,6 +81,9 @@ class HotSelector(selectors.EpollSelector):
         """As `forget`, for a descriptor that is closed right after: the kernel does its part by itself."""
         self.handlers.pop(fd, None)
 
+    def _alarm_failed(self, exc: Exception) -> None:
+        self.on_error(-1, exc)
+
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Polls, and serves hot descriptors and alarms, until asyncio has something to do."""
         timers = self.timers
@@ -104,10 +108,12 @@ class HotSelector(selectors.EpollSelector):
             self.now = timers.now = now = monotonic()
             for fd, mask in events:
                 if fd in handlers:
+                    handler = handlers[fd]
                     try:
-                        handlers[fd](mask)
+                        handler(mask)
                     except Exception as exc:
-                        self.forget(fd)
+                        if handlers.get(fd) == handler:
+                            self.forget(fd)
                         self.on_error(fd, exc)
                 elif fd in keys:
                     key = keys[fd]
@@ -115,15 +121,9 @@ class HotSelector(selectors.EpollSelector):
                     if wanted & key.events:
                         found.append((key, wanted & key.events))
             if now >= timers.next:
-                self._ring(now)
+                timers.run(now)
             if found or queue or now >= deadline or self.yield_to_asyncio:
                 return found
-
-    def _ring(self, now: float) -> None:
-        try:
-            self.timers.run(now)
-        except Exception as exc:
-            self.on_error(-1, exc)
 
 
 def _report(fd: int, exc: BaseException) -> None:

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from math import inf
 
 from penstock.net.loop import IN, Loop
-from penstock.net.side import Side, TlsSide
+from penstock.net.side import Side
 from penstock.net.stream import Stream
 from penstock.net.timers import Alarm
+from penstock.net.tls_side import TlsSide
 
 
 class End(enum.Enum):
@@ -70,7 +71,7 @@ class Tunnel:
         self.reason: End | None = None
         self.errno = 0
         self._first: End | None = None
-        self._refusal = 0
+        self._refusal: End | None = None
         self._totals = (0, 0)
         self._alarm = Alarm(loop.timers, self._due)
         client.tunnel = backend.tunnel = self
@@ -109,7 +110,7 @@ class Tunnel:
         try:
             sent = side.peer.send_peer(data)
         except OSError as exc:
-            if not side.must_wait(exc):
+            if not side.write_must_wait(exc):
                 side.refuse(exc)
                 return
             sent = 0
@@ -143,7 +144,6 @@ class Tunnel:
         return client.release(), backend.release(), to_client, to_backend
 
     # -- for the sides
-    # -----------------------------------------------------------------------------------------------
 
     def note_end(self, side: Side) -> None:
         """`side` sent its FIN."""
@@ -152,7 +152,9 @@ class Tunnel:
 
     def note_refusal(self, side: Side, errno: int) -> None:
         """`side` would not take bytes; why it did not, the end of what it says will tell better."""
-        self._refusal = errno
+        if self._refusal is None:
+            self._refusal = End.CLIENT_RESET if side is self.client else End.BACKEND_RESET
+            self.errno = errno
 
     def reset(self, side: Side, errno: int) -> None:
         """Reading from `side` failed: the tunnel is over."""
@@ -166,10 +168,8 @@ class Tunnel:
         client, backend = self.client, self.backend
         if not (client.over() and backend.over()):
             return False
-        reason = self._first
-        if reason is None:
-            reason = End.CLIENT_RESET if client.deaf else End.BACKEND_RESET
-            self.errno = self._refusal
+        reason = self._first or self._refusal
+        assert reason is not None
         self._end(reason)
         return True
 
@@ -263,7 +263,7 @@ def relay(
         tunnel.inject(right, to_backend + said)
     for side in (left, right):
         if tunnel.reason is None and side.mask & IN and side.buffered():
-            side.on_event(IN)
+            side.take()
     return tunnel
 
 

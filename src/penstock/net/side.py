@@ -16,7 +16,6 @@ when both directions are over. This module and its interface to `relay` (the con
 from __future__ import annotations
 
 import socket
-import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from errno import EAGAIN, EINTR
@@ -28,9 +27,10 @@ from penstock.net.timers import Timers
 if TYPE_CHECKING:
     from penstock.net.relay import Tunnel
 
-SIZE = 65536
+SIZE = 81920
 BUFFER = bytearray(SIZE)
-"""The one read buffer of the worker. Nothing stays in it between two events."""
+"""The one read buffer of the worker: a message of 64 KiB fits with its head. Nothing stays in it between two
+events."""
 
 VIEW = memoryview(BUFFER)
 READING = IN | RDHUP
@@ -106,8 +106,11 @@ class Side:
         if sent != count:
             self.peer.hold(bytes(VIEW[sent:count]))
 
+    def take(self) -> None:
+        """Reads and passes on what is there."""
+        self.on_event(IN)
+
     # -- what differs where there is TLS
-    # -----------------------------------------------------------------------------
 
     def writer(self) -> Callable[[Any], int]:
         """What writes to this side."""
@@ -121,7 +124,12 @@ class Side:
         with suppress(OSError):
             self.sock.shutdown(socket.SHUT_WR)
 
-    def must_wait(self, exc: OSError) -> bool:
+    def read_must_wait(self, exc: OSError) -> bool:
+        """Reading raised `exc` for nothing was there."""
+        return exc.errno == EAGAIN or exc.errno == EINTR
+
+    def write_must_wait(self, exc: OSError) -> bool:
+        """Writing raised `exc` for there was no room."""
         return exc.errno == EAGAIN or exc.errno == EINTR
 
     def _is_end(self, _exc: OSError) -> bool:
@@ -132,7 +140,6 @@ class Side:
         return False
 
     # -- the other cases
-    # ---------------------------------------------------------------------------------------------
 
     def _unusual(self, mask: int) -> None:
         if mask & OUT and self.unsent is not None:
@@ -141,7 +148,7 @@ class Side:
                 return
         if mask & ~OUT:
             if self.mask & IN and self.mask > 0:
-                self.on_event(IN)
+                self.take()
             elif mask & (ERR | HUP):
                 self._hung_up()
 
@@ -149,12 +156,12 @@ class Side:
         """Sorts out a read (`count` < 0) or a write that raised: bytes sent, or -1 if there is no more to
         do."""
         if count >= 0:
-            if self.peer.must_wait(exc):
+            if self.peer.write_must_wait(exc):
                 return 0
             self.read += count
             self.peer.refuse(exc)
             return -1
-        if self.must_wait(exc):
+        if self.read_must_wait(exc):
             return -1
         if self._is_end(exc):
             self._end_of_input()
@@ -168,6 +175,8 @@ class Side:
         peer = self.peer
         if peer.unsent is None and not peer.deaf:
             peer.finish()
+            if self.fd < 0:
+                return
         if not self.tunnel.check_over():
             self.settle()
 
@@ -189,7 +198,7 @@ class Side:
         try:
             sent = self.writer()(data)
         except OSError as exc:
-            if not self.must_wait(exc):
+            if not self.write_must_wait(exc):
                 self.refuse(exc)
             return
         self.stuck = self.last = self.timers.now
@@ -201,7 +210,7 @@ class Side:
         peer = self.peer
         if peer.ended:
             self.finish()
-            if self.tunnel.check_over():
+            if self.fd < 0 or self.tunnel.check_over():
                 return
         self.settle()
         peer.settle()
@@ -221,6 +230,7 @@ class Side:
         """HUP or ERR while this side is not being read: it takes no more, and would report so for ever."""
         self.deaf = True
         self.unsent = None
+        self.tunnel.note_refusal(self, self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
         if self.tunnel.check_over():
             return
         self.hot.forget(self.fd)
@@ -266,90 +276,3 @@ class Side:
         self.fd = -1
         self.sock.close()
         del self.receive, self.send_peer, self.peer, self.tunnel
-
-
-class TlsSide(Side):
-    """An end with TLS. Reads go on while whole records come, so that a long message is one write to the other
-    side."""
-
-    __slots__ = ("read_needs", "write_needs")
-
-    sock: ssl.SSLSocket
-
-    def __init__(self, sock: socket.socket, hot: HotSelector, send_timeout: float) -> None:
-        self.read_needs = READING
-        self.write_needs = OUT
-        super().__init__(sock, hot, send_timeout)
-
-    def on_event(self, mask: int) -> None:
-        """As `Side.on_event`."""
-        if mask != IN:
-            self._unusual(mask)
-            return
-        count = -1
-        try:
-            count = self.receive(SIZE, BUFFER)
-            if not count:
-                self._end_of_input()
-                return
-            if count >= 8192:
-                count = self._read_on(count)
-            sent = self.send_peer(VIEW[:count])
-        except OSError as exc:
-            sent = self._failed(exc, count)
-            if sent < 0:
-                return
-        self.read += count
-        self.last = self.timers.now
-        if sent != count:
-            self.peer.hold(bytes(VIEW[sent:count]))
-
-    def _read_on(self, count: int) -> int:
-        """A long record seldom comes alone: takes those that are there, too."""
-        try:
-            while SIZE - count >= 16384:
-                more = self.receive(SIZE - count, VIEW[count:])
-                if more == 0:
-                    break  # the end: the next event says it again
-                count += more
-        except OSError:
-            pass  # usually that no more is there; what it is besides, the next read says again
-        return count
-
-    def writer(self) -> Callable[[Any], int]:
-        """What writes to this side."""
-        write: Callable[[Any], int] = self.sock._sslobj.write  # type: ignore[attr-defined]
-        return write
-
-    def _reader(self) -> Callable[..., int]:
-        read: Callable[..., int] = self.sock._sslobj.read  # type: ignore[attr-defined]
-        return read
-
-    def finish(self) -> None:
-        """close_notify, then FIN."""
-        if not self.ended and self._unread_bytes():
-            # SSL_shutdown() would meet them where it looks for the peer's close_notify, and drop them.
-            self.on_event(IN)
-            if self.fd < 0:
-                return
-        with suppress(OSError, ValueError):
-            self.sock._sslobj.shutdown()  # type: ignore[attr-defined]
-        super().finish()
-
-    def _unread_bytes(self) -> bool:
-        try:
-            return bool(socket.socket.recv(self.sock, 1, socket.MSG_PEEK))
-        except OSError:
-            return False
-
-    def must_wait(self, exc: OSError) -> bool:
-        return isinstance(exc, (ssl.SSLWantReadError, ssl.SSLWantWriteError))
-
-    def _is_end(self, exc: OSError) -> bool:
-        if isinstance(exc, (ssl.SSLZeroReturnError, ssl.SSLEOFError)):
-            return True
-        return isinstance(exc, ssl.SSLError) and exc.reason == "UNEXPECTED_EOF_WHILE_READING"
-
-    def buffered(self) -> bool:
-        """OpenSSL holds the rest of a record."""
-        return self.sock.pending() > 0

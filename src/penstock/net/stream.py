@@ -1,12 +1,4 @@
-"""A connected, non-blocking socket for fibers.
-
-One fiber may wait to read and one to write. The descriptor is registered with epoll at the first wait and
-stays: an exchange of requests and answers over a kept connection makes no `epoll_ctl` call at all. Reading is
-turned off only when something arrives that nobody waits for (a pipelined request), writing when nobody waits
-to write any more.
-
-An idle stream owns no buffer.
-"""
+"""A connected, non-blocking socket for fibers. An idle stream owns no buffer."""
 
 from __future__ import annotations
 
@@ -14,14 +6,15 @@ import asyncio
 import os
 import socket
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from errno import EAGAIN, EBADF, EINPROGRESS, EINTR, EPIPE
 
-from penstock.net.errors import NetError, PeerGone, TimedOut
-from penstock.net.fiber import Fiber, current, pause
-from penstock.net.loop import ERR, HUP, IN, OUT, RDHUP, HotSelector, Loop
-from penstock.net.timers import Alarm
+from penstock.net.errors import NetError, PeerGone
+from penstock.net.loop import IN, OUT, Loop
+from penstock.net.waiting import Closed, Waiting, wait
+
+__all__ = ["READ_SIZE", "Buffer", "Closed", "Name", "Stream", "wait"]
 
 Buffer = bytes | bytearray | memoryview
 Name = tuple[str, int] | tuple[str, int, int, int] | str | bytes | None
@@ -29,63 +22,28 @@ Name = tuple[str, int] | tuple[str, int, int, int] | str | bytes | None
 READ_SIZE = 16384
 _IOV_MAX = 1024
 _SENDFILE_MAX = 2 << 20
-_READING = IN | RDHUP | HUP | ERR
-_WRITING = OUT | HUP | ERR
-_GONE = RDHUP | HUP | ERR
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_NAP = 0.01
 _NOT_YET = (EAGAIN, EINPROGRESS, EINTR)
 
 
-class Closed(NetError):
-    """The stream was closed by another fiber while this one waited on it."""
+class Stream(Waiting):
+    """A connected socket, plain. `received` and `sent` count bytes."""
 
-
-class Stream:
-    """A connected socket, plain. `received` and `sent` count bytes; `fd` is -1 once it is closed or released.
-
-    `ready` is a hint: something may be read without waiting. On an idle stream it says that something came
-    unasked. `hung_up`: the peer's end was seen, though bytes may still be there before it. `on_hangup` is
-    called at most once, when the peer hangs up while nobody reads."""
-
-    __slots__ = (
-        "_mask",
-        "_reader",
-        "_unread",
-        "_writer",
-        "fd",
-        "hot",
-        "hung_up",
-        "local_name_",
-        "loop",
-        "on_hangup",
-        "peer_name_",
-        "ready",
-        "received",
-        "sent",
-        "sock",
-    )
+    __slots__ = ("_unread", "local_name_", "peer_name_", "received", "sent", "sock")
 
     secure = False
 
     def __init__(self, sock: socket.socket, loop: Loop, peer_name: Name = None) -> None:
+        super().__init__(sock.fileno(), loop)
         self.sock = sock
-        self.fd = sock.fileno()
-        self.loop = loop
-        self.hot: HotSelector = loop.hot
         self.peer_name_ = peer_name
         self.local_name_: Name = None
-        self.on_hangup: Callable[[], None] | None = None
-        self.ready = False
-        self.hung_up = False
         self.received = 0
         self.sent = 0
-        self._mask = 0
-        self._reader: Fiber[object] | None = None
-        self._writer: Fiber[object] | None = None
         self._unread: bytes | None = None
 
     # -- at once
-    # -------------------------------------------------------------------------------------------------
 
     def recv_now(self, limit: int = READ_SIZE) -> bytes | None:
         """What is there, up to `limit` bytes: `None` if nothing is, `b""` at the end. Raises `PeerGone`."""
@@ -126,7 +84,6 @@ class Stream:
             return self._not_received(exc)
 
     # -- waiting
-    # -------------------------------------------------------------------------------------------------
 
     async def recv(self, limit: int = READ_SIZE, timeout: float | None = None) -> bytes:
         """Waits for bytes, at most `timeout` seconds; `b""` at the end. Raises `TimedOut`, `PeerGone`."""
@@ -143,15 +100,18 @@ class Stream:
         given back if the peer has ended, or if `limit` is reached. `timeout` is for one wait. Raises
         `TimedOut`, `PeerGone`."""
         raised = False
+        had = -1
         try:
             while True:
                 data = self.peek_now(limit)
                 have = 0 if data is None else len(data)
                 if data is not None and (have > beyond or self.hung_up or have == 0 or have >= limit):
                     return data
-                if have and self.sock.family == socket.AF_UNIX:
-                    await asyncio.sleep(0.01)  # SO_RCVLOWAT means nothing to poll() there
+                if have and have == had:
+                    # SO_RCVLOWAT means nothing to a unix socket, and is cut to half of a small SO_RCVBUF.
+                    await asyncio.sleep(_NAP)
                     continue
+                had = have
                 if have:
                     # A level-triggered descriptor would report the bytes that are there, again and again.
                     raised = True
@@ -214,98 +174,7 @@ class Stream:
             self.sent += moved
         return count - left
 
-    async def readable(self, timeout: float | None = None) -> None:
-        """Waits until there may be something to read (bytes, the end, or an error). Raises `TimedOut`."""
-        if not self.ready:
-            await self._wait(IN, timeout)
-
-    async def writable(self, timeout: float | None = None) -> None:
-        """Waits until there may be room to write (or an error). Raises `TimedOut`."""
-        await self._wait(OUT, timeout)
-
-    async def _wait(self, what: int, timeout: float | None) -> None:
-        me = current()
-        self._arm(what, me)
-        if timeout is None:
-            try:
-                await pause()
-            finally:
-                self._disarm(me)
-            return
-        alarm = me.alarm or timeout_alarm(me, self.loop)
-        alarm.set(timeout)
-        try:
-            await pause()
-        finally:
-            alarm.deadline = _NEVER
-            self._disarm(me)
-
-    def _arm(self, what: int, fiber: Fiber[object]) -> None:
-        if self.fd < 0:
-            raise Closed("the stream is closed")
-        if what == IN:
-            self._reader = fiber
-            what = IN | RDHUP
-        else:
-            self._writer = fiber
-        mask = self._mask
-        if mask & what != what:
-            if mask == 0:
-                # A first wait to write is for a connect or a full socket: whoever waits so is read from next.
-                self._mask = what = IN | RDHUP if what != OUT else IN | RDHUP | OUT
-                self.hot.watch(self.fd, what, self._on_event)
-            else:
-                self._mask = what = mask | what
-                self.hot.change(self.fd, what)
-
-    def _disarm(self, fiber: Fiber[object]) -> None:
-        if self._reader is fiber:
-            self._reader = None
-        if self._writer is fiber:
-            self._writer = None
-
-    def _on_event(self, mask: int) -> None:
-        unwanted = 0
-        if mask & _READING:
-            self.ready = True
-            if mask & _GONE:
-                self.hung_up = True
-            reader = self._reader
-            if reader is not None:
-                self._reader = None
-                reader.resume()
-            else:
-                unwanted = IN | RDHUP if mask & _GONE else IN
-        if mask & _WRITING:
-            writer = self._writer
-            if writer is not None:
-                self._writer = None
-                writer.resume()
-            else:
-                unwanted |= OUT
-        if unwanted and self.fd >= 0:
-            self._turn_off(unwanted, mask)
-
-    def _turn_off(self, unwanted: int, event: int) -> None:
-        """Something happened that nobody waits for: do not hear of it again until somebody does."""
-        if self._reader is not None:
-            unwanted &= ~(IN | RDHUP)
-        if self._writer is not None:
-            unwanted &= ~OUT
-        left = self._mask & ~unwanted
-        if left != self._mask:
-            if left == 0 or (event & (HUP | ERR) and self._reader is None and self._writer is None):
-                left = 0
-                self.hot.forget(self.fd)
-            else:
-                self.hot.change(self.fd, left)
-            self._mask = left
-        if event & _GONE and self._reader is None and self.on_hangup is not None:
-            hangup, self.on_hangup = self.on_hangup, None
-            hangup()
-
     # -- ending
-    # --------------------------------------------------------------------------------------------------
 
     def shutdown_write(self) -> None:
         """Says that nothing more will be sent (FIN). A peer that is gone already is no error."""
@@ -339,10 +208,12 @@ class Stream:
         self.sock.close()
         self.on_hangup = None
         self._unread = None
-        for fiber in {self._reader, self._writer} - {None}:
-            assert fiber is not None
-            self.loop.call_soon(fiber.interrupt, Closed("the stream was closed"))
-        self._reader = self._writer = None
+        reader, self._reader = self._reader, None
+        writer, self._writer = self._writer, None
+        if reader is not None:
+            reader.interrupt(Closed("the stream was closed"))
+        if writer is not None and writer is not reader:
+            writer.interrupt(Closed("the stream was closed"))
 
     def abort(self) -> None:
         """Closes with a reset (RST) where the transport knows one."""
@@ -357,6 +228,8 @@ class Stream:
 
         The descriptor's handler is still this stream's: the taker replaces it in `hot.handlers` before the
         next poll."""
+        if self._reader is not None or self._writer is not None:
+            raise RuntimeError("a fiber waits on this stream")
         sock, mask, unread = self.sock, self._mask, self._unread or b""
         self.fd = -1
         self._mask = 0
@@ -365,7 +238,6 @@ class Stream:
         return sock, mask, unread
 
     # -- about
-    # ---------------------------------------------------------------------------------------------------
 
     @property
     def peer_name(self) -> Name:
@@ -395,7 +267,6 @@ class Stream:
                 self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     # -- the rare branches
-    # -----------------------------------------------------------------------------------------
 
     def _take_unread(self, limit: int) -> bytes:
         data = self._unread
@@ -422,47 +293,3 @@ class Stream:
         if exc.errno == EBADF:
             raise Closed("the stream is closed") from None
         raise PeerGone(exc.errno or EPIPE, "send") from None
-
-
-_NEVER = float("inf")
-
-
-def timeout_alarm(fiber: Fiber[object], loop: Loop) -> Alarm:
-    """The one alarm a fiber has for its timeouts, made at the first."""
-
-    def expired() -> None:
-        fiber.interrupt(TimedOut())
-
-    fiber.alarm = alarm = Alarm(loop.timers, expired)
-    return alarm
-
-
-async def wait(
-    readers: Sequence[Stream], writers: Sequence[Stream], timeout: float | None = None
-) -> tuple[list[Stream], list[Stream]]:
-    """Waits until one of several streams may be read or written: gives those that may. Raises `TimedOut`."""
-    ready = [stream for stream in readers if stream.ready]
-    if ready:
-        return ready, []
-    me = current()
-    alarm = None
-    try:
-        for stream in readers:
-            stream._arm(IN, me)
-        for stream in writers:
-            stream._arm(OUT, me)
-        if timeout is not None:
-            alarm = me.alarm or timeout_alarm(me, (readers or writers)[0].loop)
-            alarm.set(timeout)
-        await pause()
-        return (
-            [stream for stream in readers if stream._reader is not me],
-            [stream for stream in writers if stream._writer is not me],
-        )
-    finally:
-        if alarm is not None:
-            alarm.clear()
-        for stream in readers:
-            stream._disarm(me)
-        for stream in writers:
-            stream._disarm(me)

@@ -7,6 +7,7 @@ cleared, it is forgotten."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from math import inf
@@ -20,7 +21,7 @@ _WORTH_SWEEPING = 256
 class Timers:
     """The deadlines of one loop. `now` is the coarse monotonic clock in seconds, refreshed once per poll."""
 
-    __slots__ = ("heap", "next", "now", "serial", "stale")
+    __slots__ = ("heap", "next", "now", "on_error", "serial", "stale")
 
     def __init__(self) -> None:
         self.heap: list[Entry] = []
@@ -28,6 +29,7 @@ class Timers:
         self.next = inf
         self.serial = 0
         self.stale = 0
+        self.on_error: Callable[[Exception], None] = _report
 
     def push(self, when: float, alarm: Alarm) -> None:
         """Puts an entry for `alarm` on the heap; an earlier entry of it is recognised as stale by its
@@ -61,7 +63,10 @@ class Timers:
             if callback is None or alarm.deadline > now:
                 continue
             alarm.deadline = inf
-            callback()
+            try:
+                callback()
+            except Exception as exc:
+                self.on_error(exc)
 
     def sweep(self) -> None:
         """Drops entries that no longer mean anything, so that short-lived alarms do not fill the heap."""
@@ -69,6 +74,10 @@ class Timers:
         heapify(self.heap)
         self.next = self.heap[0][0] if self.heap else inf
         self.stale = 0
+
+
+def _report(exc: Exception) -> None:
+    sys.excepthook(type(exc), exc, exc.__traceback__)
 
 
 class Alarm:

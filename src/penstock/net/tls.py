@@ -12,7 +12,7 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from errno import EPIPE
+from errno import ENOTCONN, EPIPE
 from typing import Any
 
 from penstock.net.errors import PeerGone, TimedOut, TlsFailed
@@ -268,6 +268,7 @@ async def _peek_hello(stream: Stream, deadline: _Deadline) -> Hello:
 
 
 def _wrap(stream: Stream, context: ssl.SSLContext, hello: Hello | None, **options: Any) -> TlsStream:
+    fd = stream.fd
     sock, mask, unread = stream.release()
     if unread:
         sock.close()
@@ -277,9 +278,13 @@ def _wrap(stream: Stream, context: ssl.SSLContext, hello: Hello | None, **option
             sock, do_handshake_on_connect=False, suppress_ragged_eofs=False, **options
         )
     except (OSError, ValueError) as exc:
-        stream.hot.drop(sock.fileno())
+        stream.hot.drop(fd)
         sock.close()
         raise TlsFailed(str(exc), getattr(exc, "reason", None) or "") from None
+    if wrapped._sslobj is None:  # type: ignore[attr-defined]
+        stream.hot.drop(fd)
+        wrapped.close()
+        raise PeerGone(ENOTCONN, "getpeername")
     return TlsStream(stream, wrapped, mask, hello)
 
 

@@ -1,0 +1,137 @@
+"""One end of a tunnel, with TLS.
+
+OpenSSL has its own idea of what must be waited for: a read may need to write first (a key update), a write to
+read first (a renegotiation). `read_needs` and `write_needs` say what epoll is asked for in their stead."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from penstock.net.loop import IN, OUT, HotSelector
+from penstock.net.side import BUFFER, READING, SIZE, VIEW, Side
+
+_LONG = 8192
+_RECORD = 16384
+
+
+class TlsSide(Side):
+    """An end with TLS. Reads go on while whole records come, so that a long message is one write to the other
+    side."""
+
+    __slots__ = ("read_needs", "write_needs")
+
+    sock: ssl.SSLSocket
+
+    def __init__(self, sock: socket.socket, hot: HotSelector, send_timeout: float) -> None:
+        self.read_needs = READING
+        self.write_needs = OUT
+        super().__init__(sock, hot, send_timeout)
+
+    def on_event(self, mask: int) -> None:
+        """As `Side.on_event`."""
+        if mask != IN or self.write_needs == IN:
+            self._unusual(mask)
+        else:
+            self.take()
+
+    def take(self) -> None:
+        """Reads and passes on what is there."""
+        count = -1
+        try:
+            count = self.receive(SIZE, BUFFER)
+            if not count:
+                self._end_of_input()
+                return
+            if count >= _LONG:
+                count = self._read_on(count)
+            sent = self.send_peer(VIEW[:count])
+        except OSError as exc:
+            sent = self._failed(exc, count)
+            if sent < 0:
+                return
+        self.read += count
+        self.last = self.timers.now
+        if sent != count:
+            self.peer.hold(bytes(VIEW[sent:count]))
+
+    def _read_on(self, count: int) -> int:
+        """A long record seldom comes alone: takes those that are there, too."""
+        try:
+            while SIZE - count >= _RECORD:
+                more = self.receive(SIZE - count, VIEW[count:])
+                if more == 0:
+                    break  # the end: the next event says it again
+                count += more
+        except OSError:
+            pass  # usually that no more is there; what it is besides, the next read says again
+        return count
+
+    def writer(self) -> Callable[[Any], int]:
+        """What writes to this side."""
+        write: Callable[[Any], int] = self.sock._sslobj.write  # type: ignore[attr-defined]
+        return write
+
+    def _reader(self) -> Callable[..., int]:
+        read: Callable[..., int] = self.sock._sslobj.read  # type: ignore[attr-defined]
+        return read
+
+    def finish(self) -> None:
+        """close_notify, then FIN."""
+        if not self.ended and self._unread_bytes():
+            # SSL_shutdown() would meet them where it looks for the peer's close_notify, and drop them.
+            self.take()
+            if self.fd < 0:
+                return
+        with suppress(OSError, ValueError):
+            self.sock._sslobj.shutdown()  # type: ignore[attr-defined]
+        super().finish()
+
+    def _unread_bytes(self) -> bool:
+        try:
+            return bool(socket.socket.recv(self.sock, 1, socket.MSG_PEEK))
+        except OSError:
+            return False
+
+    def read_must_wait(self, exc: OSError) -> bool:
+        """As `Side.read_must_wait`; notes where OpenSSL cannot read before it has written (a key update)."""
+        if isinstance(exc, ssl.SSLWantWriteError):
+            self.read_needs = OUT
+            self.settle()
+            return True
+        return isinstance(exc, ssl.SSLWantReadError)
+
+    def write_must_wait(self, exc: OSError) -> bool:
+        """As `Side.write_must_wait`; notes where OpenSSL cannot write before it has read (a
+        renegotiation)."""
+        if isinstance(exc, ssl.SSLWantReadError):
+            self.write_needs = IN
+            return True
+        return isinstance(exc, ssl.SSLWantWriteError)
+
+    def _mask_for(self, reading: bool, writing: bool) -> int:
+        mask = self.read_needs if reading else 0
+        return mask | self.write_needs if writing else mask
+
+    def _unusual(self, mask: int) -> None:
+        if mask & OUT and self.read_needs == OUT:
+            self.read_needs = READING
+            self.settle()
+            mask |= IN
+        if mask & IN and self.write_needs == IN:
+            self.write_needs = OUT
+            self.settle()
+            mask |= OUT
+        super()._unusual(mask)
+
+    def _is_end(self, exc: OSError) -> bool:
+        if isinstance(exc, (ssl.SSLZeroReturnError, ssl.SSLEOFError)):
+            return True
+        return isinstance(exc, ssl.SSLError) and exc.reason == "UNEXPECTED_EOF_WHILE_READING"
+
+    def buffered(self) -> bool:
+        """OpenSSL holds the rest of a record."""
+        return self.sock.pending() > 0

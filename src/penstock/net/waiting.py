@@ -1,0 +1,180 @@
+"""Waiting on a descriptor: the part of a stream that epoll sees.
+
+One fiber may wait to read and one to write. The descriptor is registered at the first wait and stays: an
+exchange of requests and answers over a kept connection makes no `epoll_ctl` call at all. Reading is turned
+off only when something arrives that nobody waits for (a pipelined request), writing when nobody waits to
+write any more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import inf
+from typing import TypeVar
+
+from penstock.net.errors import NetError, TimedOut
+from penstock.net.fiber import Fiber, current, pause
+from penstock.net.loop import ERR, HUP, IN, OUT, RDHUP, HotSelector, Loop
+from penstock.net.timers import Alarm
+
+_READING = IN | RDHUP | HUP | ERR
+_WRITING = OUT | HUP | ERR
+_GONE = RDHUP | HUP | ERR
+
+
+class Closed(NetError):
+    """The stream was closed by another fiber while this one waited on it."""
+
+
+class Waiting:
+    """A descriptor and who waits for it. `fd` is -1 once it is closed or given away.
+
+    `ready` is a hint: something may be read without waiting. On an idle stream it says that something came
+    unasked. `hung_up`: the peer's end was seen, though bytes may still be there before it. `on_hangup` is
+    called at most once, when the peer hangs up while nobody reads."""
+
+    __slots__ = ("_mask", "_reader", "_writer", "fd", "hot", "hung_up", "loop", "on_hangup", "ready")
+
+    def __init__(self, fd: int, loop: Loop) -> None:
+        self.fd = fd
+        self.loop = loop
+        self.hot: HotSelector = loop.hot
+        self.on_hangup: Callable[[], None] | None = None
+        self.ready = False
+        self.hung_up = False
+        self._mask = 0
+        self._reader: Fiber[object] | None = None
+        self._writer: Fiber[object] | None = None
+
+    async def readable(self, timeout: float | None = None) -> None:
+        """Waits until there may be something to read (bytes, the end, or an error). Raises `TimedOut`."""
+        if not self.ready:
+            await self._wait(IN, timeout)
+
+    async def writable(self, timeout: float | None = None) -> None:
+        """Waits until there may be room to write (or an error). Raises `TimedOut`."""
+        await self._wait(OUT, timeout)
+
+    async def _wait(self, what: int, timeout: float | None) -> None:
+        me = current()
+        self._arm(what, me)
+        if timeout is None:
+            try:
+                await pause()
+            finally:
+                self._disarm(me)
+            return
+        alarm = me.alarm or timeout_alarm(me, self.loop)
+        alarm.set(timeout)
+        try:
+            await pause()
+        finally:
+            alarm.deadline = inf
+            self._disarm(me)
+
+    def _arm(self, what: int, fiber: Fiber[object]) -> None:
+        if self.fd < 0:
+            raise Closed("the stream is closed")
+        if what == IN:
+            self._reader = fiber
+            what = IN | RDHUP
+        else:
+            self._writer = fiber
+        mask = self._mask
+        if mask & what != what:
+            if mask == 0:
+                # A first wait to write is for a connect or a full socket: whoever waits so is read from next.
+                self._mask = what = IN | RDHUP if what != OUT else IN | RDHUP | OUT
+                self.hot.watch(self.fd, what, self._on_event)
+            else:
+                self._mask = what = mask | what
+                self.hot.change(self.fd, what)
+
+    def _disarm(self, fiber: Fiber[object]) -> None:
+        if self._reader is fiber:
+            self._reader = None
+        if self._writer is fiber:
+            self._writer = None
+
+    def _on_event(self, mask: int) -> None:
+        unwanted = 0
+        if mask & _READING:
+            self.ready = True
+            if mask & _GONE:
+                self.hung_up = True
+            reader = self._reader
+            if reader is not None:
+                self._reader = None
+                reader.resume()
+            else:
+                unwanted = IN | RDHUP if mask & _GONE else IN
+        if mask & _WRITING:
+            writer = self._writer
+            if writer is not None:
+                self._writer = None
+                writer.resume()
+            else:
+                unwanted |= OUT
+        if unwanted and self.fd >= 0:
+            self._turn_off(unwanted, mask)
+
+    def _turn_off(self, unwanted: int, event: int) -> None:
+        """Something happened that nobody waits for: do not hear of it again until somebody does."""
+        if self._reader is not None:
+            unwanted &= ~(IN | RDHUP)
+        if self._writer is not None:
+            unwanted &= ~OUT
+        left = self._mask & ~unwanted
+        if left != self._mask:
+            if left == 0 or (event & (HUP | ERR) and self._reader is None and self._writer is None):
+                left = 0
+                self.hot.forget(self.fd)
+            else:
+                self.hot.change(self.fd, left)
+            self._mask = left
+        if event & _GONE and self._reader is None and self.on_hangup is not None:
+            hangup, self.on_hangup = self.on_hangup, None
+            hangup()
+
+
+def timeout_alarm(fiber: Fiber[object], loop: Loop) -> Alarm:
+    """The one alarm a fiber has for its timeouts, made at the first."""
+
+    def expired() -> None:
+        fiber.interrupt(TimedOut())
+
+    fiber.alarm = alarm = Alarm(loop.timers, expired)
+    return alarm
+
+
+Stream = TypeVar("Stream", bound=Waiting)
+
+
+async def wait(
+    readers: Sequence[Stream], writers: Sequence[Stream], timeout: float | None = None
+) -> tuple[list[Stream], list[Stream]]:
+    """Waits until one of several streams may be read or written: gives those that may. Raises `TimedOut`."""
+    ready = [stream for stream in readers if stream.ready]
+    if ready:
+        return ready, []
+    me = current()
+    alarm = None
+    try:
+        for stream in readers:
+            stream._arm(IN, me)
+        for stream in writers:
+            stream._arm(OUT, me)
+        if timeout is not None:
+            alarm = me.alarm or timeout_alarm(me, (readers or writers)[0].loop)
+            alarm.set(timeout)
+        await pause()
+        return (
+            [stream for stream in readers if stream._reader is not me],
+            [stream for stream in writers if stream._writer is not me],
+        )
+    finally:
+        if alarm is not None:
+            alarm.clear()
+        for stream in readers:
+            stream._disarm(me)
+        for stream in writers:
+            stream._disarm(me)
