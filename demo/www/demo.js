@@ -150,12 +150,16 @@ function note(text) {
 }
 
 function append(item) {
-  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
+  const atEnd = isAtEnd();
   if (item.classList.contains("message")) $("empty").hidden = true;
   log.append(item);
   while (log.children.length > KEPT_MESSAGES) log.firstChild.remove();
   if (shown.size > 4 * KEPT_MESSAGES) shown = new Set([...shown].slice(-2 * KEPT_MESSAGES));
   if (atEnd) log.scrollTop = log.scrollHeight;
+}
+
+function isAtEnd() {
+  return log.scrollHeight - log.scrollTop - log.clientHeight < 80;
 }
 
 function element(tag, className, text) {
@@ -182,9 +186,11 @@ function setState(state, text) {
 }
 
 function notice(title, text) {
+  const atEnd = isAtEnd();
   $("notice-title").textContent = title;
   $("notice-text").textContent = text;
   $("notice").hidden = false;
+  if (atEnd) log.scrollTop = log.scrollHeight;
 }
 
 function showBackend() {

@@ -295,7 +295,7 @@ class Proxy:
         assert self._process is not None
         if self._process.poll() is not None:
             return True
-        return _text(self.directory / "nginx.pid").endswith("\n")
+        return _text(self.directory / "nginx.pid").strip().isdigit()
 
     def _said(self) -> str:
         return _text(self.directory / "output") + self.error_log()
