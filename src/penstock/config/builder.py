@@ -7,7 +7,7 @@ the mistake (rarely where nginx notices it), and what tree was meant (so that no
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from penstock.config.errors import Problems
 from penstock.config.lexer import Statement, statements
@@ -17,8 +17,8 @@ from penstock.config.tree import Directive, Word
 DEEPEST = 100
 
 Known = Callable[[str], bool]
-Include = Callable[[Directive, int], Sequence[Directive]]
-"""Gives the directives that stand in place of an `include` found so many blocks deep."""
+Include = Callable[[Directive, int, Problems], Sequence[Directive]]
+"""Gives the directives that stand in place of an `include`, which was found so many blocks deep."""
 
 _QUANTIFIER = re.compile(r"\{[0-9]+(?:,[0-9]*)?\}")
 
@@ -39,16 +39,16 @@ class Frame:
 class Builder:
     """Builds the tree the braces say."""
 
-    def __init__(self, source: Source, problems: Problems, known: Known, include: Include) -> None:
+    def __init__(self, source: Source, known: Known, include: Include) -> None:
         self.source = source
-        self.problems = problems
+        self.problems = Problems()
         self.known = known
         self.include = include
         self.items: list[Directive] = []
         self.stack: list[Frame] = []
         self.skipped = 0
-        self.stray = 0
-        self.closed_at: dict[int, int] = {}
+        self.strays = 0
+        self.closed_at: dict[int, int] = {}  # by where a block starts
         self._glued: list[Word] = []
 
     @property
@@ -56,10 +56,9 @@ class Builder:
         return self.stack
 
     def read(self) -> None:
-        for statement in statements(self.source, self.problems):
+        for words, end, at in self.statements():
             if self.problems.full:
                 return
-            words, end, at = self._unsplit(statement)
             if end == "{":
                 self._open(words, at)
             elif end == ";":
@@ -68,6 +67,10 @@ class Builder:
                 self._close(words, at)
             elif words:
                 self._unfinished(words)
+
+    def statements(self) -> Iterator[Statement]:
+        for statement in statements(self.source, self.problems):
+            yield self._unsplit(statement) if self._glued else statement
 
     def close_all(self) -> tuple[Directive, ...]:
         while self.stack:
@@ -110,7 +113,7 @@ class Builder:
             self.skipped += 1
             return
         indent = self.indent(words[0].span.start)
-        self.before_statement(words[0], indent)
+        self.before_statement(words[0])
         self.stack.append(Frame(words, indent))
 
     def _close(self, words: list[Word], at: int) -> None:
@@ -167,13 +170,13 @@ class Builder:
         if self.skipped:
             return
         name = words[0]
-        self.before_statement(name, -1)
+        self.before_statement(name)
         items = self.stack[-1].items if self.stack else self.items
         directive = Directive(name, tuple(words[1:]), None, _span(words))
         if name.text != "include":
             items.append(directive)
         elif len(words) == 2:
-            items.extend(self.include(directive, len(self.stack)))
+            items.extend(self.include(directive, len(self.stack), self.problems))
         else:
             self.problems.error('invalid number of arguments in "include" directive', directive.span)
 
@@ -196,7 +199,7 @@ class Builder:
             offset -= 1
         return offset == 0 or text[offset - 1] == "\n"
 
-    def before_statement(self, name: Word, indent: int) -> None:
+    def before_statement(self, name: Word) -> None:
         """Called before a statement takes its place; the braces alone decide here."""
 
     def before_close(self, at: int) -> None:
@@ -255,7 +258,7 @@ class Builder:
         return True
 
     def _unsplit(self, statement: Statement) -> Statement:
-        if not self._glued or not statement.words:
+        if not statement.words:
             return statement
         glued, self._glued = self._glued, []
         head, tail = glued[-1], statement.words[0]
@@ -263,7 +266,7 @@ class Builder:
         return Statement([*glued[:-1], word, *statement.words[1:]], statement.end, statement.at)
 
     def _stray(self, at: int) -> None:
-        self.stray += 1
+        self.strays += 1
         hint = 'there is no open block for it to close: remove it, or find the "{" that is missing'
         label = "closes nothing"
         index = self._closed_too_early(at)

@@ -70,6 +70,12 @@ class Problems:
             return
         self._found.append(problem)
 
+    def extend(self, others: Problems) -> None:
+        """Takes over what another collection holds."""
+        for problem in others:
+            self.add(problem)
+        self.dropped += others.dropped
+
     @property
     def failed(self) -> bool:
         """Whether any of it forbids starting."""

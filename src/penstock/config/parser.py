@@ -33,7 +33,7 @@ def parse_file(
     word is the name of some directive, which finds more forgotten semicolons. `loaded` receives each source
     once, in the order they were opened. Paths are latin-1 text, as in `read_source`.
     """
-    return _Loader(problems, base, known, loaded).open(path, None, 0)
+    return _Loader(base, known, loaded).open(path, None, 0, problems)
 
 
 def parse_text(
@@ -46,7 +46,7 @@ def parse_text(
     loaded: list[Source] | None = None,
 ) -> tuple[Directive, ...]:
     """As `parse_file`, for text that is already there and calls itself `path`."""
-    return _Loader(problems, base, known, loaded).parse(Source(path, text), 0)
+    return _Loader(base, known, loaded).parse(Source(path, text), problems)
 
 
 def parse_parameter(text: str, problems: Problems, *, known: Known | None = None) -> tuple[Directive, ...]:
@@ -61,10 +61,7 @@ def parse_parameter(text: str, problems: Problems, *, known: Known | None = None
 class _Loader:
     """The files being read (`chain`, outermost first); those read before, with the height of their trees."""
 
-    def __init__(
-        self, problems: Problems, base: str, known: Known | None, loaded: list[Source] | None
-    ) -> None:
-        self.problems = problems
+    def __init__(self, base: str, known: Known | None, loaded: list[Source] | None) -> None:
         self.base = base
         self.known = known or _knows_nothing
         self.loaded = loaded
@@ -72,34 +69,34 @@ class _Loader:
         self.done: dict[str, tuple[tuple[Directive, ...], int]] = {}
         self.directives = 0
 
-    def open(self, path: str, at: Span | None, depth: int) -> tuple[Directive, ...]:
+    def open(self, path: str, at: Span | None, depth: int, problems: Problems) -> tuple[Directive, ...]:
         # A file included fifty times (proxy_params) is parsed once, and its mistakes are reported once.
         if path not in self.done:
             if path in self.chain or len(self.chain) >= DEEPEST_INCLUDE:
-                self._endless(path, at)
+                self._endless(path, at, problems)
                 return ()
             try:
                 source = read_source(path)
             except OSError as error:
-                self._unreadable(path, at, error)
+                _unreadable(path, at, error, problems)
                 return ()
-            self.parse(source, depth)
+            self.parse(source, problems)
         directives, height = self.done[path]
         if depth + height > DEEPEST:
-            self.problems.error(f"blocks are nested more than {DEEPEST} deep", at)
+            problems.error(f"blocks are nested more than {DEEPEST} deep", at)
             return ()
         return directives
 
-    def parse(self, source: Source, depth: int) -> tuple[Directive, ...]:
+    def parse(self, source: Source, problems: Problems) -> tuple[Directive, ...]:
         if self.loaded is not None:
             self.loaded.append(source)
         self.chain.append(source.path)
-        directives = read_blocks(source, self.problems, self.known, self._include)
+        directives = read_blocks(source, problems, self.known, self._include)
         self.chain.pop()
         self.done[source.path] = directives, _height(directives)
         return directives
 
-    def _include(self, directive: Directive, depth: int) -> Sequence[Directive]:
+    def _include(self, directive: Directive, depth: int, problems: Problems) -> Sequence[Directive]:
         wanted, at = directive.args[0].text, directive.args[0].span
         path = wanted if wanted.startswith("/") or not self.base else f"{self.base.rstrip('/')}/{wanted}"
         if not any(magic in path for magic in "*?["):
@@ -107,26 +104,26 @@ class _Loader:
         else:
             names = sorted(glob.glob(path.encode("latin-1")))  # noqa: PTH207  pathlib knows no bytes
             paths = [name.decode("latin-1") for name in names]
-        found = [item for each in paths for item in self.open(each, at, depth)]
+        found = [item for each in paths for item in self.open(each, at, depth, problems)]
         self.directives += len(found)
         if self.directives > MOST_DIRECTIVES:
-            self.problems.error(f"more than {MOST_DIRECTIVES} directives by way of include", at)
+            problems.error(f"more than {MOST_DIRECTIVES} directives by way of include", at)
             return ()
         return found
 
-    def _endless(self, path: str, at: Span | None) -> None:
+    def _endless(self, path: str, at: Span | None, problems: Problems) -> None:
         if path in self.chain:
             way = [*self.chain[self.chain.index(path) :], path]
-            self.problems.error(f'include of "{path}" never ends', at, hint=" includes ".join(way[:10]))
+            problems.error(f'include of "{path}" never ends', at, hint=" includes ".join(way[:10]))
         else:
-            self.problems.error(f"files are included more than {DEEPEST_INCLUDE} deep", at)
+            problems.error(f"files are included more than {DEEPEST_INCLUDE} deep", at)
 
-    def _unreadable(self, path: str, at: Span | None, error: OSError) -> None:
-        code = error.errno or 0
-        call = "pread" if isinstance(error, IsADirectoryError) else "open"
-        self.problems.error(
-            f'{call}() "{path}" failed ({code}: {os.strerror(code)})', at, hint=_near_name(path)
-        )
+
+def _unreadable(path: str, at: Span | None, error: OSError, problems: Problems) -> None:
+    code = error.errno or 0
+    call = "pread" if isinstance(error, IsADirectoryError) else "open"
+    message = f'{call}() "{path}" failed ({code}: {os.strerror(code)})'
+    problems.error(message, at, hint=_near_name(path))
 
 
 def _near_name(path: str) -> str | None:

@@ -14,8 +14,25 @@ BAD = Path(__file__).parents[2] / "corpus" / "configs" / "bad"
 
 # The names of directives that the cases use; what is known decides where a forgotten ";" is noticed.
 KNOWN = frozenset(
-    ["events", "http", "server", "listen", "server_name", "location", "proxy_pass", "proxy_http_version"]
-    + ["proxy_set_header", "upstream", "map", "return", "root", "default_type", "log_format", "gzip", "set"]
+    [
+        "default_type",
+        "events",
+        "gzip",
+        "http",
+        "listen",
+        "location",
+        "log_format",
+        "map",
+        "proxy_http_version",
+        "proxy_pass",
+        "proxy_set_header",
+        "return",
+        "root",
+        "server",
+        "server_name",
+        "set",
+        "upstream",
+    ]
 )
 
 

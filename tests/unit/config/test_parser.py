@@ -163,6 +163,18 @@ def test_addresses_without_server_stay_in_the_tree() -> None:
             ['4 unexpected "}"'],
             id="one brace too many in the middle",
         ),
+        pytest.param(
+            "http {\n server\n  listen 80;\n  location /\n   root x;\n  }\n }\n}",
+            [["http", [["server", [["listen", "80"], ["location", "/", [["root", "x"]]]]]]]],
+            ['2 directive "server" has no opening "{"', '4 directive "location" has no opening "{"'],
+            id="blocks not opened",
+        ),
+        pytest.param(
+            "events\n}\nmap a b\n  c d;\n}",
+            [["events", []], ["map", "a", "b", [["c", "d"]]]],
+            ['1 directive "events" has no opening "{"', '3 directive "map" has no opening "{"'],
+            id="empty block and block of unknown words not opened",
+        ),
         pytest.param("}\nroot x;", [["root", "x"]], ['1 unexpected "}"'], id="nothing to close"),
         pytest.param(
             "location ~ ^/\\d{4}/\\d{2,}$ { root x; }",
