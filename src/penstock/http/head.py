@@ -39,7 +39,7 @@ __all__ = [
     "parse_response",
 ]
 
-_request_line = re.compile(r"([A-Z_-]+) (/[!-~\x80-\xff]*) HTTP/1\.([01])\r\n", re.ASCII).match
+_request_line = re.compile(r"(?!CONNECT )([A-Z_-]+) (/[!-~\x80-\xff]*) HTTP/1\.([01])\r\n", re.ASCII).match
 _lone_line_feed = re.compile(r"(?<!\r)\n", re.ASCII)
 
 _UNIQUE = frozenset(

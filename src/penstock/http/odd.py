@@ -55,11 +55,16 @@ def request_line(text: str) -> RequestLine:
     parts = line.split(" ")
     if end < 0 or not 2 <= len(parts) <= 3 or not _TARGET.fullmatch(parts[1]):
         raise BadRequest(400, "client sent invalid request")
+    target, authority = _target(parts[0], parts[1])
     version = _version(parts[2]) if len(parts) == 3 else 9
-    target, host, port = _target(parts[0], parts[1])
     if version == 9 and parts[0] != "GET":
         raise BadRequest(400, "client sent invalid method in HTTP/0.9 request")
-    return RequestLine(parts[0], target, version, host, port, end + 2)
+    if authority is None:
+        return RequestLine(parts[0], target, version, "", 0, end + 2)
+    host = split_host(authority)
+    if host is None:
+        raise BadRequest(400, "client sent invalid host in request line")
+    return RequestLine(parts[0], target, version, *host, end + 2)
 
 
 def _version(text: str) -> int:
@@ -74,27 +79,19 @@ def _version(text: str) -> int:
     return 11 if minor else 10
 
 
-def _target(method: str, target: str) -> tuple[str, str, int]:
+def _target(method: str, target: str) -> tuple[str, str | None]:
+    """The target without scheme and authority, and the authority if it has one."""
     if method == "CONNECT":
         if not _AUTHORITY.fullmatch(target):
             raise BadRequest(400, "client sent invalid request")
-        return "/", *_authority(target)
+        return "/", target
     if target.startswith("/"):
-        return target, "", 0
+        return target, None
     match = _ABSOLUTE.fullmatch(target)
     if match is None:
         raise BadRequest(400, "client sent invalid request")
     rest = match["rest"] or "/"
-    if rest.startswith("?"):
-        rest = "/" + rest
-    return rest, *_authority(match["authority"])
-
-
-def _authority(text: str) -> tuple[str, int]:
-    host = split_host(text)
-    if host is None:
-        raise BadRequest(400, "client sent invalid host in request line")
-    return host
+    return "/" + rest if rest.startswith("?") else rest, match["authority"]
 
 
 def request_fields(
