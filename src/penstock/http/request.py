@@ -219,6 +219,8 @@ class Request:
     redirects = 0
     uri_changed = False
     valid_unparsed = True
+    valid_location = True
+    add_uri_to_alias = False
     error_status = 0
     error_paged = False
     kept_headers: list[tuple[str, str]] | None = None

@@ -1,0 +1,177 @@
+"""What the directives of the rewrite module do when a request comes: each is one operation of a program.
+
+A program is a tuple of operations. An operation answers None to go on with the next, `STOP` to end the program,
+or what ends the phase. What an `if` holds is a program of its own (nginx: ngx_http_script.c).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+from penstock.config.pcre import Regex
+from penstock.config.variables import Setter, Template
+from penstock.http.request import Answer, Request, special
+from penstock.http.uri import unescape_redirect
+from penstock.modules.http_core import HttpCore
+from penstock.modules.rewrite_text import Text, header_safe
+from penstock.observe.errorlog import ERROR, NOTICE, report
+from penstock.plan.location import Location
+
+STOP: Final = object()
+CLOSE: Final = 444
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+SILENT: Final = frozenset({408, CLOSE, 499})
+"""nginx ends the connection for these without an answer."""
+
+
+class Run:
+    """One run of a program. `quote`: captures in values are escaped, until the first rewrite that matched."""
+
+    __slots__ = ("log", "quote", "request")
+
+    def __init__(self, request: Request, log: bool) -> None:
+        self.request = request
+        self.log = log
+        self.quote = True
+
+    def text(self, text: Text) -> str:
+        return text.quoted(self.request) if self.quote else text.plain(self.request)
+
+    def match(self, regex: Regex, subject: str) -> bool:
+        """Match, leaving the captures in the request: none where it does not match."""
+        request = self.request
+        match = regex.match(subject)
+        if match is None:
+            request.captures = None
+            if self.log:
+                report(request, NOTICE, f'"{regex.pattern}" does not match "{subject}"')
+            return False
+        if self.log:
+            report(request, NOTICE, f'"{regex.pattern}" matches "{subject}"')
+        request.captured(match, regex)
+        return True
+
+
+Op: TypeAlias = Callable[[Run], Any]
+Condition: TypeAlias = Callable[[Run], bool]
+
+
+def execute(program: tuple[Op, ...], run: Run) -> Any:
+    """Run it; what ended it, or None when it ran to its end."""
+    for op in program:
+        ended = op(run)
+        if ended is not None:
+            return ended
+    return None
+
+
+def change(regex: Regex, path: Text, query: Text | None, *, keep_args: bool, then: str) -> Op:
+    """`rewrite` to another path of this server; `then` is "last", "break" or "" to go on."""
+
+    def op(run: Run) -> Any:
+        request = run.request
+        if not run.match(regex, request.uri):
+            return None
+        request.internal = True
+        request.valid_unparsed = False
+        uri = path.plain(request)
+        args = request.args if keep_args else ""
+        if query is not None:
+            added = query.quoted(request)
+            args = f"{added}&{args}" if args else added
+        request.uri = uri
+        request.args = args
+        run.quote = False
+        if run.log:
+            report(request, NOTICE, f'rewritten data: "{uri}", args: "{args}"')
+        if not uri:
+            report(request, ERROR, "the rewritten URI has a zero length")
+            return special(500)
+        request.uri_changed = then != "break"
+        if then == "break":
+            request.valid_location = False
+        return STOP if then else None
+
+    return op
+
+
+def redirect(regex: Regex, target: Text, status: int, *, keep_args: bool, has_query: bool) -> Op:
+    """`rewrite` that sends the client elsewhere."""
+
+    def op(run: Run) -> Any:
+        request = run.request
+        if not run.match(regex, request.uri):
+            return None
+        location = unescape_redirect(target.quoted(request))
+        if keep_args and request.args:
+            location += ("&" if has_query else "?") + request.args
+        if run.log:
+            report(request, NOTICE, f'rewritten redirect: "{location}"')
+        return _sent_elsewhere(status, location)
+
+    return op
+
+
+def _sent_elsewhere(status: int, location: str) -> Answer:
+    answer = special(status)
+    answer.location = header_safe(location)
+    return answer
+
+
+def answer(status: int, text: Template | None) -> Op:
+    """`return`: a redirect, an error with its page, or a text."""
+    if status in REDIRECTS:
+        return lambda run: _sent_elsewhere(status, text.evaluate(run.request) if text is not None else "")
+    if status >= 400 and (text is None or text.literal == ""):
+        if status in SILENT:
+            return lambda run: _silence(status)
+        return lambda run: special(status)
+
+    def op(run: Run) -> Answer:
+        from penstock.modules.static import Files
+
+        request = run.request
+        made = Answer(status, text.evaluate(request).encode("latin-1") if text is not None else b"")
+        location = request.location
+        made.content_type = location[Files].type_of(request.uri, location[HttpCore].default_type)
+        return made
+
+    return op
+
+
+def _silence(status: int) -> Answer:
+    made = Answer(status)
+    made.close = True
+    return made
+
+
+def stop(run: Run) -> Any:
+    """`break`: no more of this program, and no new search for a location."""
+    request = run.request
+    if request.uri_changed:
+        request.uri_changed = False
+        request.valid_location = False
+    return STOP
+
+
+def assign(put: Setter, value: Text) -> Op:
+    """`set`."""
+
+    def op(run: Run) -> None:
+        put(run.request, run.text(value))
+
+    return op
+
+
+def branch(condition: Condition, program: tuple[Op, ...], location: Location | None) -> Op:
+    """`if`: its own program where the condition holds, and from then on its settings."""
+
+    def op(run: Run) -> Any:
+        if not condition(run):
+            return None
+        if location is not None:
+            run.request.location = location
+        return execute(program, run)
+
+    return op

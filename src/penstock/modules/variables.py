@@ -1,0 +1,358 @@
+"""Variables of a request, its connection and its server (nginx: ngx_http_core_module, embedded variables).
+
+Those of the logs are in `log.py`, of the answer in `sent.py`, of TLS in `ssl_variables.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import struct
+from binascii import a2b_base64
+from functools import cache, lru_cache
+
+from penstock.config.values import size
+from penstock.config.variables import Getter, family, variable
+from penstock.http.request import Request
+from penstock.http.uri import arg
+from penstock.modules.http_core import HttpCore
+from penstock.observe.errorlog import CRIT, ERROR, report
+
+NGINX_VERSION = "1.31.5"
+"""The nginx whose language this program speaks."""
+
+
+# What the client sent.
+
+
+@variable("request")
+def request_line(request: Request) -> str | None:
+    return request.head.line or None
+
+
+@variable("request_uri")
+def request_uri(request: Request) -> str | None:
+    return request.head.target or None
+
+
+@variable("request_method")
+def request_method(request: Request) -> str | None:
+    return request.main.method or None
+
+
+@variable("server_protocol")
+def server_protocol(request: Request) -> str | None:
+    return request.head.protocol or None
+
+
+@variable("uri", "document_uri")
+def uri(request: Request) -> str:
+    return request.uri
+
+
+def _set_args(request: Request, value: str) -> None:
+    request.args = value
+    request.valid_unparsed = False
+
+
+@variable("args", set=_set_args)
+def args(request: Request) -> str | None:
+    return request.args or None
+
+
+@variable("query_string")
+def query_string(request: Request) -> str | None:
+    return request.args or None
+
+
+@variable("is_args")
+def is_args(request: Request) -> str:
+    return "?" if request.args else ""
+
+
+@family("arg_")
+def argument(name: str) -> Getter:
+    return lambda request: arg(request.args, name)
+
+
+@variable("host")
+def host(request: Request) -> str:
+    return request.host or request.server.name
+
+
+@variable("request_port")
+def request_port(request: Request) -> str:
+    return _port(request.head.port)
+
+
+@variable("is_request_port")
+def is_request_port(request: Request) -> str:
+    return ":" if request.head.port else ""
+
+
+def _port(number: int) -> str:
+    return str(number) if number else ""
+
+
+@family("http_")
+def header(name: str) -> Getter:
+    """All values of a header, joined. An underscore in the name stands for a hyphen, or for itself."""
+    key = name.replace("_", "-")
+
+    def get(request: Request) -> str | None:
+        head = request.head
+        value = head.joined(key) if head.repeated else head.fields.get(key)
+        if value is None or name in head.fields:
+            return _in_any_spelling(request, name)
+        return value
+
+    def get_plain(request: Request) -> str | None:
+        head = request.head
+        return head.joined(key) if head.repeated else head.fields.get(key)
+
+    return get if key != name else get_plain
+
+
+def _in_any_spelling(request: Request, name: str) -> str | None:
+    core = request.server.root[HttpCore]
+    if not core.underscores_in_headers and core.ignore_invalid_headers:
+        return None  # no header with an underscore was taken
+    headers = request.head.headers
+    values = [value for key, value in headers if key.lower().replace("-", "_") == name]
+    return ", ".join(values) if values else None
+
+
+for _name in ("host", "user_agent", "referer", "via", "x_forwarded_for", "cookie"):
+    variable(f"http_{_name}")(header(_name))
+
+
+@variable("content_type")
+def content_type(request: Request) -> str | None:
+    return request.head.fields.get("content-type")
+
+
+@variable("content_length")
+def content_length(request: Request) -> str | None:
+    """As the client said it, or as it was counted when a chunked body has been read."""
+    value = request.head.fields.get("content-length")
+    if value is None and request.head.chunked and request.body.done:
+        return str(request.body.received)
+    return value
+
+
+@family("cookie_")
+def cookie(name: str) -> Getter:
+    """A cookie's value. Names are told apart without regard to case."""
+    pattern = re.compile(rf"(?:^|;) *{re.escape(name)} *= *([^;]*)", re.ASCII | re.IGNORECASE)
+
+    def get(request: Request) -> str | None:
+        text = request.head.joined("cookie")
+        match = pattern.search(text) if text else None
+        return match[1] if match else None
+
+    return get
+
+
+_BASE64 = re.compile(r"[A-Za-z0-9+/]*", re.ASCII)
+
+
+@variable("remote_user")
+def remote_user(request: Request) -> str | None:
+    """The name in `Authorization: Basic` (RFC 7617)."""
+    head = request.head
+    value = head.fields.get("proxy-authorization" if head.method == "CONNECT" else "authorization")
+    if value is None or value[:6].lower() != "basic ":
+        return None
+    encoded = value[6:].lstrip(" ").partition("=")[0]
+    if len(encoded) % 4 == 1 or not _BASE64.fullmatch(encoded):
+        return None
+    user, colon, _ = a2b_base64(encoded + "=" * (-len(encoded) % 4)).partition(b":")
+    return user.decode("latin-1") if user and colon else None
+
+
+@variable("request_body")
+def request_body(request: Request) -> str | None:
+    """The body, once it has been read into memory (its keeper's `kept`)."""
+    kept: bytes | None = getattr(request.body, "kept", None)
+    return kept.decode("latin-1") if kept else None
+
+
+@variable("request_body_file")
+def request_body_file(request: Request) -> str | None:
+    """The file the body was written to (its keeper's `path`)."""
+    path: str | None = getattr(request.body, "path", None)
+    return path
+
+
+@variable("request_id")
+def request_id(request: Request) -> str:
+    """32 random hexadecimal digits, the same for a whole request."""
+    variables = request.main.variables
+    known = variables.get("request_id")
+    if known is None:
+        known = variables["request_id"] = os.urandom(16).hex()
+    return known
+
+
+@variable("request_completion", late=True)
+def request_completion(request: Request) -> str:
+    return "OK" if request.completed else ""
+
+
+# Where it came from.
+
+
+@variable("remote_addr")
+def remote_addr(request: Request) -> str:
+    address: str = request.connection.client_address
+    return address
+
+
+@variable("remote_port")
+def remote_port(request: Request) -> str:
+    return _port(request.connection.client_port)
+
+
+@variable("binary_remote_addr")
+def binary_remote_addr(request: Request) -> str:
+    return packed(request.connection.client_address)
+
+
+@lru_cache(maxsize=4096)
+def packed(address: str) -> str:
+    """The 4 or 16 bytes of an address; "unix:" for a client of a unix socket."""
+    if address.startswith("unix:"):
+        return address
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return socket.inet_pton(family, address.partition("%")[0]).decode("latin-1")
+
+
+@variable("scheme")
+def scheme(request: Request) -> str:
+    name: str = request.connection.scheme
+    return name
+
+
+@variable("https")
+def https(request: Request) -> str:
+    return "on" if request.connection.scheme == "https" else ""
+
+
+@variable("proxy_protocol_addr")
+def proxy_protocol_addr(request: Request) -> str | None:
+    header = request.connection.proxy_protocol
+    return None if header is None else header.source_address
+
+
+@variable("proxy_protocol_port")
+def proxy_protocol_port(request: Request) -> str | None:
+    header = request.connection.proxy_protocol
+    return None if header is None else _port(header.source_port)
+
+
+@variable("proxy_protocol_server_addr")
+def proxy_protocol_server_addr(request: Request) -> str | None:
+    header = request.connection.proxy_protocol
+    return None if header is None else header.destination_address
+
+
+@variable("proxy_protocol_server_port")
+def proxy_protocol_server_port(request: Request) -> str | None:
+    header = request.connection.proxy_protocol
+    return None if header is None else _port(header.destination_port)
+
+
+_TCP_INFO = {"rtt": 68, "rttvar": 72, "snd_cwnd": 80, "rcv_space": 96}
+"""Offsets in Linux' struct tcp_info, each of 32 bits."""
+
+
+def _tcp_info(offset: int) -> Getter:
+    def get(request: Request) -> str | None:
+        sock = getattr(request.connection.stream, "sock", None)
+        try:
+            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, offset + 4) if sock is not None else b""
+        except OSError:
+            return None  # not TCP, or closed by now
+        return str(struct.unpack_from("=I", info, offset)[0]) if len(info) >= offset + 4 else None
+
+    return get
+
+
+for _name, _offset in _TCP_INFO.items():
+    variable(f"tcpinfo_{_name}")(_tcp_info(_offset))
+
+
+# Where it arrived.
+
+
+@variable("server_name")
+def server_name(request: Request) -> str:
+    return request.server.name
+
+
+@variable("server_addr")
+def server_addr(request: Request) -> str:
+    address: str = request.connection.local_address
+    return address
+
+
+@variable("server_port")
+def server_port(request: Request) -> str:
+    return _port(request.connection.local_port)
+
+
+@variable("hostname")
+def hostname(request: Request) -> str:
+    return _hostname()
+
+
+@cache
+def _hostname() -> str:
+    return os.uname().nodename.lower()
+
+
+@variable("nginx_version")
+def nginx_version(request: Request) -> str:
+    return NGINX_VERSION
+
+
+@variable("document_root")
+def document_root(request: Request) -> str:
+    from penstock.modules.static import Files
+
+    files = request.location[Files]
+    root = files.root if files.alias is None else files.alias
+    assert root is not None
+    return root.evaluate(request)
+
+
+@variable("realpath_root")
+def realpath_root(request: Request) -> str | None:
+    """The document root without symbolic links."""
+    root = document_root(request)
+    assert root is not None
+    try:
+        return os.path.realpath(root.encode("latin-1"), strict=True).decode("latin-1")
+    except OSError as error:
+        report(request, CRIT, f'realpath() "{root}" failed ({error.errno}: {os.strerror(error.errno or 0)})')
+        return None
+
+
+@variable("request_filename")
+def request_filename(request: Request) -> str:
+    from penstock.modules.static import Files
+
+    return request.location[Files].path(request, request.uri)
+
+
+def _set_limit_rate(request: Request, value: str) -> None:
+    try:
+        request.limit_rate = size(value)
+    except ValueError:
+        report(request, ERROR, f'invalid $limit_rate "{value}"')
+
+
+@variable("limit_rate", set=_set_limit_rate)
+def limit_rate(request: Request) -> str:
+    return str(request.limit_rate or 0)
