@@ -257,7 +257,7 @@ class _Translator:
     def _set_flags(self, match: re.Match[str]) -> None:
         start = self.at
         reset, on, _, off, end = match.groups()
-        flags = _Flags() if reset else self._flags
+        flags = _Flags(U=self._flags.U) if reset else self._flags  # (?^ leaves U alone)
         for letters, value in ((on, True), (off or "", False)):
             for letter in letters:
                 if letter not in "imsxnU" or "xx" in letters:

@@ -14,7 +14,7 @@ BAD = Path(__file__).parents[2] / "corpus" / "configs" / "bad"
 
 # The names of directives that the cases use; what is known decides where a forgotten ";" is noticed.
 KNOWN = frozenset(
-    [
+    {
         "default_type",
         "events",
         "gzip",
@@ -32,7 +32,7 @@ KNOWN = frozenset(
         "server_name",
         "set",
         "upstream",
-    ]
+    }
 )
 
 
