@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from time import time
 
@@ -115,8 +115,9 @@ class Headers(Settings):
     def finish(self, scope: Scope) -> None:
         own = scope.own.get(Headers, {})
         above = scope.parent.settings(Headers) if scope.parent is not None else None
-        self.added = _inherited(self.added, own.get("added", ()), above and above.added, self.header_inherit)
-        self.trailers = _inherited(self.trailers, own.get("trailers", ()), above and above.trailers, self.trailer_inherit)
+        if above is not None:
+            self.added = _inherited(self.added, own.get("added", ()), above.added, self.header_inherit)
+            self.trailers = _inherited(self.trailers, own.get("trailers", ()), above.trailers, self.trailer_inherit)
 
     @phase(phases.HEADERS, when=lambda self: self.added or self.trailers or self.expires)
     def add(self, request: Request, answer: Answer) -> None:
@@ -194,7 +195,7 @@ class LateTrailers:
 
 
 def _inherited(
-    merged: tuple[Added, ...], own: object, above: tuple[Added, ...] | None, mode: str
+    merged: tuple[Added, ...], own: object, above: tuple[Added, ...], mode: str
 ) -> tuple[Added, ...]:
     if mode == "merge" and own and above:
         return above + merged

@@ -101,7 +101,7 @@ def load_pair(
     failure: ssl.SSLError | None = None
     for word in words:
         try:
-            context.load_cert_chain(certificate, key, password=lambda word=word: word.encode("latin-1"))  # type: ignore[misc]
+            context.load_cert_chain(certificate, key, password=lambda word=word: word.encode("latin-1"))
             return
         except ssl.SSLError as error:
             failure = error

@@ -146,7 +146,7 @@ def _option(scope: Scope, directive: Directive, options: ListenOptions, word: Wo
             scope.compilation.problems.warn(
                 'the "listen ... http2" directive is deprecated, use the "http2" directive instead', directive.span
             )
-        return replace(options, **found)  # type: ignore[arg-type]
+        return replace(options, **found)
     name, given, value = word.text.partition("=")
     if not given:
         raise _invalid(word)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -86,7 +87,10 @@ class Connection:
     def _local_name(self) -> tuple[str, int]:
         if self._local is None:
             name = self.stream.local_name
-            self._local = (name[0], name[1]) if isinstance(name, tuple) else (f"unix:{name}", 0)
+            if isinstance(name, tuple):
+                self._local = name[0], name[1]
+            else:
+                self._local = "unix:" + os.fsdecode(name or b""), 0
         return self._local
 
     def __repr__(self) -> str:

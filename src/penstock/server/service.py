@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,11 +12,14 @@ from penstock.modules.http_core import HttpCore
 from penstock.modules.main import Events
 from penstock.net.fiber import spawn
 from penstock.net.listener import Acceptor
+from penstock.net.relay import End
 from penstock.observe.errorlog import ALERT, report
 from penstock.server.connection import Connection
 from penstock.server.http1 import serve
 
 if TYPE_CHECKING:
+    import socket
+
     from penstock.net.loop import Loop
     from penstock.net.stream import Stream
     from penstock.plan.location import Listen, Server
@@ -114,7 +116,7 @@ class Service:
             if connection.fiber is not None:
                 connection.fiber.cancel()
         for tunnel in list(self.loop.tunnels):
-            tunnel.close("shutdown")
+            tunnel.close(End.SHUTDOWN)
 
 
 async def begin(connection: Connection) -> None:
