@@ -25,10 +25,13 @@ class Cancelled(BaseException):
     """Thrown into a fiber to end it; coming out of it again, it is no crash."""
 
 
+_PAUSED = object()
+
+
 @types.coroutine
-def pause() -> Generator[None, None, None]:
+def pause() -> Generator[object, None, None]:
     """Waits until somebody calls `resume()` of the fiber that awaits this."""
-    yield
+    yield _PAUSED
 
 
 def _crash(fiber: Fiber[Any], exc: BaseException) -> None:
@@ -106,7 +109,7 @@ class Fiber(Generic[T]):
             return
         self._running = False
         _current = previous
-        if yielded is not None or self._pending is not None:
+        if yielded is not _PAUSED or self._pending is not None:
             self._suspended(yielded)
 
     def interrupt(self, exc: BaseException) -> None:
@@ -183,7 +186,7 @@ class Fiber(Generic[T]):
             return
         self._running = False
         _current = previous
-        if yielded is not None or self._pending is not None:
+        if yielded is not _PAUSED or self._pending is not None:
             self._suspended(yielded)
 
     def _suspended(self, yielded: Any) -> None:
@@ -191,7 +194,7 @@ class Fiber(Generic[T]):
         pending = self._pending
         if pending is not None:
             self._pending = None
-            if yielded is not None:
+            if yielded is not _PAUSED and yielded is not None:
                 yielded._asyncio_future_blocking = False
             self._throw(pending)
             return
@@ -199,6 +202,9 @@ class Fiber(Generic[T]):
             yielded._asyncio_future_blocking = False
             self._future = yielded
             yielded.add_done_callback(self._future_done)
+            return
+        if yielded is None:  # asyncio.sleep(0): let the others have their turn
+            asyncio.get_running_loop().call_soon(self._resume_later)
             return
         self._throw(RuntimeError(f"a fiber cannot wait for {yielded!r}"))
 
