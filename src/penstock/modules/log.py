@@ -53,9 +53,7 @@ FILES = "log_files"
 """The key of the plan's `shared` under which its `LogFiles` are."""
 
 _OFF = object()
-_DEBUG_LEVELS = frozenset(
-    f"debug_{what}" for what in ("core", "alloc", "mutex", "event", "http", "mail", "stream")
-)
+_DEBUG_LEVELS = frozenset(f"debug_{what}" for what in ("core", "alloc", "mutex", "event", "http", "mail", "stream"))
 _GZIP_SIZE = 64 * 1024
 
 
@@ -76,13 +74,9 @@ def _level(call: Call) -> int:
     words = call.args[1:]
     found = 0
     for word in words:
-        level = (
-            DEBUG if word.text in _DEBUG_LEVELS else LEVELS.index(word.text) if word.text in LEVELS[1:] else 0
-        )
+        level = DEBUG if word.text in _DEBUG_LEVELS else LEVELS.index(word.text) if word.text in LEVELS[1:] else 0
         if not level:
-            raise call.fail(
-                f'invalid log level "{word.text}"', word, hint="it may be: " + ", ".join(LEVELS[1:])
-            )
+            raise call.fail(f'invalid log level "{word.text}"', word, hint="it may be: " + ", ".join(LEVELS[1:]))
         if found and word.text not in _DEBUG_LEVELS:
             raise call.fail(f'duplicate log level "{word.text}"', word)
         found = level
@@ -95,9 +89,7 @@ def _error_log(call: Call) -> Sink:
     if word.text == "stderr":
         return DescriptorSink(2, level)
     if word.text.startswith("memory:"):
-        raise call.fail(
-            "nginx was built without debug support", word, hint="log to a file, to stderr or to syslog"
-        )
+        raise call.fail("nginx was built without debug support", word, hint="log to a file, to stderr or to syslog")
     if word.text.startswith("syslog:"):
         return SyslogSink(_syslog(call, word), level)
     if word.text == "off":
@@ -160,9 +152,7 @@ def log_format(scope: Scope, directive: Directive) -> None:
     if words[0].text.startswith("escape="):
         escape = words[0].text.removeprefix("escape=")
         if escape not in ESCAPES:
-            raise ConfigError(
-                f'unknown log format escaping "{escape}"', words[0].span, hint="default, json or none"
-            )
+            raise ConfigError(f'unknown log format escaping "{escape}"', words[0].span, hint="default, json or none")
         words = words[1:]
     formats[name.text] = _compiled(scope.compilation, [word.text for word in words], escape, directive)
 
@@ -240,9 +230,7 @@ class _Options:
                 gzip = 1
                 if given:
                     if not (len(value) == 1 and value in "123456789"):
-                        raise call.fail(
-                            f'invalid compression level "{value}"', word, hint="a number from 1 to 9"
-                        )
+                        raise call.fail(f'invalid compression level "{value}"', word, hint="a number from 1 to 9")
                     gzip = int(value)
             elif name == "if" and given:
                 self.condition = call.compilation.variables.template(value, word.span)

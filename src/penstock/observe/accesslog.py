@@ -88,9 +88,7 @@ class AccessLog:
 
     __slots__ = ("condition", "format", "target")
 
-    def __init__(
-        self, target: Target | NamedByRequest, form: Format, condition: Template | None = None
-    ) -> None:
+    def __init__(self, target: Target | NamedByRequest, form: Format, condition: Template | None = None) -> None:
         self.target = target
         self.format = form
         self.condition = condition

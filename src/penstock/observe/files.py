@@ -149,9 +149,7 @@ class LogFile:
         try:
             written = self.put(data)
         except OSError as error:
-            self._complain(
-                f'write() to "{self.path}" failed ({error.errno}: {os.strerror(error.errno or 0)})'
-            )
+            self._complain(f'write() to "{self.path}" failed ({error.errno}: {os.strerror(error.errno or 0)})')
             return
         if written != len(data):
             self._complain(f'write() to "{self.path}" was incomplete: {written} of {len(data)}')

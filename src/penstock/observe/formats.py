@@ -12,7 +12,9 @@ from typing import Any
 
 from penstock.config.variables import Getter, Variable
 
-COMBINED = '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"'
+COMBINED = (
+    '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"'
+)
 
 _UNSAFE = re.compile(r"[^ !#-\[\]-~]", re.ASCII)
 _UNSAFE_JSON = re.compile(r'[\x00-\x1f"\\]', re.ASCII)

@@ -10,8 +10,12 @@ from time import monotonic
 from penstock.config.addresses import Address, peer_address
 from penstock.observe.clock import syslog_time
 
-FACILITIES = ["kern", "user", "mail", "daemon", "auth", "intern", "lpr", "news", "uucp", "clock", "authpriv", "ftp", "ntp", "audit", "alert", "cron", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"]
-SEVERITIES = ["emerg", "alert", "crit", "error", "warn", "notice", "info", "debug"]
+FACILITIES = (
+    *("kern", "user", "mail", "daemon", "auth", "intern", "lpr", "news", "uucp", "clock", "authpriv", "ftp"),
+    *("ntp", "audit", "alert", "cron"),
+    *(f"local{number}" for number in range(8)),
+)
+SEVERITIES = ("emerg", "alert", "crit", "error", "warn", "notice", "info", "debug")
 
 _TAG = re.compile(r"[0-9A-Za-z_]*", re.ASCII)
 _PORT = 514
@@ -73,9 +77,7 @@ class Syslog:
             address = self._address
             family = {"unix": socket.AF_UNIX, "inet6": socket.AF_INET6}.get(address.family, socket.AF_INET)
             self._socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-            target = (
-                address.host.encode("latin-1") if address.family == "unix" else (address.host, address.port)
-            )
+            target = address.host.encode("latin-1") if address.family == "unix" else (address.host, address.port)
             self._socket.connect(target)
         return self._socket
 
@@ -96,7 +98,7 @@ class Syslog:
 
 
 def parse_syslog(text: str) -> Syslog:
-    """`syslog:server=address[,facility=..][,severity=..][,tag=..][,nohostname]`; raises `ValueError` in nginx's words."""
+    """`syslog:server=address[,facility=][,severity=][,tag=][,nohostname]`; raises `ValueError` in nginx's words."""
     found: dict[str, str] = {}
     hostname = True
     for part in text.removeprefix("syslog:").split(","):

@@ -1,0 +1,50 @@
+"""`-s`: a signal to the master whose process id is in the pid file."""
+
+from __future__ import annotations
+
+import os
+
+from penstock.modules.main import Main
+from penstock.observe.errorlog import ALERT, ERROR, NOTICE, report, set_fallback, use_console
+from penstock.process.cycle import read
+from penstock.process.launch import PROGRAM, Launch, NotStarted
+from penstock.process.logs import boot_log
+from penstock.process.signals import BY_NAME
+
+_MOST = 22
+"""Bytes of the pid file that are looked at, as in nginx."""
+
+
+def send_signal(launch: Launch, word: str) -> int:
+    """Send what `word` stands for; the exit code. The configuration is read for the pid file's name, as nginx does."""
+    set_fallback(boot_log(launch))
+    use_console(PROGRAM)
+    try:
+        plan = read(launch, console=True)
+    except NotStarted:
+        return 1
+    report(None, NOTICE, "signal process started")
+    path = plan.main.settings(Main).pid or plan.main.compilation.logs_path(launch.pid_file)
+    try:
+        fd = os.open(path.encode("latin-1"), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        return _fail(ERROR, f'open() "{path}" failed', error)
+    try:
+        text = os.read(fd, _MOST).decode("latin-1").rstrip("\r\n")
+    finally:
+        os.close(fd)
+    if not (text.isascii() and text.isdigit()):
+        return _fail(ERROR, f'invalid PID number "{text}" in "{path}"')
+    number = BY_NAME[word]
+    try:
+        os.kill(int(text), number)
+    except (OSError, OverflowError) as error:
+        return _fail(ALERT, f"kill({text}, {int(number)}) failed", error)
+    return 0
+
+
+def _fail(level: int, words: str, error: Exception | None = None) -> int:
+    if isinstance(error, OSError):
+        words += f" ({error.errno}: {os.strerror(error.errno or 0)})"
+    report(None, level, words)
+    return 1

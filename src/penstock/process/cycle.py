@@ -1,0 +1,134 @@
+"""A configuration put to use: read, its logs opened, its addresses bound."""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import sys
+from dataclasses import dataclass
+
+from penstock.config.errors import ConfigError, ConfigFailed, render
+from penstock.modules.load import load
+from penstock.modules.main import Events, Main
+from penstock.observe.errorlog import EMERG, WARN, ErrorLog, fallback, report, set_fallback
+from penstock.observe.files import CannotOpen, LogFiles
+from penstock.plan.plan import Plan
+from penstock.process.launch import PROGRAM, Launch, NotStarted
+from penstock.process.listening import Sockets, bind_all, probe_all
+from penstock.process.logs import announce, process_log, redirect_stderr
+from penstock.process.pidfile import probe_pid_file, remove_pid_file, write_pid_file
+from penstock.process.privileges import User, worker_user
+
+
+@dataclass(slots=True)
+class Cycle:
+    """One configuration in force."""
+
+    plan: Plan
+    main: Main
+    user: User | None
+    pid_file: str
+    log: ErrorLog
+    files: LogFiles
+    sockets: Sockets
+
+    @property
+    def workers(self) -> int:
+        """How many workers serve."""
+        if not self.main.master_process:
+            return 1
+        return self.main.worker_processes or len(os.sched_getaffinity(0))
+
+
+def read(launch: Launch, *, console: bool) -> Plan:
+    """The plan, with everything wrong with it reported. Raises `NotStarted`."""
+    # A large configuration makes a million objects and no garbage: the collector would only walk them.
+    gc.disable()
+    try:
+        plan = load(launch.path, prefix=launch.prefix, globals_text=launch.globals_text)
+    except ConfigFailed as failed:
+        announce(failed.problems, console=console)
+        raise NotStarted from None
+    finally:
+        gc.enable()
+    announce(plan.problems, console=console)
+    return plan
+
+
+def begin(launch: Launch, plan: Plan) -> Cycle:
+    """Put the first plan to use: from now on its log is the process's. Raises `NotStarted`."""
+    cycle = _cycle(launch, plan, console=True)
+    _open_logs(cycle)
+    booted = fallback()
+    set_fallback(cycle.log)
+    cycle.sockets = bind_all(plan.listens, cycle.workers)
+    for file in booted.files:
+        file.close()
+    return cycle
+
+
+def probe(launch: Launch, plan: Plan) -> None:
+    """What `-t` tries beyond the syntax: users, pid file, logs, addresses. Raises `NotStarted`."""
+    cycle = _cycle(launch, plan, console=True)
+    probe_pid_file(cycle.pid_file)
+    _open_logs(cycle)
+    probe_all(plan.listens)
+    cycle.files.close()
+
+
+def succeed(launch: Launch, old: Cycle) -> Cycle:
+    """Read the configuration anew and take from the old one what stays. Raises `NotStarted`, and changes nothing."""
+    plan = read(launch, console=False)
+    cycle = _cycle(launch, plan, console=False)
+    _open_logs(cycle)
+    try:
+        if cycle.pid_file != old.pid_file:
+            write_pid_file(cycle.pid_file)
+        cycle.sockets = bind_all(plan.listens, cycle.workers, old.sockets)
+    except NotStarted:
+        cycle.files.close()
+        raise
+    set_fallback(cycle.log)
+    redirect_stderr(cycle.log)
+    if cycle.pid_file != old.pid_file:
+        remove_pid_file(old.pid_file)
+    old.sockets.drop_unless(cycle.sockets)
+    old.files.close()
+    return cycle
+
+
+def _cycle(launch: Launch, plan: Plan, *, console: bool) -> Cycle:
+    main = plan.main.settings(Main)
+    user = None
+    try:
+        user = worker_user(main)
+    except ConfigError as error:
+        fallback().write(EMERG if error.level == "emerg" else WARN, str(error))
+        if console:
+            sys.stderr.write(render(error, PROGRAM) + "\n")
+        if error.level == "emerg":
+            raise NotStarted from None
+    _check_limits(main, plan)
+    log, files = process_log(launch, plan)
+    pid_file = main.pid or plan.main.compilation.logs_path(launch.pid_file)
+    return Cycle(plan, main, user, pid_file, log, files, Sockets())
+
+
+def _open_logs(cycle: Cycle) -> None:
+    try:
+        cycle.files.open()
+    except CannotOpen as error:
+        report(None, EMERG, str(error))
+        raise NotStarted from None
+
+
+def _check_limits(main: Main, plan: Plan) -> None:
+    if plan.events is None:
+        return
+    wanted = plan.events.settings(Events).worker_connections
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if main.rlimit_nofile is not None:
+        limit = main.rlimit_nofile
+    if limit != resource.RLIM_INFINITY and wanted > limit:
+        report(None, WARN, f"{wanted} worker_connections exceed open file resource limit: {limit}")

@@ -1,0 +1,302 @@
+"""The master: starts workers and looks after them. It never serves.
+
+Signals are kept pending and waited for one at a time, so that nothing here is interrupted by them, and the log can say
+who sent one.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import sys
+import traceback
+from signal import (
+    SIGCHLD,
+    SIGHUP,
+    SIGINT,
+    SIGKILL,
+    SIGQUIT,
+    SIGTERM,
+    SIGUSR1,
+    SIGUSR2,
+    SIGWINCH,
+    sigtimedwait,
+    sigwaitinfo,
+)
+from time import monotonic
+from typing import NoReturn
+
+from penstock.observe.errorlog import ALERT, EMERG, ERROR, NOTICE, report
+from penstock.process.cycle import Cycle, succeed
+from penstock.process.launch import Launch, NotStarted
+from penstock.process.listening import Sockets
+from penstock.process.logs import redirect_stderr
+from penstock.process.pidfile import remove_pid_file
+from penstock.process.privileges import Fatal, confine
+from penstock.process.signals import HANDLED, shown
+from penstock.process.title import set_title
+from penstock.process.worker import Worker
+
+FATAL = 2
+"""Exit code of a worker that must not be started again, as in nginx."""
+
+KILL_AFTER = 1.5
+"""Seconds that workers have to obey SIGTERM."""
+
+READY_WITHIN = 5.0
+"""Seconds that new workers have to begin before the old ones are sent away."""
+
+PROVEN = 10.0
+"""Seconds after which a worker's death is no longer one of a row."""
+
+LONGEST_DELAY = 10.0
+
+
+class Child:
+    """A worker as the master knows it. `failures` counts deaths in a row in its place."""
+
+    __slots__ = ("failures", "index", "leaving", "pid", "started")
+
+    def __init__(self, pid: int, index: int, failures: int) -> None:
+        self.pid = pid
+        self.index = index
+        self.failures = failures
+        self.started = monotonic()
+        self.leaving = False
+
+
+class Master:
+    """Call `run` once everything is bound, with signals held."""
+
+    def __init__(self, launch: Launch, cycle: Cycle, *, daemonised: bool) -> None:
+        self.launch = launch
+        self.cycle = cycle
+        self.daemonised = daemonised
+        self.children: dict[int, Child] = {}
+        self._due: list[tuple[float, int, int]] = []
+        self._stopping = False
+        self._kill_at: float | None = None
+        # The master holds the writing end and nobody else does: workers read end of file when it is gone.
+        self._life_read, self._life_write = os.pipe()
+
+    def run(self) -> None:
+        """Until the last worker is gone after TERM, INT or QUIT."""
+        set_title(" ".join(["master process", *sys.argv]))
+        # What was made so far stays: no collection in a worker shall touch it, and copy its pages.
+        gc.freeze()
+        self._start_workers()
+        while not (self._stopping and not self.children):
+            timeout = self._timeout()
+            info = sigwaitinfo(HANDLED) if timeout is None else sigtimedwait(HANDLED, timeout)
+            if info is not None:
+                self._on_signal(info.si_signo, info.si_pid)
+            self._respawn()
+            self._escalate()
+        remove_pid_file(self.cycle.pid_file)
+        report(None, NOTICE, "exit")
+        self.cycle.sockets.unlink()
+        self.cycle.sockets.close()
+
+    # Signals
+
+    def _on_signal(self, number: int, sender: int) -> None:
+        if number == SIGCHLD:
+            self._reap()
+            return
+        actions = {
+            SIGTERM: (", exiting", self._terminate),
+            SIGINT: (", exiting", self._terminate),
+            SIGQUIT: (", shutting down", self._quit),
+            SIGHUP: (", reconfiguring", self._reload),
+            SIGUSR1: (", reopening logs", self._reopen),
+            SIGUSR2: (", changing binary", self._upgrade),
+            SIGWINCH: (", stop accepting connections" if self.daemonised else "", self._stop_accepting),
+        }
+        words, action = actions[number]  # type: ignore[index]
+        sent = f" from {sender}" if sender else ""
+        report(None, NOTICE, f"signal {shown(number)} received{sent}{words}")
+        action()
+
+    def _terminate(self) -> None:
+        self._stopping = True
+        self._tell(SIGTERM)
+        if self._kill_at is None:
+            self._kill_at = monotonic() + KILL_AFTER
+
+    def _quit(self) -> None:
+        self._stopping = True
+        self._tell(SIGQUIT)
+        self.cycle.sockets.unlink()
+        self.cycle.sockets.close()
+
+    def _reload(self) -> None:
+        if self._stopping:
+            return
+        report(None, NOTICE, "reconfiguring")
+        try:
+            self.cycle = succeed(self.launch, self.cycle)
+        except NotStarted:
+            report(None, ERROR, "the new configuration was not taken up, the old one stays in force")
+            return
+        old = list(self.children.values())
+        self._due.clear()
+        self._start_workers()
+        for child in old:
+            self._send_away(child)
+
+    def _reopen(self) -> None:
+        report(None, NOTICE, "reopening logs")
+        user = self.cycle.user
+        for error in self.cycle.files.reopen(user.uid if user is not None else None):
+            report(None, EMERG, str(error))
+        redirect_stderr(self.cycle.log)
+        self._tell(SIGUSR1)
+
+    def _stop_accepting(self) -> None:
+        # A terminal that changes its size sends SIGWINCH to everybody in the foreground.
+        if not self.daemonised:
+            return
+        self._due.clear()
+        for child in self.children.values():
+            self._send_away(child)
+
+    def _upgrade(self) -> None:
+        report(None, ERROR, "changing the binary is not supported yet: start the new one after this one has quit")
+
+    # Workers
+
+    def _start_workers(self) -> None:
+        report(None, NOTICE, "start worker processes")
+        ready, begun = os.pipe()
+        started = [index for index in range(self.cycle.workers) if self._spawn(index, 0, begun)]
+        os.close(begun)
+        self._wait_until_begun(ready, len(started))
+        os.close(ready)
+
+    def _wait_until_begun(self, ready: int, count: int) -> None:
+        """Each worker writes a byte when it accepts, and one that dies closes the pipe."""
+        deadline = monotonic() + READY_WITHIN
+        poll = select.poll()
+        poll.register(ready, select.POLLIN)
+        while count > 0 and (left := deadline - monotonic()) > 0 and poll.poll(left * 1000):
+            told = os.read(ready, count)
+            if not told:
+                return
+            count -= len(told)
+
+    def _spawn(self, index: int, failures: int, begun: int = -1) -> bool:
+        try:
+            pid = os.fork()
+        except OSError as error:
+            words = f"({error.errno}: {os.strerror(error.errno or 0)})"
+            report(None, ALERT, f'fork() failed while spawning "worker process" {words}')
+            self._due.append((monotonic() + LONGEST_DELAY, index, failures))
+            return False
+        if not pid:
+            self._become_worker(index, begun)
+        report(None, NOTICE, f"start worker process {pid}")
+        self.children[pid] = Child(pid, index, failures)
+        return True
+
+    def _become_worker(self, index: int, begun: int) -> NoReturn:
+        """The rest of this process's life. Nothing of the master's may run after it, so it does not return."""
+        code = 1
+        try:
+            os.close(self._life_write)
+            self.children.clear()
+            code = serve(self.cycle, index, self._life_read, begun)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            child = self.children.pop(pid, None)
+            name = f"{'unknown' if child is None else 'worker'} process {pid}"
+            if os.WIFSIGNALED(status):
+                core = " (core dumped)" if os.WCOREDUMP(status) else ""
+                report(None, ALERT, f"{name} exited on signal {os.WTERMSIG(status)}{core}")
+            else:
+                report(None, NOTICE, f"{name} exited with code {os.WEXITSTATUS(status)}")
+            if child is None or child.leaving or self._stopping:
+                continue
+            if os.WIFEXITED(status) and os.WEXITSTATUS(status) == FATAL:
+                report(None, ALERT, f"{name} exited with fatal code {FATAL} and cannot be respawned")
+                continue
+            self._replace(child)
+
+    def _replace(self, child: Child) -> None:
+        """At once the first time; a place whose workers die again and again waits longer and longer."""
+        failures = 0 if monotonic() - child.started > PROVEN else child.failures
+        delay = min(LONGEST_DELAY, 0.1 * 2 ** (failures - 1)) if failures else 0.0
+        self._due.append((monotonic() + delay, child.index, failures + 1))
+
+    def _respawn(self) -> None:
+        if self._stopping or not self._due:
+            return
+        now = monotonic()
+        ready = [entry for entry in self._due if entry[0] <= now]
+        self._due = [entry for entry in self._due if entry[0] > now]
+        for _, index, failures in ready:
+            self._spawn(index, failures)
+
+    def _timeout(self) -> float | None:
+        moments = [] if self._stopping else [when for when, _, _ in self._due]
+        if self._kill_at is not None:
+            moments.append(self._kill_at)
+        return max(0.0, min(moments) - monotonic()) if moments else None
+
+    def _escalate(self) -> None:
+        if self._kill_at is not None and monotonic() >= self._kill_at:
+            self._kill_at = None
+            self._tell(SIGKILL)
+
+    def _send_away(self, child: Child) -> None:
+        child.leaving = True
+        self._kill(child.pid, SIGQUIT)
+
+    def _tell(self, number: int) -> None:
+        for pid in self.children:
+            self._kill(pid, number)
+
+    def _kill(self, pid: int, number: int) -> None:
+        try:
+            os.kill(pid, number)
+        except OSError as error:
+            words = f"({error.errno}: {os.strerror(error.errno or 0)})"
+            report(None, ALERT, f"kill({pid}, {number}) failed {words}")
+
+
+def serve(cycle: Cycle, index: int, lifeline: int, begun: int) -> int:
+    """Be a worker; its exit code."""
+    try:
+        confine(cycle.main, cycle.user)
+    except Fatal:
+        return FATAL
+    set_title("worker process")
+    worker = Worker(cycle.plan, cycle.files, lifeline)
+    worker.adopt(cycle.plan, cycle.sockets.for_worker(index))
+    _keep_only(cycle.sockets, index)
+    if begun >= 0:
+        os.write(begun, b".")
+        os.close(begun)
+    worker.run()
+    return 0
+
+
+def _keep_only(sockets: Sockets, index: int) -> None:
+    """Close the sockets that belong to other workers, so that they close when those do."""
+    own = set(sockets.for_worker(index).values())
+    for each in sockets.by_address.values():
+        for sock in each:
+            if sock not in own:
+                sock.close()

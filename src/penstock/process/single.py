@@ -1,0 +1,43 @@
+"""`master_process off`: one process that binds and serves. For debugging, as in nginx."""
+
+from __future__ import annotations
+
+from signal import SIGHUP, SIGUSR2, SIGWINCH
+
+from penstock.observe.errorlog import ERROR, NOTICE, report
+from penstock.process.cycle import Cycle, succeed
+from penstock.process.launch import Launch, NotStarted
+from penstock.process.pidfile import remove_pid_file
+from penstock.process.worker import Worker
+
+
+class Single:
+    """A worker without a master."""
+
+    def __init__(self, launch: Launch, cycle: Cycle) -> None:
+        self.launch = launch
+        self.cycle = cycle
+        self.worker = Worker(cycle.plan, cycle.files)
+
+    def run(self) -> None:
+        """Until TERM, INT, or QUIT and the end of the last connection."""
+        loop = self.worker.loop
+        loop.add_signal_handler(SIGHUP, self._reload)
+        for number in (SIGUSR2, SIGWINCH):
+            loop.add_signal_handler(number, self._ignore)
+        self.worker.adopt(self.cycle.plan, self.cycle.sockets.for_worker(0))
+        self.worker.run()
+        remove_pid_file(self.cycle.pid_file)
+        self.cycle.sockets.unlink()
+
+    def _reload(self) -> None:
+        report(None, NOTICE, "reconfiguring")
+        try:
+            self.cycle = succeed(self.launch, self.cycle)
+        except NotStarted:
+            report(None, ERROR, "the new configuration was not taken up, the old one stays in force")
+            return
+        self.worker.adopt(self.cycle.plan, self.cycle.sockets.for_worker(0), self.cycle.files)
+
+    def _ignore(self) -> None:
+        """Without a master there is nobody to start another, nor workers to stop."""

@@ -1,0 +1,68 @@
+"""From a command line to a program that serves."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import sys
+
+from penstock import __version__
+from penstock.observe.errorlog import ALERT, NOTICE, report, set_fallback, use_console
+from penstock.process.cycle import Cycle, begin, read
+from penstock.process.daemon import daemonise
+from penstock.process.launch import PROGRAM, Launch, NotStarted
+from penstock.process.logs import boot_log, redirect_stderr
+from penstock.process.pidfile import write_pid_file
+from penstock.process.signals import hold
+
+
+def start(launch: Launch) -> int:
+    """Bind, then serve until told to stop; the exit code. Mistakes are reported on standard error and in the log."""
+    set_fallback(boot_log(launch))
+    use_console(PROGRAM)
+    try:
+        plan = read(launch, console=True)
+        cycle = begin(launch, plan)
+    except NotStarted:
+        return 1
+    _introduce()
+    hold()
+    daemonised = cycle.main.daemon
+    if daemonised:
+        try:
+            daemonise()
+        except OSError as error:
+            report(None, ALERT, f"fork() failed ({error.errno}: {os.strerror(error.errno or 0)})")
+            return 1
+    try:
+        # Only now: whoever sees the file may connect.
+        write_pid_file(cycle.pid_file)
+    except NotStarted:
+        return 1
+    sys.stderr.flush()
+    redirect_stderr(cycle.log)
+    use_console(None)
+    _serve(launch, cycle, daemonised)
+    return 0
+
+
+def _serve(launch: Launch, cycle: Cycle, daemonised: bool) -> None:
+    if cycle.main.master_process:
+        from penstock.process.master import Master
+
+        Master(launch, cycle, daemonised=daemonised).run()
+    else:
+        from penstock.process.single import Single
+
+        Single(launch, cycle).run()
+
+
+def _introduce() -> None:
+    report(None, NOTICE, 'using the "epoll" event method')
+    report(None, NOTICE, f"{PROGRAM}/{__version__}")
+    report(None, NOTICE, f"built with {platform.python_implementation()} {platform.python_version()}")
+    system = os.uname()
+    report(None, NOTICE, f"OS: {system.sysname} {system.release}")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    report(None, NOTICE, f"getrlimit(RLIMIT_NOFILE): {soft}:{hard}")

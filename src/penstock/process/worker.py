@@ -1,0 +1,147 @@
+"""A worker: one process with one loop that serves, until it is told to go or its master is gone."""
+
+from __future__ import annotations
+
+import gc
+import socket
+import sys
+import traceback
+from signal import SIG_IGN, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, signal
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from penstock.modules.main import Main
+from penstock.net.loop import IN, new_loop
+from penstock.net.timers import Alarm
+from penstock.observe.errorlog import ALERT, EMERG, NOTICE, report
+from penstock.observe.files import LogFiles
+from penstock.process.signals import admit
+from penstock.process.title import set_title
+from penstock.server.service import Service
+
+if TYPE_CHECKING:
+    from penstock.plan.location import Listen
+    from penstock.plan.plan import Plan
+
+Bound = dict["Listen", socket.socket]
+_POLL = 0.05
+_GC_THRESHOLD = (50_000, 20, 50)
+"""Connections leave no cycles behind, so that a collection mostly finds nothing; it shall not look often."""
+
+
+class Worker:
+    """Serves a plan on sockets that are bound. `lifeline` is a descriptor that reads end of file once the master is
+    gone, -1 where there is no master."""
+
+    def __init__(self, plan: Plan, files: LogFiles, lifeline: int = -1) -> None:
+        self.loop = new_loop()
+        self.plan = plan
+        self.files = files
+        self.lifeline = lifeline
+        self.leaving = False
+        self._services: list[Service] = []
+        self._sockets: list[socket.socket] = []
+        self._timeout = Alarm(self.loop.timers, self._time_is_up)
+        self._look = Alarm(self.loop.timers, self._look_whether_drained)
+        sys.excepthook = _log_crash
+        self.loop.set_exception_handler(_log_loop_error)
+
+    def adopt(self, plan: Plan, sockets: Bound, files: LogFiles | None = None) -> None:
+        """Serve new connections by `plan` on `sockets`. Those that are open stay as they are, until they end."""
+        service = Service(plan, self.loop)
+        for older in self._services:
+            older.stop_accepting()
+            older.close_idle()
+        self.plan = plan
+        if files is not None and files is not self.files:
+            self.files = files
+        self.files.keep_time(self.loop.timers)
+        self._sockets = list(sockets.values())
+        self._services.append(service)
+        service.start(sockets)
+
+    def run(self) -> None:
+        """Serve until it is over. Connections that are open then have been ended, and logs are written out."""
+        loop = self.loop
+        for number in (SIGTERM, SIGINT):
+            loop.add_signal_handler(number, self.terminate)
+        loop.add_signal_handler(SIGQUIT, self.quit)
+        loop.add_signal_handler(SIGUSR1, self.reopen)
+        if self.lifeline >= 0:
+            for number in (SIGHUP, SIGUSR2, SIGWINCH):
+                signal(number, SIG_IGN)
+            loop.hot.watch(self.lifeline, IN, self._orphaned)
+        admit()
+        gc.set_threshold(*_GC_THRESHOLD)
+        gc.freeze()
+        try:
+            loop.run_forever()
+        finally:
+            self.files.flush()
+        report(None, NOTICE, "exit")
+
+    def quit(self) -> None:
+        """Accept nothing more, end what is idle, and go when the last connection has ended."""
+        if self.leaving:
+            return
+        self.leaving = True
+        report(None, NOTICE, "gracefully shutting down")
+        set_title("worker process is shutting down")
+        for service in self._services:
+            service.stop_accepting()
+        for sock in self._sockets:
+            sock.close()
+        for service in self._services:
+            service.close_idle()
+        patience = self.plan.main.settings(Main).shutdown_timeout
+        if patience:
+            self._timeout.set(patience)
+        self._look_whether_drained()
+
+    def terminate(self) -> None:
+        """End everything and go."""
+        self.leaving = True
+        for service in self._services:
+            service.stop_accepting()
+            service.abort_all()
+        self._leave()
+
+    def reopen(self) -> None:
+        """Go on in the log files that have the names now."""
+        report(None, NOTICE, "reopening logs")
+        for error in self.files.reopen():
+            report(None, EMERG, str(error))
+
+    def _look_whether_drained(self) -> None:
+        if any(service.live for service in self._services):
+            self._look.set(_POLL)
+        else:
+            self._leave()
+
+    def _time_is_up(self) -> None:
+        """worker_shutdown_timeout has passed."""
+        for service in self._services:
+            service.abort_all()
+
+    def _leave(self) -> None:
+        report(None, NOTICE, "exiting")
+        self.loop.stop()
+
+    def _orphaned(self, mask: int) -> None:
+        self.loop.hot.forget(self.lifeline)
+        report(None, ALERT, "the master process is gone")
+        self.quit()
+
+
+def _log_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """A mistake of ours that nobody caught: one line, so that it can be found."""
+    words = "".join(traceback.format_exception(kind, error, trace))
+    report(None, ALERT, "internal error: " + words.rstrip().replace("\n", " | "))
+
+
+def _log_loop_error(loop: Any, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    if isinstance(error, BaseException):
+        _log_crash(type(error), error, error.__traceback__)
+    else:
+        report(None, ALERT, f"internal error: {context.get('message')}")
