@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import PurePosixPath
 
 from penstock.config.errors import ConfigFailed, Problems
-from penstock.config.parser import parse_file, parse_text
+from penstock.config.parser import parse_file, parse_parameter
 from penstock.config.registry import MAIN, REGISTRY
 from penstock.config.scope import Compilation, Scope
 from penstock.config.source import Source
@@ -33,7 +33,7 @@ def load(path: str, *, prefix: str, globals_text: str = "") -> Plan:
     compilation = Compilation(problems, prefix=prefix, folder=folder)
     main = Scope(compilation, MAIN)
     if globals_text:
-        main.walk(parse_text(globals_text, "command line", problems, base=folder))
+        main.walk(parse_parameter(globals_text, problems, known=REGISTRY.__contains__))
     main.walk(parse_file(path, problems, base=folder, known=REGISTRY.__contains__, loaded=sources))
     if "events" not in main.data and not problems.failed:
         problems.error('no "events" section in configuration', hint="add: events { }")
