@@ -60,7 +60,10 @@ def spawn(coro: Coroutine[Any, Any, T]) -> Fiber[T]:
 
 
 class Fiber(Generic[T]):
-    """One coroutine and where it stands. `done` is true once it has ended, in whatever way."""
+    """One coroutine and where it stands. `done` is true once it has ended, in whatever way.
+
+    `keep_error`: what comes out of it is somebody's (who joins it), and no crash.
+    """
 
     __slots__ = (
         "__weakref__",
@@ -161,7 +164,7 @@ class Fiber(Generic[T]):
         return self.outcome()
 
     def outcome(self) -> T:
-        """What a fiber that is done gave, or raised if `keep_error` was set before it ended."""
+        """What a fiber that is done gave, or raised."""
         if self._error is not None:
             raise self._error
         return self._result  # type: ignore[return-value]
@@ -225,10 +228,12 @@ class Fiber(Generic[T]):
             self._result = exc.value
         elif isinstance(exc, (KeyboardInterrupt, SystemExit)):
             raise exc
-        elif self.keep_error:
+        else:
             self._error = exc
-        elif not isinstance(exc, (Cancelled, asyncio.CancelledError)):
-            on_crash(self, exc)
+            if not self.keep_error:
+                if not isinstance(exc, (Cancelled, asyncio.CancelledError)):
+                    on_crash(self, exc)
+                exc.__traceback__ = None  # it leads through the frames back to this fiber
         if callbacks is not None:
             for callback in callbacks:
                 callback(self)

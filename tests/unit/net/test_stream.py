@@ -1,0 +1,438 @@
+"""Streams over TCP and unix sockets, and how little they bother epoll."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from penstock.net.errors import PeerGone, TimedOut
+from penstock.net.fiber import current, spawn
+from penstock.net.loop import Loop
+from penstock.net.stream import Closed, Stream, wait
+
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+Pair = tuple[Stream, Stream]
+Connected = Callable[[], Pair]
+
+
+class CountingEpoll:
+    """Counts the calls that change what epoll watches."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.calls: list[str] = []
+        self._epoll = loop.hot._epoll
+        loop.hot._epoll = self  # type: ignore[assignment]
+
+    def register(self, fd: int, mask: int) -> None:
+        self.calls.append("add")
+        self._epoll.register(fd, mask)
+
+    def modify(self, fd: int, mask: int) -> None:
+        self.calls.append("change")
+        self._epoll.modify(fd, mask)
+
+    def unregister(self, fd: int) -> None:
+        self.calls.append("delete")
+        self._epoll.unregister(fd)
+
+    def poll(self, *args: Any) -> Any:
+        return self._epoll.poll(*args)
+
+
+async def echo(stream: Stream) -> None:
+    while data := await stream.recv():
+        await stream.send_all(data)
+    stream.close()
+
+
+def test_bytes_go_and_come(pair: Pair, run: Run) -> None:
+    near, far = pair
+
+    async def main() -> None:
+        spawn(echo(far))
+        await near.send_all(b"one")
+        assert await near.recv() == b"one"
+        await near.send_all([b"two", bytearray(b"three"), memoryview(b""), memoryview(b"four")])
+        assert await near.recv() == b"twothreefour"
+        near.shutdown_write()
+        assert await near.recv(timeout=1) == b""
+        assert (near.sent, near.received) == (15, 15)
+
+    run(main())
+
+
+def test_requests_and_answers_do_no_epoll_ctl(pair: Pair, run: Run, loop: Loop) -> None:
+    near, far = pair
+
+    async def main() -> list[str]:
+        spawn(echo(far))
+        await near.send_all(b"warm")
+        await near.recv()
+        counting = CountingEpoll(loop)
+        for _ in range(20):
+            await near.send_all(b"again")
+            await near.recv(timeout=5)
+        return counting.calls
+
+    assert run(main()) == []
+
+
+def test_a_pipelined_request_turns_reading_off_once(pair: Pair, run: Run, loop: Loop) -> None:
+    near, far = pair
+
+    async def main() -> list[str]:
+        far.send_now(b"a")
+        assert await near.recv(timeout=1) == b"a"
+        counting = CountingEpoll(loop)
+        far.send_now(b"b")
+        await asyncio.sleep(0.03)
+        assert near.ready
+        assert counting.calls == ["change"]
+        far.send_now(b"c")
+        await asyncio.sleep(0.01)
+        assert await near.recv(timeout=1) == b"bc"
+        spawn(echo(near))
+        await asyncio.sleep(0.01)
+        return counting.calls
+
+    assert run(main()) == ["change", "change"]
+
+
+def test_a_slow_reader_slows_the_writer(pair: Pair, run: Run) -> None:
+    near, far = pair
+    data = os.urandom(3 << 20)
+
+    async def reads() -> bytes:
+        got = bytearray()
+        while piece := await far.recv(65536, 5):
+            got += piece
+        return bytes(got)
+
+    async def main() -> None:
+        reader = spawn(reads())
+        await near.send_all([data[: 1 << 20], data[1 << 20 : 2 << 20]], 5)
+        await near.send_all(data[2 << 20 :], 5)
+        near.shutdown_write()
+        assert await reader.join() == data
+
+    run(main())
+
+
+def test_many_buffers(pair: Pair, run: Run) -> None:
+    near, far = pair
+    pieces = [bytes([i % 256]) * (i % 700) for i in range(4000)]
+
+    async def reads() -> bytes:
+        got = bytearray()
+        while piece := await far.recv(65536, 5):
+            got += piece
+        return bytes(got)
+
+    async def main() -> None:
+        reader = spawn(reads())
+        await near.send_all(pieces, 5)
+        near.shutdown_write()
+        assert await reader.join() == b"".join(pieces)
+
+    run(main())
+
+
+def test_timeouts(pair: Pair, run: Run) -> None:
+    near, far = pair
+
+    async def main() -> None:
+        with pytest.raises(TimedOut) as late:
+            await near.recv(timeout=0.02)
+        assert "110" in str(late.value)
+        with pytest.raises(TimedOut):
+            await near.send_all(b"x" * (32 << 20), timeout=0.05)
+        far.send_now(b"still there")
+        assert await near.recv(timeout=1) == b"still there"
+        await asyncio.sleep(0.05)  # the deadlines that were met do not ring later
+
+    run(main())
+
+
+def test_unread(pair: Pair, run: Run) -> None:
+    near, far = pair
+
+    async def main() -> None:
+        far.send_now(b"GET / HTTP/1.1")
+        data = await near.recv()
+        near.unread(data[4:])
+        near.unread(data[:4])
+        assert near.recv_now(3) == b"GET"
+        assert await near.recv() == b" / HTTP/1.1"
+        with pytest.raises(TimedOut):
+            await near.recv(timeout=0.02)
+        assert near.received == len(data)
+
+    run(main())
+
+
+def test_recv_now(pair: Pair, run: Run) -> None:
+    near, far = pair
+
+    async def main() -> None:
+        assert near.recv_now() is None
+        far.send_now(b"x")
+        await near.readable(1)
+        assert near.recv_now() == b"x"
+        far.close()
+        await near.readable(1)
+        assert near.recv_now() == b""
+
+    run(main())
+
+
+def test_send_now_gives_zero_when_full(pair: Pair) -> None:
+    near, _ = pair
+    for _ in range(10000):
+        if near.send_now(b"x" * 65536) == 0:
+            return
+    raise AssertionError("never full")
+
+
+def test_hangup_is_told_once_to_who_does_not_read(pair: Pair, run: Run) -> None:
+    near, far = pair
+    told: list[int] = []
+
+    async def main() -> None:
+        near.on_hangup = lambda: told.append(1)
+        far.send_now(b"last words")
+        assert await near.recv() == b"last words"
+        far.close()
+        await asyncio.sleep(0.03)
+        assert told == [1]
+        assert near.hung_up
+        assert await near.recv(timeout=1) == b""
+        await asyncio.sleep(0.01)
+        assert told == [1]
+
+    run(main())
+
+
+def test_hangup_is_not_told_to_who_reads(pair: Pair, run: Run) -> None:
+    near, far = pair
+
+    async def main() -> None:
+        near.on_hangup = lambda: pytest.fail("told")
+        waiting = spawn(near.recv())
+        far.close()
+        assert await waiting.join() == b""
+        near.close()
+
+    run(main())
+
+
+def test_a_hangup_does_not_make_the_loop_spin(connected: Connected, run: Run, loop: Loop) -> None:
+    """Both directions closed: HUP is reported for ever to whoever asks."""
+    near, far = connected()
+
+    async def main() -> int:
+        far.send_now(b"x")
+        await near.recv()
+        near.shutdown_write()
+        far.close()
+        await asyncio.sleep(0.02)
+        polls = 0
+        real = loop.hot._epoll
+
+        class Counting:
+            def poll(self, *args: Any) -> Any:
+                nonlocal polls
+                polls += 1
+                return real.poll(*args)
+
+        loop.hot._epoll = Counting()  # type: ignore[assignment]
+        await asyncio.sleep(0.05)
+        loop.hot._epoll = real
+        return polls
+
+    assert run(main()) < 10
+
+
+def test_reset_is_peer_gone(connected: Connected, run: Run) -> None:
+    near, far = connected()
+
+    async def main() -> None:
+        waiting = spawn(near.recv())
+        far.abort()
+        with pytest.raises(PeerGone) as gone:
+            await waiting.join()
+        assert gone.value.errno == errno.ECONNRESET
+        assert str(gone.value) == "recv() failed (104: Connection reset by peer)"
+        with pytest.raises(PeerGone) as gone:
+            near.send_now(b"x")
+        assert gone.value.errno == errno.EPIPE
+
+    run(main())
+
+
+def test_close_wakes_who_waits(pair: Pair, run: Run) -> None:
+    near, far = pair
+
+    async def main() -> None:
+        waiting = spawn(near.recv())
+        near.close()
+        near.close()
+        with pytest.raises(Closed):
+            await waiting.join()
+        with pytest.raises(Closed):
+            await near.recv()
+        assert near.closed
+
+    run(main())
+
+
+def test_interrupt_of_a_fiber_that_waits_on_a_stream(pair: Pair, run: Run) -> None:
+    near, far = pair
+
+    async def main() -> None:
+        waiting = spawn(near.recv(timeout=5))
+        waiting.interrupt(KeyError("enough"))
+        with pytest.raises(KeyError):
+            await waiting.join()
+        far.send_now(b"x")
+        assert await near.recv(timeout=1) == b"x"
+
+    run(main())
+
+
+def test_wait_for_several(connected: Connected, run: Run) -> None:
+    client, client_peer = connected()
+    backend, backend_peer = connected()
+
+    async def main() -> None:
+        client_peer.send_now(b"body")
+        assert await wait([client, backend], [], 1) == ([client], [])
+        assert client.recv_now() == b"body"
+        assert await wait([client], [backend], 1) == ([], [backend])
+        while backend.send_now(b"x" * 65536):
+            pass
+        waiting = spawn(wait([client], [backend], 5))
+        await asyncio.sleep(0.01)
+        assert not waiting.done
+        backend_peer.send_now(b"early answer")
+        await asyncio.sleep(0.01)
+        assert not waiting.done
+        client_peer.send_now(b"more")
+        assert await waiting.join() == ([client], [])
+        readers, writers = await wait([backend], [backend], 1)
+        assert readers == [backend]
+        with pytest.raises(TimedOut):
+            client.recv_now()
+            await wait([client], [], 0.02)
+        assert current() is not None
+
+    run(main())
+
+
+def test_sendfile(pair: Pair, run: Run) -> None:
+    near, far = pair
+    data = os.urandom(1 << 20)
+
+    async def reads() -> bytes:
+        got = bytearray()
+        while piece := await far.recv(65536, 5):
+            got += piece
+        return bytes(got)
+
+    async def main() -> None:
+        with tempfile.TemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            reader = spawn(reads())
+            assert await near.sendfile(file.fileno(), 100, len(data) - 100, 5) == len(data) - 100
+            assert await near.sendfile(file.fileno(), len(data) - 5, 100, 5) == 5
+        near.shutdown_write()
+        assert await reader.join() == data[100:] + data[-5:]
+
+    run(main())
+
+
+def test_peek_leaves_the_bytes(pair: Pair, run: Run) -> None:
+    near, far = pair
+
+    async def main() -> None:
+        far.send_now(b"PROXY")
+        assert await near.peek(timeout=1) == b"PROXY"
+
+        async def more() -> None:
+            await asyncio.sleep(0.02)
+            far.send_now(b" TCP4")
+
+        spawn(more())
+        assert await near.peek(5, timeout=1) == b"PROXY TCP4"
+        assert await near.recv() == b"PROXY TCP4"
+        far.send_now(b"end")
+        far.shutdown_write()
+        assert await near.peek(3, timeout=1) == b"end"
+
+    run(main())
+
+
+def test_peek_does_not_spin_on_the_bytes_it_has_seen(connected: Connected, run: Run, loop: Loop) -> None:
+    near, far = connected()
+
+    async def main() -> int:
+        far.send_now(b"half")
+        await near.peek(timeout=1)
+        events = 0
+        real = near._on_event
+
+        def counting(mask: int) -> None:
+            nonlocal events
+            events += 1
+            real(mask)
+
+        loop.hot.handlers[near.fd] = counting
+        with pytest.raises(TimedOut):
+            await near.peek(4, timeout=0.05)
+        assert near.sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) == 1
+        return events
+
+    assert run(main()) <= 1
+
+
+def test_lingering_close_reads_and_drops(connected: Connected, run: Run) -> None:
+    near, far = connected()
+
+    async def main() -> None:
+        near.send_now(b"answer")
+        closing = spawn(near.lingering_close(5, 1))
+        for _ in range(5):
+            far.send_now(b"x" * 1000)
+            await asyncio.sleep(0.005)
+        assert not closing.done
+        assert await far.recv() == b"answer"
+        assert await far.recv() == b""
+        far.close()
+        await closing.join()
+        assert near.closed
+
+    run(main())
+
+
+def test_lingering_close_ends_in_time(connected: Connected, run: Run) -> None:
+    near, far = connected()
+
+    async def main() -> None:
+        await near.lingering_close(5, 0.02)
+        assert near.closed
+        assert await far.recv(timeout=1) == b""
+
+    run(main())
+
+
+def test_names(connected: Connected) -> None:
+    near, far = connected()
+    assert near.peer_name == far.local_name
+    assert near.local_name == far.peer_name
