@@ -163,7 +163,7 @@ def parse_request(data: bytes, options: HeadOptions = DEFAULT_OPTIONS) -> Reques
     An HTTP/0.9 request is one line; the empty line may follow. Raises `BadRequest`.
     """
     text = str(data, "latin-1")
-    if options.bare_line_feeds and "\n" in text:
+    if options.bare_line_feeds and text.count("\n") != text.count("\r\n"):
         text = _lone_line_feed.sub("\r\n", text)
     match = _request_line(text)
     if match is None:

@@ -74,7 +74,8 @@ class HeadReader:
             data = data.lstrip(b"\r\n")
         end = data.find(b"\r\n\r\n", self._seen - 3 if self._seen > 3 else 0)
         try:
-            if end < 0 or self._options.bare_line_feeds:
+            # Where a line feed alone may end a line, an empty line of that kind may come first.
+            if end < 0 or (self._options.bare_line_feeds and _ends_early(data, end)):
                 return self._look_closer(data)
             return self._complete(data, end + 4)
         except BadRequest:
@@ -143,3 +144,8 @@ class HeadReader:
         if self._start == 0:
             raise BadRequest(414, "client sent too long URI")
         raise BadRequest(494, "client sent too long header line")
+
+
+def _ends_early(data: bytes, end: int) -> bool:
+    """Whether a line feed alone makes an empty line before the CRLF CRLF at `end`."""
+    return data.find(b"\n\r\n") <= end or data.find(b"\n\n", 0, end) >= 0

@@ -77,6 +77,7 @@ class Service:
                 ignore_invalid_headers=core.ignore_invalid_headers,
                 merge_slashes=core.merge_slashes,
                 max_headers=core.max_headers,
+                bare_line_feeds=True,
             )
             number, size = core.large_client_header_buffers
             found = self._readers[server] = partial(HeadReader, options, core.client_header_buffer_size, number, size)
