@@ -1,1 +1,1 @@
-"""Groups of peers, balancers, keep-alive pools, and the exchange with one of them."""
+"""Groups and peers, balancers, connections that are kept, and the exchange of one request with a backend."""

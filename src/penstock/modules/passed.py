@@ -1,0 +1,283 @@
+"""From a backend's answer to ours: which headers go through, and what the rest of them ask for.
+
+nginx: ngx_http_upstream_process_headers and its table of headers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeAlias
+
+from penstock.config.values import number
+from penstock.http.dates import parse_date
+from penstock.http.fields import LOWER
+from penstock.http.request import Answer, Outcome, Redirect, Request, special
+from penstock.http.uri import unescape_uri
+from penstock.modules.error_pages import ErrorPages
+from penstock.observe.errorlog import ERROR, WARN, report
+from penstock.upstream.buffer import Buffered
+from penstock.upstream.errors import failed
+from penstock.upstream.incoming import Incoming, Unbuffered
+from penstock.upstream.upgrade import Upgrade
+
+if TYPE_CHECKING:
+    from penstock.http.response import ResponseHead
+    from penstock.modules.passing import Passing
+    from penstock.upstream.exchange import Exchange
+
+Route: TypeAlias = "Callable[[Passing, Request, Answer, str, str], None]"
+"""What is done with one header of an answer: settings, request, answer, name, value."""
+
+HIDDEN = (
+    "date",
+    "server",
+    "x-pad",
+    "x-accel-expires",
+    "x-accel-redirect",
+    "x-accel-limit-rate",
+    "x-accel-buffering",
+    "x-accel-charset",
+)
+"""Headers that stay behind unless `*_pass_header` names them."""
+KEPT_ON_REDIRECT = frozenset({"set-cookie", "content-disposition", "cache-control", "expires"})
+
+
+def _drop(passing: Passing, request: Request, answer: Answer, name: str, value: str) -> None:
+    """Not passed on."""
+
+
+def _content_type(passing: Passing, request: Request, answer: Answer, name: str, value: str) -> None:
+    answer.content_type = value
+
+
+def _last_modified(passing: Passing, request: Request, answer: Answer, name: str, value: str) -> None:
+    answer.last_modified = value
+    answer.modified_at = parse_date(value)
+
+
+def _etag(passing: Passing, request: Request, answer: Answer, name: str, value: str) -> None:
+    answer.etag = value
+
+
+def _location(passing: Passing, request: Request, answer: Answer, name: str, value: str) -> None:
+    answer.headers.append((name, passing.rewrite_location(request, value)))
+
+
+def _refresh(passing: Passing, request: Request, answer: Answer, name: str, value: str) -> None:
+    answer.headers.append((name, passing.rewrite_refresh(request, value)))
+
+
+def _set_cookie(passing: Passing, request: Request, answer: Answer, name: str, value: str) -> None:
+    answer.headers.append((name, passing.rewrite_cookie(request, value)))
+
+
+def _accept_ranges(passing: Passing, request: Request, answer: Answer, name: str, value: str) -> None:
+    if not passing.force_ranges:
+        answer.headers.append((name, value))
+
+
+def _limit_rate(passing: Passing, request: Request, answer: Answer, name: str, value: str) -> None:
+    try:
+        request.limit_rate = number(value)
+    except ValueError:
+        return
+
+
+def _charset(passing: Passing, request: Request, answer: Answer, name: str, value: str) -> None:
+    answer.charset = value
+
+
+ROUTES: dict[str, Route] = {
+    "content-type": _content_type,
+    "content-length": _drop,
+    "transfer-encoding": _drop,
+    "connection": _drop,
+    "keep-alive": _drop,
+    "last-modified": _last_modified,
+    "etag": _etag,
+    "location": _location,
+    "refresh": _refresh,
+    "set-cookie": _set_cookie,
+    "accept-ranges": _accept_ranges,
+}
+OBEYED: dict[str, Route] = {"x-accel-limit-rate": _limit_rate, "x-accel-charset": _charset}
+
+
+def routes_for(hidden: tuple[str, ...], passed: tuple[str, ...], ignored: frozenset[str]) -> dict[str, Route]:
+    """The table of one location: lower-case name -> what is done. What is not in it goes through as it is."""
+    routes = dict(ROUTES)
+    shown = {name.lower() for name in passed}
+    for name in (*HIDDEN, *(name.lower() for name in hidden)):
+        if name not in shown:
+            routes[name] = _drop
+    obeyed = {name.lower() for name in ignored}
+    for name, obey in OBEYED.items():
+        if name not in obeyed:
+            routes[name] = _and_pass(obey) if name in shown else obey
+    return routes
+
+
+def _and_pass(obey: Route) -> Route:
+    def both(passing: Passing, request: Request, answer: Answer, name: str, value: str) -> None:
+        obey(passing, request, answer, name, value)
+        answer.headers.append((name, value))
+
+    return both
+
+
+class Trailers:
+    """The trailers of a backend's answer, read when its body has ended."""
+
+    __slots__ = ("_incoming",)
+
+    def __init__(self, incoming: Incoming) -> None:
+        self._incoming = incoming
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._incoming.framing.trailers)
+
+
+class Passed:
+    """Makes the answers of one location."""
+
+    __slots__ = ("_ignored", "_passing")
+
+    def __init__(self, passing: Passing) -> None:
+        self._passing = passing
+        self._ignored = frozenset(name.lower() for name in passing.ignored_headers)
+
+    def make(self, request: Request, exchange: Exchange, head: ResponseHead) -> Outcome:
+        """What to do with a backend's answer. Raises `ProxyError`."""
+        passing = self._passing
+        status = head.status
+        incoming = exchange.incoming
+        assert incoming is not None
+        if status == 101:
+            return self._upgrade(request, exchange, incoming)
+        fields = head.fields
+        if head.dropped:
+            _say_dropped(request, head)
+        if status >= 300 and passing.intercept_errors:
+            page = self._intercept(request, incoming)
+            if page is not None:
+                return page
+        if "x-accel-redirect" in fields and "x-accel-redirect" not in self._ignored:
+            return self._redirect(request, incoming, fields["x-accel-redirect"])
+        answer = Answer(status)
+        answer.from_upstream = True
+        if head.status_line:
+            answer.reason = head.status_line[4:]
+        self._headers(request, answer, head)
+        answer.length = head.content_length
+        if passing.force_ranges:
+            answer.allow_ranges = True
+        first = incoming.now()
+        if incoming.framing.done:
+            answer.body = first
+            if incoming.framing.trailers:
+                self._trailers(answer, incoming)
+            return answer
+        buffering = passing.buffering
+        if "x-accel-buffering" in fields and "x-accel-buffering" not in self._ignored:
+            wish = fields["x-accel-buffering"].lower()
+            buffering = wish == "yes" if wish in ("yes", "no") else buffering
+        if buffering:
+            body: Buffered | Unbuffered = Buffered(incoming, first, self._rate(request))
+        else:
+            body = Unbuffered(incoming, first)
+            request.limit_rate = 0
+        answer.body = body
+        answer.on_end = body.close
+        if head.chunked:
+            self._trailers(answer, incoming)
+        return answer
+
+    def _headers(self, request: Request, answer: Answer, head: ResponseHead) -> None:
+        passing = self._passing
+        routes = passing.routes
+        headers = answer.headers
+        lower = LOWER
+        for pair in head.headers:
+            name = lower[pair[0]]
+            if name in routes:
+                routes[name](passing, request, answer, *pair)  # type: ignore[misc]
+            elif name != "upgrade" or request.head.version < 20:
+                headers.append(pair)
+        if answer.charset is not None and answer.content_type is not None:
+            answer.content_type = answer.content_type.partition(";")[0].rstrip()
+
+    def _trailers(self, answer: Answer, incoming: Incoming) -> None:
+        if getattr(self._passing, "pass_trailers", False):
+            answer.trailers = Trailers(incoming)
+
+    def _rate(self, request: Request) -> int:
+        rate = self._passing.limit_rate
+        if rate is None:
+            return 0
+        from penstock.config.values import size
+
+        try:
+            return size(rate.evaluate(request) or "0")
+        except ValueError:
+            return 0
+
+    def _intercept(self, request: Request, incoming: Incoming) -> Answer | None:
+        status = incoming.head.status
+        if request.location[ErrorPages].find(status) is None:
+            return None
+        page = special(status)
+        if status == 401:
+            page.headers += [pair for pair in incoming.head.headers if pair[0].lower() == "www-authenticate"]
+        incoming.drop()
+        return page
+
+    def _redirect(self, request: Request, incoming: Incoming, target: str) -> Outcome:
+        """X-Accel-Redirect: the answer comes from elsewhere on this server."""
+        head = incoming.head
+        incoming.drop()
+        kept = [pair for pair in head.headers if LOWER[pair[0]] in KEPT_ON_REDIRECT]
+        if kept:
+            request.kept_headers = [*(request.kept_headers or ()), *kept]
+        if target.startswith("@"):
+            return Redirect(name=target)
+        path, _, args = target.partition("?")
+        path = unescape_uri(path)
+        if not path.startswith("/") or "\0" in path or "/../" in path + "/":
+            report(request, ERROR, f'unsafe URI "{target}" was detected')
+            return special(404)
+        if request.method != "HEAD":
+            request.method = "GET"
+        return Redirect(path, args)
+
+    def _upgrade(self, request: Request, exchange: Exchange, incoming: Incoming) -> Answer:
+        """101: the connection is no longer HTTP's. Raises `ProxyError` where the client did not ask for that."""
+        if not request.head.fields.get("upgrade"):
+            text = (
+                "upstream sent 101 Switching Protocols, but the client did not ask for an upgrade"
+                " while reading response header from upstream"
+            )
+            exchange.log(request, "error", text)
+            exchange.attempt.status = 502
+            exchange.abandon()
+            raise failed("", retry="")
+        if request.parent is not None:
+            exchange.log(request, "error", "connection upgrade in subrequest")
+            exchange.abandon()
+            raise failed("", retry="", status=500)
+        answer = Answer(101)
+        answer.from_upstream = True
+        answer.reason = incoming.head.reason
+        answer.length = None
+        self._headers(request, answer, incoming.head)
+        answer.upgraded = Upgrade(exchange, incoming.rest)
+        return answer
+
+
+def _say_dropped(request: Request, head: ResponseHead) -> None:
+    for name, value in head.dropped:
+        report(
+            request,
+            WARN,
+            f'upstream sent duplicate header line: "{name}: {value}", previous value: '
+            f'"{name}: {head.fields[name.lower()]}", ignored while reading response header from upstream',
+        )

@@ -1,0 +1,362 @@
+"""What `proxy_pass`, `uwsgi_pass` and `scgi_pass` have in common: their directives, and the way of a request to a
+backend and back (nginx: ngx_http_upstream, as the modules share it).
+
+A module of the family says `class Proxy(Passing, prefix="proxy")` and how a request is written (`prepare`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from penstock.config import values
+from penstock.config.errors import ConfigError
+from penstock.config.kinds import Kind, choices, converted, flag, number, offset, seconds, size, template, text
+from penstock.config.registry import HTTP_LEVELS, inert, refused
+from penstock.config.scope import Call, Scope
+from penstock.config.settings import Settings, directive, directives, phase
+from penstock.config.variables import Template
+from penstock.http.request import Answer, Outcome, Request, special
+from penstock.modules.http_core import HttpCore
+from penstock.modules.passed import Passed, Route, routes_for
+from penstock.observe.errorlog import CRIT, ERROR, INFO, WARN, report
+from penstock.plan import phases
+from penstock.upstream.errors import ProxyError
+from penstock.upstream.exchange import Exchange, Secure
+from penstock.upstream.group import Group
+from penstock.upstream.policy import CONDITIONS, Policy
+from penstock.upstream.sending import NOTHING, FromSpool, InMemory, Outgoing, Streamed
+from penstock.upstream.spool import Spooled, TempFile, spool
+from penstock.upstream.wire import HTTP1, Wire
+
+LEVELS = {"crit": CRIT, "error": ERROR, "warn": WARN, "info": INFO}
+PAGE_SIZE = 4096
+IGNORABLE = (
+    "X-Accel-Redirect",
+    "X-Accel-Expires",
+    "X-Accel-Limit-Rate",
+    "X-Accel-Buffering",
+    "X-Accel-Charset",
+    "Expires",
+    "Cache-Control",
+    "Set-Cookie",
+    "Vary",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """`address` gives the local address to connect from; None for the system's choice."""
+
+    address: Template | None
+    transparent: bool = False
+
+
+def _bind(call: Call) -> Bind:
+    word = call.args[0]
+    if word.text == "off" and len(call.args) == 1:
+        return Bind(None)
+    if len(call.args) == 2 and call.args[1].text != "transparent":
+        raise call.fail(f'invalid parameter "{call.args[1].text}"', call.args[1])
+    made = call.template(word)
+    if made.literal is not None and local_address(made.literal) is None:
+        raise call.fail(f'invalid address "{word.text}"', word)
+    return Bind(made, len(call.args) == 2)
+
+
+def local_address(text: str) -> tuple[str, int] | None:
+    """An address to connect from, with a port or without; None for what is no address."""
+    bare = f"[{text}]" if text.count(":") > 1 and not text.startswith("[") else text
+    try:
+        found = values.peer_address(bare, 1)
+    except ValueError:
+        return None
+    if found.family not in ("inet", "inet6"):
+        return None
+    written = bare.endswith(f":{found.port}") and not bare.endswith("]")
+    return found.host, found.port if written else 0
+
+
+def _buffers(call: Call) -> tuple[int, int]:
+    return converted(call, call.args[0], values.number), converted(call, call.args[1], values.size)
+
+
+def _levels_path(call: Call) -> str:
+    return call.compilation.logs_path(call.args[0].text)
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A request as a backend will get it: `head` as bytes, `asked` the method, `label` scheme and URI for the log."""
+
+    group: Group
+    head: bytes
+    asked: str
+    label: tuple[str, str]
+    secure: Secure | None = None
+
+
+class Passing(Settings, abstract=True):
+    """How requests are passed to backends, and what is done with their answers."""
+
+    prefix: ClassVar[str]
+    page: ClassVar[str]
+    wire: ClassVar[Wire] = HTTP1
+    takes_chunks: bool = False
+    """Whether a body of unknown length can be written to this backend as it arrives."""
+    target: Any = None
+
+    buffering: bool = directive("*_buffering", where=HTTP_LEVELS, takes=flag, default=True)
+    request_buffering: bool = directive("*_request_buffering", where=HTTP_LEVELS, takes=flag, default=True)
+    ignore_client_abort: bool = directive("*_ignore_client_abort", where=HTTP_LEVELS, takes=flag, default=False)
+    bind: Bind | None = directive(
+        "*_bind", where=HTTP_LEVELS, takes=Kind(_bind, 1, 2, "address [transparent] | off")
+    )
+    socket_keepalive: bool = directive("*_socket_keepalive", where=HTTP_LEVELS, takes=flag, default=False)
+    socket_rcvbuf: int | None = directive("*_socket_rcvbuf", where=HTTP_LEVELS, takes=size)
+    socket_sndbuf: int | None = directive("*_socket_sndbuf", where=HTTP_LEVELS, takes=size)
+    connect_timeout: float = directive(
+        "*_connect_timeout", where=HTTP_LEVELS, takes=seconds, default=60.0, shown="60s"
+    )
+    send_timeout: float = directive("*_send_timeout", where=HTTP_LEVELS, takes=seconds, default=60.0, shown="60s")
+    read_timeout: float = directive("*_read_timeout", where=HTTP_LEVELS, takes=seconds, default=60.0, shown="60s")
+    intercept_errors: bool = directive("*_intercept_errors", where=HTTP_LEVELS, takes=flag, default=False)
+    pass_request_headers: bool = directive("*_pass_request_headers", where=HTTP_LEVELS, takes=flag, default=True)
+    pass_request_body: bool = directive("*_pass_request_body", where=HTTP_LEVELS, takes=flag, default=True)
+    buffer_size: int = directive("*_buffer_size", where=HTTP_LEVELS, takes=size, default=PAGE_SIZE, shown="4k|8k")
+    buffers: tuple[int, int] = directive(
+        "*_buffers",
+        where=HTTP_LEVELS,
+        takes=Kind(_buffers, 2, 2, "number size"),
+        default=(8, PAGE_SIZE),
+        shown="8 4k|8k",
+    )
+    busy_buffers_size: int | None = directive(
+        "*_busy_buffers_size", where=HTTP_LEVELS, takes=size, shown="8k|16k"
+    )
+    force_ranges: bool = directive("*_force_ranges", where=HTTP_LEVELS, takes=flag, default=False)
+    limit_rate: Template | None = directive("*_limit_rate", where=HTTP_LEVELS, takes=template, shown="0")
+    temp_path: str | None = directive(
+        "*_temp_path", where=HTTP_LEVELS, takes=Kind(_levels_path, 1, 4, "path [level1 [level2 [level3]]]")
+    )
+    max_temp_file_size: int = directive(
+        "*_max_temp_file_size", where=HTTP_LEVELS, takes=offset, default=1 << 30, shown="1024m"
+    )
+    temp_file_write_size: int | None = directive(
+        "*_temp_file_write_size", where=HTTP_LEVELS, takes=size, shown="8k|16k"
+    )
+    next_upstream: frozenset[str] = directive(
+        "*_next_upstream",
+        where=HTTP_LEVELS,
+        takes=choices(*CONDITIONS, "updating", "off"),
+        default=frozenset({"error", "timeout"}),
+        shown="error timeout",
+    )
+    next_upstream_tries: int = directive("*_next_upstream_tries", where=HTTP_LEVELS, takes=number, default=0)
+    next_upstream_timeout: float = directive(
+        "*_next_upstream_timeout", where=HTTP_LEVELS, takes=seconds, default=0.0, shown="0"
+    )
+    passed_headers: tuple[str, ...] = directives("*_pass_header", where=HTTP_LEVELS, takes=text)
+    hidden_headers: tuple[str, ...] = directives("*_hide_header", where=HTTP_LEVELS, takes=text)
+    ignored_headers: frozenset[str] = directive(
+        "*_ignore_headers", where=HTTP_LEVELS, takes=choices(*IGNORABLE), default=frozenset()
+    )
+
+    policy: Policy
+    routes: dict[str, Route | None]
+
+    def finish(self, scope: Scope) -> None:
+        compilation = scope.compilation
+        self._check_sizes()
+        self.body_folder = compilation.logs_path("client_body_temp")
+        self.policy = Policy(
+            connect_timeout=self.connect_timeout,
+            send_timeout=self.send_timeout,
+            read_timeout=self.read_timeout,
+            head_size=self.buffer_size,
+            memory=self.buffers[0] * self.buffers[1],
+            spill=self.max_temp_file_size,
+            spill_path=self.temp_path or compilation.logs_path(f"{self.prefix}_temp"),
+            next=frozenset() if "off" in self.next_upstream else self.next_upstream,
+            next_tries=self.next_upstream_tries,
+            next_timeout=self.next_upstream_timeout,
+            ignore_client_abort=self.ignore_client_abort,
+            socket_keepalive=self.socket_keepalive,
+            rcvbuf=self.socket_rcvbuf,
+            sndbuf=self.socket_sndbuf,
+        )
+        self.routes = routes_for(self.hidden_headers, self.passed_headers, self.ignored_headers)
+        self.answers = Passed(self)
+
+    def _check_sizes(self) -> None:
+        count, each = self.buffers
+        least = max(self.buffer_size, each)
+        name = self.prefix
+        if count < 2:
+            raise ConfigError(f'there must be at least 2 "{name}_buffers"', self.origin("buffers"))
+        busy = self.busy_buffers_size if self.busy_buffers_size is not None else 2 * least
+        span = self.origin("busy_buffers_size") or self.origin("buffer_size") or self.origin("buffers")
+        if busy < least:
+            raise ConfigError(
+                f'"{name}_busy_buffers_size" must be equal to or greater than the maximum of the value of '
+                f'"{name}_buffer_size" and one of the "{name}_buffers"',
+                span,
+            )
+        if busy > (count - 1) * each:
+            raise ConfigError(
+                f'"{name}_busy_buffers_size" must be less than the size of all "{name}_buffers" minus one buffer',
+                span,
+                hint=f'give more or larger "{name}_buffers"',
+            )
+        if self.max_temp_file_size and self.max_temp_file_size < least:
+            raise ConfigError(
+                f'"{name}_max_temp_file_size" must be equal to zero to disable temporary files usage or must be equal '
+                f'to or greater than the maximum of the value of "{name}_buffer_size" and one of the "{name}_buffers"',
+                self.origin("max_temp_file_size"),
+            )
+
+    # -- what a module of the family supplies ---------------------------------------------------------------------
+
+    def set_body(self, request: Request) -> bytes | None:
+        """The body to send in place of the client's."""
+        return None
+
+    async def prepare(self, request: Request, length: int | None, *, chunked: bool) -> Prepared:
+        """The group, and the request's head with a body of that length. Raises `ProxyError`."""
+        raise NotImplementedError
+
+    def rewrite_location(self, request: Request, value: str) -> str:
+        """`Location` of an answer as the client gets it."""
+        return value
+
+    def rewrite_refresh(self, request: Request, value: str) -> str:
+        """`Refresh`, likewise."""
+        return value
+
+    def rewrite_cookie(self, request: Request, value: str) -> str:
+        """`Set-Cookie`, likewise."""
+        return value
+
+    # -- the way there and back -----------------------------------------------------------------------------------
+
+    @phase(phases.CONTENT, when=lambda self: self.target is not None)
+    async def pass_on(self, request: Request) -> Outcome:
+        """Pass the request to a backend and its answer to the client."""
+        if request.body.length == 0:
+            body: Outgoing = NOTHING
+            chunked = False
+            length = request.head.content_length
+            own = self.set_body(request)
+            if own is not None:
+                body = InMemory(own)
+                length = len(own)
+        else:
+            try:
+                body, length, chunked = await self._body(request)
+            except OSError as error:
+                report(request, CRIT, f"a client request body can not be written to a temporary file: {error}")
+                return special(500)
+        try:
+            prepared = await self.prepare(request, length, chunked=chunked)
+            bind = self.bind
+            exchange = Exchange(
+                request,
+                prepared.group,
+                self.policy,
+                self.wire,
+                prepared.head,
+                body,
+                prepared.label,
+                _log,
+                asked=prepared.asked,
+                secure=prepared.secure,
+                bind=None if bind is None else _local(bind, request),
+                transparent=bind is not None and bind.transparent,
+            )
+            head = await exchange.run()
+            return self.answers.make(request, exchange, head)
+        except ProxyError as error:
+            return self._refused(request, error)
+
+    def _refused(self, request: Request, error: ProxyError) -> Answer:
+        """The one place where a failure becomes an answer; what went wrong has been logged with its attempt."""
+        return special(error.status)
+
+    async def _body(self, request: Request) -> tuple[Outgoing, int | None, bool]:
+        """The body to send, its length (None where it is not known), and whether it goes in chunks."""
+        own = self.set_body(request)
+        body = request.body
+        if not isinstance(body, Spooled):
+            if (
+                not self.request_buffering
+                and own is None
+                and self.pass_request_body
+                and (body.length is not None or self.takes_chunks)
+            ):
+                return Streamed(body, chunked=body.length is None), body.length, body.length is None
+            core = request.location[HttpCore]
+            kept = core.client_body_in_file_only
+
+            def make() -> TempFile:
+                file = TempFile(core.client_body_temp_path or self.body_folder, named=kept != "off")
+                file.kept = kept == "on"
+                report(request, WARN, f"a client request body is buffered to a temporary file {file.path}")
+                return file
+
+            body = request.body = await spool(body, core.client_body_buffer_size, make, always=kept != "off")
+        if own is not None:
+            return InMemory(own), len(own), False
+        if not self.pass_request_body:
+            return NOTHING, body.length, False
+        if body.file is None:
+            return InMemory(body.memory), body.length, False
+        return FromSpool(body), body.length, False
+
+
+def _local(bind: Bind, request: Request) -> tuple[str, int] | None:
+    if bind.address is None:
+        return None
+    text = bind.address.evaluate(request)
+    if not text:
+        return None
+    found = local_address(text)
+    if found is None:
+        report(request, ERROR, f'invalid local address "{text}"')
+    return found
+
+
+def _log(request: Request, level: str, message: str) -> None:
+    report(request, LEVELS[level], message)
+
+
+def declare_inert(prefix: str, page: str) -> None:
+    """What a family accepts without effect, and what it refuses."""
+    inert(
+        f"{prefix}_cache",
+        f"{prefix}_cache_key",
+        f"{prefix}_cache_bypass",
+        f"{prefix}_no_cache",
+        f"{prefix}_cache_valid",
+        f"{prefix}_cache_min_uses",
+        f"{prefix}_cache_max_range_offset",
+        f"{prefix}_cache_use_stale",
+        f"{prefix}_cache_methods",
+        f"{prefix}_cache_lock",
+        f"{prefix}_cache_lock_timeout",
+        f"{prefix}_cache_lock_age",
+        f"{prefix}_cache_revalidate",
+        f"{prefix}_cache_background_update",
+        f"{prefix}_cache_path",
+        where=HTTP_LEVELS,
+        reason="answers are not cached: every request reaches a backend, as it does in nginx on a cache miss",
+        nginx=page,
+        module=prefix,
+    )
+    refused(
+        f"{prefix}_store",
+        f"{prefix}_store_access",
+        where=HTTP_LEVELS,
+        advice="answers are not stored as files; serve them with root from where they are made",
+        nginx=page,
+        module=prefix,
+    )

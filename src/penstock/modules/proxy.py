@@ -1,0 +1,306 @@
+"""Reverse proxying over HTTP: `proxy_pass` and what belongs to it (nginx: ngx_http_proxy_module).
+
+How requests and answers flow is in `passing.py` and `passed.py`, shared with uwsgi and scgi; the request's head is
+written by `proxy_head.py`, redirects and cookies are rewritten by `proxy_rewrite.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from penstock.config.errors import ConfigError
+from penstock.config.kinds import custom, flag, template
+from penstock.config.registry import HTTP_LEVELS, IF_LOCATION, LIMIT_EXCEPT, LOCATION, inert
+from penstock.config.scope import Call, Scope
+from penstock.config.settings import INNER, directive, directives
+from penstock.config.source import Span
+from penstock.config.variables import Template, variable
+from penstock.http.request import Request
+from penstock.modules.passing import Passing, Prepared, declare_inert
+from penstock.modules.proxy_head import HeadTemplate, SetHeader, build_uri
+from penstock.modules.proxy_rewrite import (
+    CookieFlags,
+    Rewrite,
+    cookie_flags,
+    cookie_rewrite,
+    default_redirect,
+    redirect_rewrite,
+    rewrite_cookie,
+    rewrite_first,
+)
+from penstock.modules.proxy_secure import ProxySecure
+from penstock.modules.proxy_targets import Destination, Targets
+from penstock.modules.upstream import upstreams_of
+from penstock.observe.errorlog import WARN, report
+from penstock.upstream.target import Target, parse_target
+
+PAGE = "ngx_http_proxy_module.html"
+URI_NOT_HERE = (
+    '"proxy_pass" cannot have URI part in location given by regular expression, or inside named location, '
+    'or inside "if" statement, or inside "limit_except" block'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A `proxy_pass` as written: `target`, or a `template` where it has variables. `location`: the name the URI replaces."""
+
+    url: str
+    target: Target | None
+    template: Template
+    location: str
+    span: Span
+
+
+def _pass(call: Call) -> Pass:
+    word = call.args[0]
+    location = call.scope.data["location"]
+    made = call.template(word)
+    if made.literal is None:
+        return Pass(word.text, None, made, location.name, word.span)
+    try:
+        target = parse_target(word.text)
+    except ValueError as error:
+        raise call.fail(str(error), word, hint=_scheme_hint(word.text)) from None
+    replaced = location.name
+    if location.kind in ("regex", "named", "if", "limit_except"):
+        replaced = ""
+        if target.uri:
+            raise call.fail(URI_NOT_HERE, word, hint=f'leave out the "{target.uri}", or rewrite the path before')
+    return Pass(word.text, target, made, replaced, word.span)
+
+
+def _scheme_hint(text: str) -> str | None:
+    lower = text.lower()
+    if lower.startswith(("ws://", "wss://")):
+        secure = "s" if lower.startswith("wss") else ""
+        return f"WebSocket begins as HTTP: write http{secure}://{text.partition('://')[2]}"
+    if "://" not in text:
+        return f"did you mean: http://{text}"
+    return None
+
+
+def _set_header(call: Call) -> SetHeader:
+    name, value = call.args
+    return SetHeader(name.text, call.template(value), value.text == "")
+
+
+def _version(call: Call) -> int:
+    text = call.args[0].text
+    if text in ("1.0", "1.1"):
+        return 10 if text == "1.0" else 11
+    hint = "backends are spoken to over HTTP/1.0 or 1.1" if text == "2" else "it may be: 1.0, 1.1"
+    raise call.fail(f'invalid value "{text}"', call.args[0], hint=hint)
+
+
+class Proxy(ProxySecure, Passing, prefix="proxy"):
+    """Requests passed on over HTTP/1.1, or 1.0."""
+
+    prefix: ClassVar[str] = "proxy"
+    page: ClassVar[str] = PAGE
+
+    target: Pass | None = directive(
+        "proxy_pass",
+        where=LOCATION | IF_LOCATION | LIMIT_EXCEPT,
+        takes=custom(_pass, syntax="URL"),
+        inherit=INNER,
+        nginx=PAGE,
+    )
+    set_headers: tuple[SetHeader, ...] = directives(
+        "proxy_set_header",
+        where=HTTP_LEVELS,
+        takes=custom(_set_header, least=2, most=2, syntax="field value"),
+        nginx=PAGE,
+        doc="None is inherited once a level has one of its own. An empty value takes a header out.",
+    )
+    body: Template | None = directive("proxy_set_body", where=HTTP_LEVELS, takes=template, nginx=PAGE)
+    method: Template | None = directive("proxy_method", where=HTTP_LEVELS, takes=template, nginx=PAGE)
+    http_version: int = directive(
+        "proxy_http_version",
+        where=HTTP_LEVELS,
+        takes=custom(_version, syntax="1.0 | 1.1"),
+        default=11,
+        nginx=PAGE,
+        shown="1.1",
+    )
+    pass_trailers: bool = directive("proxy_pass_trailers", where=HTTP_LEVELS, takes=flag, default=False, nginx=PAGE)
+    redirects: tuple[Rewrite | str, ...] = directives(
+        "proxy_redirect",
+        where=HTTP_LEVELS,
+        takes=custom(redirect_rewrite, most=2, syntax="default | off | redirect replacement"),
+        nginx=PAGE,
+        shown="default",
+    )
+    cookie_domains: tuple[Rewrite | str, ...] = directives(
+        "proxy_cookie_domain",
+        where=HTTP_LEVELS,
+        takes=custom(cookie_rewrite, most=2, syntax="off | domain replacement"),
+        nginx=PAGE,
+        shown="off",
+    )
+    cookie_paths: tuple[Rewrite | str, ...] = directives(
+        "proxy_cookie_path",
+        where=HTTP_LEVELS,
+        takes=custom(cookie_rewrite, most=2, syntax="off | path replacement"),
+        nginx=PAGE,
+        shown="off",
+    )
+    cookie_flags: tuple[CookieFlags | str, ...] = directives(
+        "proxy_cookie_flags",
+        where=HTTP_LEVELS,
+        takes=custom(cookie_flags, most=4, syntax="off | cookie [flag ...]"),
+        nginx=PAGE,
+        shown="off",
+    )
+
+    def finish(self, scope: Scope) -> None:
+        super().finish(scope)
+        self.takes_chunks = self.http_version >= 11
+        self.head = HeadTemplate(self.set_headers, self.http_version, pass_headers=self.pass_request_headers)
+        self.domains = _no_off(self.cookie_domains, self.origin("cookie_domains"))
+        self.paths = _no_off(self.cookie_paths, self.origin("cookie_paths"))
+        self.flags = _no_off(self.cookie_flags, self.origin("cookie_flags"))
+        self.rewrites = self._rewrites()
+        if self.target is not None:
+            upstreams = upstreams_of(scope.compilation)
+            self.targets = Targets(self.target.target, self.target.template, upstreams, self.target.span)
+            self.finish_secure(scope)
+
+    def _rewrites(self) -> tuple[Rewrite, ...]:
+        given = self.redirects
+        span = self.origin("redirects")
+        if "off" in given:
+            if len(given) > 1:
+                raise ConfigError('"proxy_redirect" directive is duplicate', span, hint='"off" stands alone')
+            return ()
+        target = self.target
+        made: list[Rewrite] = []
+        for each in given or ("default",):
+            if isinstance(each, Rewrite):
+                made.append(each)
+            elif target is not None:
+                if target.target is not None:
+                    made.append(default_redirect(target.url, target.target.uri, target.location))
+                elif given and "target" in self.origins and "redirects" in self.origins:
+                    raise ConfigError(
+                        '"proxy_redirect default" cannot be used with "proxy_pass" directive with variables', span
+                    )
+        return tuple(made)
+
+    # -- the request ------------------------------------------------------------------------------------------------
+
+    def set_body(self, request: Request) -> bytes | None:
+        """`proxy_set_body`."""
+        return None if self.body is None else self.body.evaluate(request).encode("latin-1")
+
+    async def prepare(self, request: Request, length: int | None, *, chunked: bool) -> Prepared:
+        """The group, and the request's head. Raises `ProxyError`."""
+        there = self.targets.fixed or await self.targets.find(request)
+        target = there.target
+        written = self.target
+        assert written is not None
+        uri = build_uri(request, target.uri, written.location, variables=written.target is None)
+        method = request.method if self.method is None else self.method.evaluate(request)
+        head = self.head.render(request, method, uri, there.host_header, length, chunked=chunked)
+        if "upgrade" in request.head.fields and not self.head.sends(request, "upgrade"):
+            self._upgrade_lost(request)
+        return Prepared(
+            there.group,
+            head,
+            method,
+            (target.scheme, uri),
+            self.secure_for(request, target) if target.secure else None,
+        )
+
+    def _upgrade_lost(self, request: Request) -> None:
+        """A WebSocket handshake came here and will reach the backend as an ordinary request: say so once."""
+        notes = request.location.notes
+        if "upgrade lost" in notes or request.head.fields["upgrade"].lower() != "websocket":
+            return
+        notes.add("upgrade lost")
+        span = self.origin("target")
+        where = f" (proxy_pass in {span.file}:{span.line})" if span is not None else ""
+        report(
+            request,
+            WARN,
+            "a WebSocket handshake is passed on without its Upgrade header, so the backend will refuse it"
+            f"{where}; this location needs: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "
+            'proxy_set_header Connection "upgrade";',
+        )
+
+    # -- the answer -------------------------------------------------------------------------------------------------
+
+    def rewrite_location(self, request: Request, value: str) -> str:
+        """`proxy_redirect`."""
+        return rewrite_first(self.rewrites, request, value)
+
+    def rewrite_refresh(self, request: Request, value: str) -> str:
+        """`proxy_redirect` for the address in a Refresh."""
+        at = value.lower().find("url=")
+        if at < 0:
+            return value
+        at += 4
+        return value[:at] + rewrite_first(self.rewrites, request, value[at:])
+
+    def rewrite_cookie(self, request: Request, value: str) -> str:
+        """`proxy_cookie_domain`, `proxy_cookie_path`, `proxy_cookie_flags`."""
+        if self.domains or self.paths or self.flags:
+            return rewrite_cookie(request, value, self.domains, self.paths, self.flags)
+        return value
+
+
+def _no_off(given: tuple[object, ...], span: Span | None) -> tuple[object, ...]:
+    if "off" not in given:
+        return given
+    if len(given) > 1:
+        raise ConfigError("directive is duplicate", span, hint='"off" stands alone')
+    return ()
+
+
+Proxy.pass_on.auto_redirect = True  # type: ignore[attr-defined]
+
+
+def _destination(request: Request) -> Destination | None:
+    proxy = request.location[Proxy]
+    return None if proxy.target is None else proxy.targets.known(request)
+
+
+@variable("proxy_host")
+def proxy_host(request: Request) -> str | None:
+    """Name and port of the backend, as `proxy_pass` writes them."""
+    there = _destination(request)
+    return None if there is None else there.host_header
+
+
+@variable("proxy_port")
+def proxy_port(request: Request) -> str | None:
+    there = _destination(request)
+    return None if there is None else there.target.shown_port
+
+
+@variable("proxy_add_x_forwarded_for")
+def proxy_add_x_forwarded_for(request: Request) -> str | None:
+    """The client's X-Forwarded-For with its address added."""
+    given = request.head.joined("x-forwarded-for")
+    address: str = request.connection.client_address
+    return f"{given}, {address}" if given else address
+
+
+declare_inert("proxy", PAGE)
+inert(
+    "proxy_headers_hash_max_size",
+    "proxy_headers_hash_bucket_size",
+    where=HTTP_LEVELS,
+    reason="the tables of headers size themselves",
+    nginx=PAGE,
+    module="proxy",
+)
+inert("proxy_send_lowat", where=HTTP_LEVELS, reason="Linux has no such thing either", nginx=PAGE, module="proxy")
+inert(
+    "proxy_cache_convert_head",
+    where=HTTP_LEVELS,
+    reason="answers are not cached, so HEAD stays HEAD",
+    nginx=PAGE,
+    module="proxy",
+)

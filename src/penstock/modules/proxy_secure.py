@@ -1,0 +1,208 @@
+"""TLS to backends: the `*_ssl_...` directives (nginx: ngx_http_proxy_module)."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+from penstock.config.errors import ConfigError
+from penstock.config.kinds import choices, conf_path, flag, number, template, text
+from penstock.config.registry import HTTP_LEVELS, inert
+from penstock.config.scope import Scope
+from penstock.config.settings import Settings, directive, directives
+from penstock.config.kinds import custom
+from penstock.config.variables import Template
+from penstock.http.request import Request
+from penstock.net.errors import NetError, TimedOut, TlsFailed
+from penstock.net.stream import Stream
+from penstock.upstream.errors import failed, timed_out
+from penstock.upstream.exchange import Secure
+from penstock.upstream.target import Target
+
+VERSIONS = {
+    "TLSv1": ssl.TLSVersion.TLSv1,
+    "TLSv1.1": ssl.TLSVersion.TLSv1_1,
+    "TLSv1.2": ssl.TLSVersion.TLSv1_2,
+    "TLSv1.3": ssl.TLSVersion.TLSv1_3,
+}
+
+
+class ProxySecure(Settings, abstract=True):
+    """How backends are spoken to over TLS."""
+
+    ssl_server_name: bool = directive("*_ssl_server_name", where=HTTP_LEVELS, takes=flag, default=False)
+    ssl_name: Template | None = directive("*_ssl_name", where=HTTP_LEVELS, takes=template)
+    ssl_verify: bool = directive("*_ssl_verify", where=HTTP_LEVELS, takes=flag, default=False)
+    ssl_verify_depth: int = directive("*_ssl_verify_depth", where=HTTP_LEVELS, takes=number, default=1)
+    ssl_trusted_certificate: str | None = directive(
+        "*_ssl_trusted_certificate", where=HTTP_LEVELS, takes=conf_path
+    )
+    ssl_crl: str | None = directive("*_ssl_crl", where=HTTP_LEVELS, takes=conf_path)
+    ssl_protocols: frozenset[str] = directive(
+        "*_ssl_protocols",
+        where=HTTP_LEVELS,
+        takes=choices("SSLv2", "SSLv3", *VERSIONS),
+        default=frozenset({"TLSv1.2", "TLSv1.3"}),
+        shown="TLSv1.2 TLSv1.3",
+    )
+    ssl_ciphers: str = directive("*_ssl_ciphers", where=HTTP_LEVELS, takes=text, default="DEFAULT")
+    ssl_session_reuse: bool = directive("*_ssl_session_reuse", where=HTTP_LEVELS, takes=flag, default=True)
+    ssl_certificate: Template | None = directive("*_ssl_certificate", where=HTTP_LEVELS, takes=template)
+    ssl_certificate_key: Template | None = directive("*_ssl_certificate_key", where=HTTP_LEVELS, takes=template)
+    ssl_password_file: str | None = directive("*_ssl_password_file", where=HTTP_LEVELS, takes=conf_path)
+    ssl_conf_command: tuple[tuple[str, ...], ...] = directives(
+        "*_ssl_conf_command",
+        where=HTTP_LEVELS,
+        takes=custom(lambda call: tuple(each.text for each in call.args), least=2, most=2, syntax="name value"),
+    )
+
+    connect_timeout: float
+
+    def finish_secure(self, scope: Scope) -> None:
+        """Check what can be checked before the first connection."""
+        self.contexts: dict[tuple[str, str], ssl.SSLContext] = {}
+        self.folder = scope.compilation.conf_path("")
+        self.sessions: dict[tuple[Any, str], ssl.SSLSession] = {}
+        if self.ssl_verify and self.ssl_trusted_certificate is None:
+            raise ConfigError(
+                "no proxy_ssl_trusted_certificate for proxy_ssl_verify", self.origin("ssl_verify")
+            )
+        if self.ssl_certificate is not None and self.ssl_certificate_key is None:
+            raise ConfigError(
+                f'no "proxy_ssl_certificate_key" is defined for certificate "{self.ssl_certificate.text}"',
+                self.origin("ssl_certificate"),
+            )
+
+    def secure_for(self, request: Request, target: Target) -> Secure:
+        """What begins TLS on a fresh connection for this request."""
+        name = self.ssl_name.evaluate(request) if self.ssl_name is not None else target.name
+        return lambda stream, request: self._begin(stream, request, _bare(name))
+
+    async def _begin(self, stream: Stream, request: Request, name: str) -> Stream:
+        from penstock.net.tls import connect
+
+        try:
+            context = self._context(request)
+        except (OSError, ssl.SSLError, ValueError) as error:
+            stream.close()
+            raise failed(f"SSL context for upstream can not be made: {error} while SSL handshaking to upstream", retry="", status=500) from None
+        sent = name if self.ssl_server_name and name and not _is_address(name) else None
+        address = stream.peer_name_
+        key = (address, name)
+        session = self.sessions.get(key) if self.ssl_session_reuse else None
+        if session is not None and getattr(context, "penstock_session", None) is not None:
+            session = None
+        try:
+            secured = await connect(stream, context, sent, None, self.connect_timeout)
+        except TimedOut as error:
+            raise timed_out("SSL handshaking to upstream", error) from None
+        except TlsFailed as error:
+            raise failed(f"SSL_do_handshake() failed (SSL: {error}) while SSL handshaking to upstream", cause=error) from None
+        except NetError as error:
+            raise failed(f"peer closed connection in SSL handshake ({error}) while SSL handshaking to upstream", cause=error) from None
+        if self.ssl_verify:
+            try:
+                _check_name(secured.sock.getpeercert(), name)
+            except ValueError:
+                secured.close()
+                raise failed(
+                    f'upstream SSL certificate does not match "{name}" while SSL handshaking to upstream'
+                ) from None
+        return secured
+
+    def _context(self, request: Request) -> ssl.SSLContext:
+        certificate = self.ssl_certificate.evaluate(request) if self.ssl_certificate is not None else ""
+        key = self.ssl_certificate_key.evaluate(request) if self.ssl_certificate_key is not None else ""
+        found = self.contexts.get((certificate, key))
+        if found is None:
+            found = self._make(certificate, key)
+            if len(self.contexts) >= 256:
+                self.contexts.clear()
+            self.contexts[certificate, key] = found
+        return found
+
+    def _make(self, certificate: str, key: str) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_REQUIRED if self.ssl_verify else ssl.CERT_NONE
+        named = [VERSIONS[name] for name in self.ssl_protocols if name in VERSIONS]
+        if named:
+            context.minimum_version, context.maximum_version = min(named), max(named)
+        context.set_ciphers(self.ssl_ciphers)
+        if self.ssl_trusted_certificate is not None:
+            context.load_verify_locations(self.ssl_trusted_certificate)
+        if self.ssl_crl is not None:
+            context.load_verify_locations(self.ssl_crl)
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
+        if certificate:
+            password = self._passwords()
+            base = self.folder.rstrip("/")
+            paths = [path if path.startswith("/") else f"{base}/{path}" for path in (certificate, key)]
+            _load_chain(context, paths[0], paths[1], password)
+        return context
+
+    def _passwords(self) -> list[str]:
+        if self.ssl_password_file is None:
+            return []
+        with open(self.ssl_password_file, encoding="latin-1") as lines:
+            return [line.rstrip("\r\n") for line in lines]
+
+
+def _load_chain(context: ssl.SSLContext, certificate: str, key: str, passwords: list[str]) -> None:
+    if not passwords:
+        context.load_cert_chain(certificate, key, password=lambda: "")
+        return
+    for at, password in enumerate(passwords):
+        try:
+            context.load_cert_chain(certificate, key, password=password)
+            return
+        except ssl.SSLError:
+            if at + 1 == len(passwords):
+                raise
+
+
+def _bare(name: str) -> str:
+    """The name that is checked: without a port, without brackets."""
+    if name.startswith("["):
+        return name[1:].partition("]")[0]
+    head, colon, port = name.rpartition(":")
+    return head if colon and port.isdecimal() and ":" not in head else name
+
+
+def _is_address(name: str) -> bool:
+    from penstock.config.addresses import peer_address
+
+    try:
+        family = peer_address(f"[{name}]" if ":" in name else name).family
+    except ValueError:
+        return False
+    return family != "name"
+
+
+def _check_name(certificate: Any, name: str) -> None:
+    """Raises `ValueError` where the certificate is not for that name (RFC 6125: names of subjectAltName, else CN)."""
+    if not certificate:
+        raise ValueError(name)
+    names = [value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"]
+    addresses = [value for kind, value in certificate.get("subjectAltName", ()) if kind == "IP Address"]
+    if _is_address(name):
+        if name in addresses:
+            return
+        raise ValueError(name)
+    if not names:
+        names = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
+    wanted = name.lower().rstrip(".")
+    for each in names:
+        pattern = each.lower()
+        if pattern == wanted or (pattern.startswith("*.") and wanted.partition(".")[2] == pattern[2:]):
+            return
+    raise ValueError(name)
+
+
+inert(
+    "proxy_ssl_certificate_cache",
+    where=HTTP_LEVELS,
+    reason="certificates are kept once they have been read",
+    nginx="ngx_http_proxy_module.html",
+    module="proxy",
+)

@@ -1,0 +1,105 @@
+"""Which group a request goes to: fixed when the configuration is read, or found by what the variables say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from penstock.config.source import Span
+from penstock.config.variables import Template
+from penstock.http.request import Request
+from penstock.modules.upstream import Upstreams, literal_group
+from penstock.upstream.errors import ProxyError, Side
+from penstock.upstream.group import Group
+from penstock.upstream.names import Names
+from penstock.upstream.target import Target, parse_target
+
+MOST = 1024
+NAMES = Names()
+"""What this worker has looked up."""
+
+
+class Destination:
+    """A target with the group that stands for it, and how requests name it."""
+
+    __slots__ = ("group", "host_header", "target")
+
+    def __init__(self, target: Target, group: Group) -> None:
+        self.target = target
+        self.group = group
+        self.host_header = target.host_header
+
+
+class Targets:
+    """The destinations of one `proxy_pass`. `fixed` is its only one where it has no variables."""
+
+    __slots__ = ("_addresses", "_literal", "_parsed", "_template", "_upstreams", "fixed")
+
+    def __init__(self, target: Target | None, template: Template, upstreams: Upstreams, span: Span | None) -> None:
+        self._template = template
+        self._upstreams = upstreams
+        self._parsed: dict[str, Target] = {}
+        self._literal: dict[tuple[str, int, bool], Group] = {}
+        self._addresses: dict[tuple[str, int], tuple[Sequence[object], Group]] = {}
+        self.fixed = None if target is None else Destination(target, upstreams.for_target(target, span))
+
+    def known(self, request: Request) -> Destination | None:
+        """The destination as the variables name it; its group may be missing. For `$proxy_host` and `$proxy_port`."""
+        if self.fixed is not None:
+            return self.fixed
+        try:
+            target = self._target(request)
+        except ProxyError:
+            return None
+        return Destination(target, Group(target.name, []))
+
+    async def find(self, request: Request) -> Destination:
+        """The destination of a request whose target has variables. Raises `ProxyError` (500, or 502 for a bad name)."""
+        target = self._target(request)
+        group = None if target.unix else self._upstreams.find(target.name)
+        if group is not None and not target.port:
+            return Destination(target, group)
+        return Destination(target, await self._group(request, target))
+
+    def _target(self, request: Request) -> Target:
+        url = self._template.evaluate(request)
+        found = self._parsed.get(url)
+        if found is None:
+            try:
+                found = parse_target(url)
+            except ValueError as error:
+                text = str(error)
+                if text == "invalid URL prefix":
+                    text = f'invalid URL prefix in "{url}"'
+                raise _bad(request, text, 500) from None
+            if len(self._parsed) >= MOST:
+                self._parsed.clear()
+            self._parsed[url] = found
+        return found
+
+    async def _group(self, request: Request, target: Target) -> Group:
+        address = target.address
+        if address.family != "name":
+            key = (target.name, address.port, target.unix)
+            group = self._literal.get(key)
+            if group is None:
+                if len(self._literal) >= MOST:
+                    self._literal.clear()
+                group = self._literal[key] = literal_group(target, [address])
+            return group
+        addresses = await NAMES.addresses(address.host, address.port, request.connection.stream.loop)
+        if not addresses:
+            raise _bad(request, f"{address.host} could not be resolved (3: Host not found)", 502)
+        named = (address.host, address.port)
+        known = self._addresses.get(named)
+        if known is None or known[0] != addresses:
+            if len(self._addresses) >= MOST:
+                self._addresses.clear()
+            known = self._addresses[named] = (addresses, literal_group(target, addresses))
+        return known[1]
+
+
+def _bad(request: Request, text: str, status: int) -> ProxyError:
+    from penstock.observe.errorlog import ERROR, report
+
+    report(request, ERROR, text)
+    return ProxyError(Side.INTERNAL, status, "", "")

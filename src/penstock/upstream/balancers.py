@@ -1,0 +1,103 @@
+"""Choosing a peer. A balancer is a kind of `Selection`; `BALANCERS` is the table the directives of a group pick from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penstock.upstream.group import Group
+    from penstock.upstream.peers import Peer, PeerSet
+
+
+class Selection:
+    """The peers that one request may still try: smooth weighted round robin, as nginx does it.
+
+    Every peer's current weight grows by its weight, the heaviest is chosen and pays the sum of all: so a peer of
+    weight 5 among two of weight 1 is chosen a a b a c a a, not five times in a row. `tries` is how many attempts are
+    left. Other balancers override `choose`.
+    """
+
+    __slots__ = ("group", "request", "set", "tried", "tries")
+
+    def __init__(self, group: Group, request: Any) -> None:
+        self.group = group
+        self.request = request
+        self.set = group.primary
+        self.tries = group.tries
+        self.tried: list[Peer] | None = None
+
+    def next(self, now: float) -> Peer | None:
+        """The next peer to try, taken (`release` gives it back); None when there is none."""
+        peers = self.set
+        if peers.single:
+            peer: Peer | None = peers.peers[0]
+            assert peer is not None
+            options = peer.options
+            if options.down or (options.max_conns and peer.active >= options.max_conns):
+                return None
+        else:
+            peer = self.choose(peers, now)
+            if peer is None:
+                backup = self.group.backup
+                if backup is None or peers is backup:
+                    return None
+                self.set = backup
+                self.tried = None
+                return self.next(now)
+            if self.tried is None:
+                self.tried = [peer]
+            else:
+                self.tried.append(peer)
+        peer.active += 1
+        peer.served += 1
+        return peer
+
+    def choose(self, peers: PeerSet, now: float) -> Peer | None:
+        """The best of the peers that have not been tried and are fit."""
+        best: Peer | None = None
+        total = 0
+        tried = self.tried
+        for peer in peers.peers:
+            if (tried is not None and peer in tried) or not peer.available(now):
+                continue
+            weight = peer.effective_weight
+            peer.current_weight += weight
+            total += weight
+            if weight < peer.weight:
+                peer.effective_weight = weight + 1
+            if best is None or peer.current_weight > best.current_weight:
+                best = peer
+        if best is not None:
+            best.current_weight -= total
+            if now - best.checked > best.options.fail_timeout:
+                best.checked = now
+        return best
+
+    def failed(self, peer: Peer, now: float) -> bool:
+        """The attempt at `peer` failed: it is given back. Whether it is now out of use for a while."""
+        peer.active -= 1
+        self._spend()
+        if self.set.single:
+            peer.fails = 0
+            return False
+        return peer.failed(now)
+
+    def passed_over(self, peer: Peer) -> None:
+        """Its answer was not wanted (403, 404), which is no failure: it is given back and another may be tried."""
+        self.done(peer)
+
+    def done(self, peer: Peer) -> None:
+        """The request, or the tunnel, at `peer` has ended well: it is given back."""
+        peer.active -= 1
+        self._spend()
+        if self.set.single:
+            peer.fails = 0
+        else:
+            peer.did_well()
+
+    def _spend(self) -> None:
+        if self.tries:
+            self.tries -= 1
+
+
+BALANCERS: dict[str, type[Selection]] = {"round_robin": Selection}

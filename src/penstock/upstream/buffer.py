@@ -1,0 +1,186 @@
+"""An answer between a backend and a client that may be slower: in memory, then in a temporary file, then not read on.
+
+A fiber of its own reads the backend, so that the backend is given back as soon as it has said all it has to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from penstock.net.fiber import Fiber, current, pause
+from penstock.upstream.errors import AnswerCut, ProxyError
+from penstock.upstream.spool import TempFile
+
+if TYPE_CHECKING:
+    from penstock.upstream.incoming import Incoming
+
+PIECE = 65536
+
+
+class Buffered:
+    """The body of an answer, read ahead of the client.
+
+    Pieces wait in `_queue`, bytes or stretches (offset, count) of the file. `rate` bounds reading, in bytes a second.
+    """
+
+    __slots__ = ("_consumer", "_ended", "_error", "_file", "_held", "_incoming", "_policy", "_pump", "_queue", "_rate", "_stalled", "_unread")
+
+    def __init__(self, incoming: Incoming, first: bytes, rate: int) -> None:
+        self._incoming = incoming
+        self._policy = incoming.exchange.policy
+        self._queue: deque[bytes | tuple[int, int]] = deque((first,) if first else ())
+        self._held = len(first)
+        self._unread = 0
+        self._rate = rate
+        self._file: TempFile | None = None
+        self._pump: Fiber[None] | None = None
+        self._consumer: Fiber[object] | None = None
+        self._stalled = False
+        self._ended = False
+        self._error: BaseException | None = None
+
+    def __aiter__(self) -> Buffered:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._pump is None and not self._ended:
+            self._start()
+        queue = self._queue
+        while not queue:
+            if self._ended:
+                return self._at_end()
+            self._consumer = current()
+            try:
+                await pause()
+            finally:
+                self._consumer = None
+        piece = queue.popleft()
+        if isinstance(piece, tuple):
+            piece = self._from_file(piece)
+        else:
+            self._held -= len(piece)
+        if self._stalled and self._pump is not None:
+            self._stalled = False
+            self._pump.resume()
+        return piece
+
+    async def aclose(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nobody reads on: give everything back."""
+        pump, self._pump = self._pump, None
+        self._ended = True
+        if pump is not None and not pump.done:
+            pump.cancel()
+        self._queue.clear()
+        self._incoming.close()
+        if self._file is not None:
+            self._file.remove()
+            self._file = None
+
+    # -- the consumer's side --------------------------------------------------------------------------------------
+
+    def _at_end(self) -> bytes:
+        error = self._error
+        if isinstance(error, ProxyError):
+            raise AnswerCut(error.status, "recv") from error
+        if error is not None:
+            raise error
+        raise StopAsyncIteration
+
+    def _from_file(self, stretch: tuple[int, int]) -> bytes:
+        offset, count = stretch
+        file = self._file
+        assert file is not None
+        piece = file.read(offset, min(count, PIECE))
+        if not piece:
+            raise AnswerCut(0, "read")
+        if count > len(piece):
+            self._queue.appendleft((offset + len(piece), count - len(piece)))
+        self._unread -= len(piece)
+        if self._unread == 0:
+            file.restart()
+        return piece
+
+    # -- the backend's side ---------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        self._pump = pump = Fiber(self._read_ahead())
+        pump.keep_error = True
+        pump.on_done(self._pumped)
+        pump.resume()
+
+    def _pumped(self, pump: Fiber[None]) -> None:
+        self._ended = True
+        self._pump = None
+        try:
+            pump.outcome()
+        except BaseException as error:  # whatever it was, the consumer raises it where it can be dealt with
+            self._error = error
+        consumer = self._consumer
+        if consumer is not None:
+            consumer.resume()
+
+    async def _read_ahead(self) -> None:
+        incoming = self._incoming
+        hot = incoming.exchange.request.connection.stream.hot
+        started = hot.now
+        count = 0
+        while True:
+            piece = await incoming.read()
+            if not piece:
+                return
+            self._add(piece)
+            consumer = self._consumer
+            if consumer is not None:
+                consumer.resume()
+            if self._rate:
+                count += len(piece)
+                early = count / self._rate - (hot.now - started + 1)
+                if early > 0:
+                    await asyncio.sleep(early)
+            while self._full():
+                self._stalled = True
+                await pause()
+
+    def _full(self) -> bool:
+        """Whether the client must take something before more is read."""
+        policy = self._policy
+        if self._held < policy.memory:
+            return False
+        return not policy.spill or (self._file is not None and self._file.size >= policy.spill)
+
+    def _add(self, piece: bytes) -> None:
+        policy = self._policy
+        if self._held + len(piece) > policy.memory and policy.spill and self._queue:
+            file = self._file
+            if file is None:
+                file = self._file = self._make_file()
+            if file.size < policy.spill:
+                self._write(file, piece)
+                return
+        self._queue.append(piece)
+        self._held += len(piece)
+
+    def _write(self, file: TempFile, piece: bytes) -> None:
+        offset = file.size
+        file.append(piece)
+        self._unread += len(piece)
+        last = self._queue[-1]
+        if isinstance(last, tuple) and last[0] + last[1] == offset:
+            self._queue[-1] = (last[0], last[1] + len(piece))
+        else:
+            self._queue.append((offset, len(piece)))
+
+    def _make_file(self) -> TempFile:
+        exchange = self._incoming.exchange
+        file = TempFile(self._policy.spill_path)
+        exchange.log(
+            exchange.request,
+            "warn",
+            f"an upstream response is buffered to a temporary file {file.path} while reading upstream",
+        )
+        return file

@@ -1,0 +1,50 @@
+"""A group of servers: an `upstream` block, or what stands in its place for a `proxy_pass` to an address."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from penstock.upstream.balancers import Selection
+from penstock.upstream.keepalive import KeepAlive, Pool
+from penstock.upstream.peers import Peer, PeerSet
+
+if TYPE_CHECKING:
+    from penstock.config.source import Span
+
+
+class Group:
+    """`implicit` groups come from an address in `proxy_pass`: they have no pool, as in nginx."""
+
+    __slots__ = ("backup", "balancer", "implicit", "name", "pool", "primary", "span", "tries")
+
+    def __init__(
+        self,
+        name: str,
+        peers: list[Peer],
+        *,
+        balancer: type[Selection] = Selection,
+        keepalive: KeepAlive | None = None,
+        span: Span | None = None,
+        implicit: bool = False,
+    ) -> None:
+        self.name = name
+        self.span = span
+        self.implicit = implicit
+        self.balancer = balancer
+        primary = [peer for peer in peers if not peer.options.backup]
+        backup = [peer for peer in peers if peer.options.backup]
+        self.primary = PeerSet(primary, single=len(primary) == 1 and not backup)
+        self.backup = PeerSet(backup, single=False) if backup else None
+        self.tries = self.primary.tries + (self.backup.tries if self.backup else 0)
+        self.pool = Pool(keepalive) if keepalive is not None and keepalive.most else None
+
+    def select(self, request: Any) -> Selection:
+        """Begin to choose peers for a request."""
+        return self.balancer(self, request)
+
+    @property
+    def peers(self) -> list[Peer]:
+        return [*self.primary.peers, *(self.backup.peers if self.backup else ())]
+
+    def __repr__(self) -> str:
+        return f"<group {self.name!r} of {len(self.peers)}>"

@@ -1,0 +1,147 @@
+"""The body of a backend's answer, as it comes in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from penstock.http.errors import BadResponse
+from penstock.net.errors import NetError, TimedOut
+from penstock.upstream.errors import AnswerCut, ClientGone, ProxyError, failed, timed_out
+
+if TYPE_CHECKING:
+    from penstock.http.response import ResponseHead
+    from penstock.upstream.exchange import Exchange
+    from penstock.upstream.framing import Framing
+
+PIECE = 65536
+
+
+class Incoming:
+    """Reads the body to its end and gives the backend back then. `rest` came with the head.
+
+    Read by one fiber. `framing.trailers` are known when it is done.
+    """
+
+    __slots__ = ("exchange", "framing", "head", "rest")
+
+    def __init__(self, exchange: Exchange, head: ResponseHead, rest: bytes) -> None:
+        self.exchange = exchange
+        self.head = head
+        self.rest = rest
+        self.framing: Framing = exchange.wire.framing(head, exchange.asked)
+
+    def now(self) -> bytes:
+        """What came with the head, decoded. If that is all of it, the backend is given back. Raises `ProxyError`."""
+        rest, self.rest = self.rest, b""
+        piece = self._feed(rest) if rest else b""
+        if self.framing.done:
+            self._done()
+        return piece
+
+    @property
+    def done(self) -> bool:
+        return self.framing.done
+
+    async def read(self) -> bytes:
+        """The next piece, b"" at the end. Raises `ProxyError`."""
+        exchange = self.exchange
+        framing = self.framing
+        if self.rest:
+            piece = self.now()
+            if piece:
+                return piece
+        timeout = exchange.policy.read_timeout
+        while not framing.done:
+            line = exchange.line
+            if line is None:
+                raise self._broken(failed(""))
+            try:
+                data = await line.stream.recv(PIECE, timeout)
+            except TimedOut as error:
+                raise self._broken(timed_out("reading upstream", error)) from None
+            except ClientGone:
+                raise
+            except NetError as error:
+                raise self._broken(failed(f"{error} while reading upstream", cause=error)) from None
+            if not data:
+                if framing.may_end():
+                    break
+                raise self._broken(failed("upstream prematurely closed connection while reading upstream"))
+            exchange.attempt.bytes_received += len(data)
+            piece = self._feed(data)
+            if piece:
+                if framing.done:
+                    self._done()
+                return piece
+        self._done()
+        return b""
+
+    def drop(self) -> None:
+        """Nobody wants the body. The connection is kept if all of it is here already."""
+        try:
+            self.now()
+        except ProxyError:
+            return  # it has been logged, and the connection closed
+        if not self.framing.done:
+            self.close()
+
+    def close(self) -> None:
+        """Nobody wants the rest: the connection is closed, the peer given back."""
+        self.exchange.release(reusable=False)
+
+    def _feed(self, data: bytes) -> bytes:
+        exchange = self.exchange
+        exchange.attempt.length += len(data)
+        try:
+            return self.framing.feed(data)
+        except BadResponse as error:
+            raise self._broken(failed(f"{error.reason} while reading upstream", cause=error)) from None
+
+    def _done(self) -> None:
+        surplus = self.framing.surplus
+        exchange = self.exchange
+        if surplus and exchange.line is not None:
+            exchange.log(exchange.request, "warn", f"{surplus} while reading upstream")
+        exchange.release(reusable=self.head.keep_alive and not surplus)
+
+    def _broken(self, error: ProxyError) -> ProxyError:
+        """The answer breaks off: the peer has not failed (its head was good), the connection is of no use."""
+        exchange = self.exchange
+        if error.text:
+            exchange.log(exchange.request, error.level, error.text)
+            error.text = ""
+        exchange.release(reusable=False)
+        return error
+
+
+class Unbuffered:
+    """An answer's body, each piece passed on before the next is read (`proxy_buffering off`)."""
+
+    __slots__ = ("_first", "_incoming")
+
+    def __init__(self, incoming: Incoming, first: bytes) -> None:
+        self._incoming = incoming
+        self._first = first
+
+    def __aiter__(self) -> Unbuffered:
+        return self
+
+    async def __anext__(self) -> bytes:
+        first = self._first
+        if first:
+            self._first = b""
+            return first
+        try:
+            piece = await self._incoming.read()
+        except ProxyError as error:
+            raise AnswerCut(error.status, "recv") from error
+        if not piece:
+            raise StopAsyncIteration
+        return piece
+
+    async def aclose(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the backend back, if that has not happened yet."""
+        self._incoming.close()

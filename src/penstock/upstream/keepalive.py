@@ -1,0 +1,126 @@
+"""Connections to backends that are kept for the next request (nginx: ngx_http_upstream_keepalive_module)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from penstock.net.timers import Alarm
+
+if TYPE_CHECKING:
+    from penstock.net.dial import Address
+    from penstock.net.stream import Stream
+
+
+class Line:
+    """A connection to a backend: how many requests it has carried, and since when it is open (monotonic seconds)."""
+
+    __slots__ = ("address", "expires", "mark", "opened", "owner", "requests", "reused", "stream")
+
+    def __init__(self, stream: Stream, address: Address, now: float) -> None:
+        self.stream = stream
+        self.address = address
+        self.opened = now
+        self.requests = 0
+        self.mark = 0
+        self.reused = False
+        self.expires = 0.0
+        self.owner: object = None
+
+    def close(self) -> None:
+        self.stream.close()
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAlive:
+    """What `keepalive` and its kin say: how many idle connections, for how many requests, for how long (seconds).
+
+    `local`: a connection is used again only by the location that opened it, because others may have set other options.
+    """
+
+    most: int = 32
+    local: bool = True
+    requests: int = 1000
+    time: float = 3600.0
+    timeout: float = 60.0
+
+
+class Pool:
+    """The idle connections of one group in one worker; the one used last is used first."""
+
+    __slots__ = ("_alarm", "_idle", "options")
+
+    def __init__(self, options: KeepAlive) -> None:
+        self.options = options
+        self._idle: list[Line] = []
+        self._alarm: Alarm | None = None
+
+    def __len__(self) -> int:
+        return len(self._idle)
+
+    def take(self, address: Address, owner: object) -> Line | None:
+        """A connection to `address` that is still good, or None."""
+        idle = self._idle
+        local = self.options.local
+        for at in range(len(idle) - 1, -1, -1):
+            line = idle[at]
+            if line.address != address or (local and line.owner is not owner):
+                continue
+            del idle[at]
+            stream = line.stream
+            stream.on_hangup = None
+            if stream.ready or stream.closed:
+                stream.close()
+                continue
+            line.reused = True
+            return line
+        return None
+
+    def put(self, line: Line, owner: object, now: float) -> None:
+        """Keep a connection whose answer has been read to its end; it is closed where it may not be kept."""
+        options = self.options
+        stream = line.stream
+        if (
+            stream.closed
+            or stream.ready
+            or line.requests >= options.requests
+            or now - line.opened > options.time
+            or not options.most
+        ):
+            stream.close()
+            return
+        idle = self._idle
+        if len(idle) >= options.most:
+            idle.pop(0).close()
+        line.owner = owner
+        line.expires = now + options.timeout
+        idle.append(line)
+        stream.on_hangup = lambda: self._hung_up(line)
+        alarm = self._alarm
+        if alarm is None:
+            alarm = self._alarm = Alarm(stream.loop.timers, self._expire)
+        if len(idle) == 1:
+            alarm.at(line.expires)
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        for line in self._idle:
+            line.close()
+        self._idle.clear()
+        if self._alarm is not None:
+            self._alarm.clear()
+
+    def _hung_up(self, line: Line) -> None:
+        if line in self._idle:
+            self._idle.remove(line)
+        line.close()
+
+    def _expire(self) -> None:
+        idle = self._idle
+        if not idle:
+            return
+        now = idle[0].stream.hot.now
+        while idle and idle[0].expires <= now:
+            idle.pop(0).close()
+        if idle and self._alarm is not None:
+            self._alarm.at(idle[0].expires)

@@ -1,0 +1,44 @@
+"""What a location says about exchanges with its backends, in the form the exchange wants it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CONDITIONS = (
+    "error",
+    "timeout",
+    "invalid_header",
+    "non_idempotent",
+    "http_500",
+    "http_502",
+    "http_503",
+    "http_504",
+    "http_403",
+    "http_404",
+    "http_429",
+)
+"""Words of `proxy_next_upstream`, besides `off`, and `updating` which is the cache's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Times are seconds, sizes bytes. `next` holds the conditions under which another peer is tried.
+
+    `memory` is how much of an answer may wait in memory for a slow client, `spill` how much in a temporary file,
+    which is made in `spill_path`.
+    """
+
+    connect_timeout: float = 60.0
+    send_timeout: float = 60.0
+    read_timeout: float = 60.0
+    head_size: int = 4096
+    memory: int = 32768
+    spill: int = 1 << 30
+    spill_path: str = "proxy_temp"
+    next: frozenset[str] = frozenset({"error", "timeout"})
+    next_tries: int = 0
+    next_timeout: float = 0.0
+    ignore_client_abort: bool = False
+    socket_keepalive: bool = False
+    rcvbuf: int | None = None
+    sndbuf: int | None = None

@@ -1,0 +1,144 @@
+"""Bodies that are read wholly before they are used: in memory up to a limit, the rest in a temporary file."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from penstock.http.request import RequestBody
+
+PIECE = 65536
+
+
+class TempFile:
+    """A temporary file without a name, or with one when `named`. It is gone when it is closed, unless `kept`.
+
+    Raises `OSError` when it cannot be made.
+    """
+
+    __slots__ = ("fd", "kept", "path", "size")
+
+    def __init__(self, folder: str, *, named: bool = False) -> None:
+        self.path = ""
+        self.kept = False
+        self.size = 0
+        self.fd = -1
+        try:
+            self._open(folder, named)
+        except FileNotFoundError:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            self._open(folder, named)
+
+    def _open(self, folder: str, named: bool) -> None:
+        self.fd, path = tempfile.mkstemp(prefix="", dir=folder)
+        self.path = path
+        if not named:
+            os.unlink(path)
+
+    def append(self, data: bytes) -> None:
+        """Write at the end. Raises `OSError` (a full disk)."""
+        view = memoryview(data)
+        while view:
+            count = os.pwrite(self.fd, view, self.size)
+            self.size += count
+            view = view[count:]
+
+    def read(self, offset: int, count: int) -> bytes:
+        return os.pread(self.fd, count, offset)
+
+    def restart(self) -> None:
+        """Forget what was written: it has been read."""
+        self.size = 0
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def remove(self) -> None:
+        """Close it, and take a name it has away."""
+        if self.fd >= 0 and self.path and not self.kept:
+            try:
+                os.unlink(self.path)
+            except FileNotFoundError:
+                pass  # it never had a name, or somebody was faster
+        self.close()
+
+
+class Spooled:
+    """A request's body, read to its end: `memory` first, then what is in `file`. It can be read again and again."""
+
+    __slots__ = ("_at", "done", "file", "length", "memory", "received")
+
+    def __init__(self, memory: bytes, file: TempFile | None, received: int) -> None:
+        self.memory = memory
+        self.file = file
+        self.received = received
+        self.length: int | None = len(memory) + (file.size if file is not None else 0)
+        self.done = True
+        self._at = 0
+
+    async def read(self) -> bytes:
+        """The next piece; at the end b"", and the next call begins anew."""
+        at = self._at
+        if at == 0 and self.memory:
+            self._at = len(self.memory)
+            return self.memory
+        if self.file is not None:
+            piece = self.file.read(at - len(self.memory), PIECE)
+            if piece:
+                self._at = at + len(piece)
+                return piece
+        self._at = 0
+        return b""
+
+    async def discard(self) -> None:
+        """Nothing is left to read from the client."""
+
+    def close(self) -> None:
+        """The body is not needed any more."""
+        if self.file is not None:
+            self.file.remove()
+
+    def __del__(self) -> None:
+        if self.file is not None and self.file.fd >= 0:
+            self.file.remove()
+
+
+async def spool(body: RequestBody, limit: int, make: Callable[[], TempFile], *, always: bool = False) -> Spooled:
+    """Read a body to its end. Up to `limit` bytes stay in memory, more go to the file that `make` gives.
+
+    `always`: all of it goes there. Raises what reading from the client raises, and `OSError` for the file.
+    """
+    if not always and body.length is not None and body.length <= limit:
+        piece = await body.read()
+        if body.done:
+            return Spooled(piece, None, body.received)
+        pieces = [piece]
+    else:
+        pieces = []
+    size = sum(map(len, pieces))
+    file = make() if always else None
+    try:
+        while True:
+            piece = await body.read()
+            if not piece:
+                break
+            if file is None and size + len(piece) > limit:
+                file = make()
+                for early in pieces:
+                    file.append(early)
+                pieces.clear()
+            if file is not None:
+                file.append(piece)
+            else:
+                pieces.append(piece)
+                size += len(piece)
+    except BaseException:
+        if file is not None:
+            file.remove()
+        raise
+    return Spooled(b"".join(pieces), file, body.received)

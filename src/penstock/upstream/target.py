@@ -1,0 +1,98 @@
+"""Where a `proxy_pass` points: scheme, host, port, and the URI that takes the place of the location's name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from penstock.config.addresses import Address, peer_address
+
+SCHEMES = {"http://": 80, "https://": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`name` is the host as written: a group's name or a host's, or the path of a unix socket (`unix`).
+
+    `port` is the one written, 0 if none is. `uri` is what follows, "" if nothing does; it begins with "/".
+    """
+
+    scheme: str
+    name: str
+    port: int
+    unix: bool
+    uri: str
+
+    @property
+    def default_port(self) -> int:
+        return SCHEMES[self.scheme]
+
+    @property
+    def secure(self) -> bool:
+        return self.scheme == "https://"
+
+    @property
+    def host_header(self) -> str:
+        """`$proxy_host`: name and port as the Host header carries them."""
+        if self.unix:
+            return "localhost"
+        if not self.port or self.port == self.default_port:
+            return self.name
+        return f"{self.name}:{self.port}"
+
+    @property
+    def shown_port(self) -> str:
+        """`$proxy_port`."""
+        return "" if self.unix else str(self.port or self.default_port)
+
+    @property
+    def address(self) -> Address:
+        """What to connect to, of family "name" where that has to be looked up. Raises `ValueError`."""
+        if self.unix:
+            return Address("unix", self.name, 0)
+        return peer_address(f"{self.name}:{self.port}" if self.port else self.name, self.default_port)
+
+
+def parse_target(url: str) -> Target:
+    """Take a URL apart. Raises `ValueError` in nginx's words: `invalid URL prefix`, `invalid port in upstream "x"`."""
+    lower = url[:8].lower()
+    for scheme in SCHEMES:
+        if lower.startswith(scheme):
+            break
+    else:
+        raise ValueError("invalid URL prefix")
+    rest = url[len(scheme) :]
+    try:
+        if rest[:5].lower() == "unix:":
+            path, _, uri = rest[5:].partition(":")
+            peer_address("unix:" + path)
+            return Target(scheme, path, 0, True, _slashed(uri))
+        host, uri = _split(rest)
+        name, port = _port(host)
+    except ValueError as error:
+        raise ValueError(f'{error} in upstream "{rest}"') from None
+    return Target(scheme, name, port, False, _slashed(uri))
+
+
+def _split(rest: str) -> tuple[str, str]:
+    for at, char in enumerate(rest):
+        if char in "/?#":
+            return rest[:at], rest[at:]
+    return rest, ""
+
+
+def _port(host: str) -> tuple[str, int]:
+    """Name and port; the name keeps its brackets where it is an IPv6 address."""
+    head, colon, port = host.rpartition(":")
+    if not colon or (host.startswith("[") and "]" in port):
+        head, port = host, ""
+    elif not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError("invalid port")
+    if not head:
+        raise ValueError("no host")
+    if head.startswith("["):
+        peer_address(head)
+    return head, int(port or 0)
+
+
+def _slashed(uri: str) -> str:
+    return "/" + uri if uri and not uri.startswith("/") else uri

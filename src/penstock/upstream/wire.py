@@ -1,0 +1,63 @@
+"""What differs between the protocols that backends speak: how a head is found and read, where the body ends."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from penstock.http.errors import BadResponse
+from penstock.http.response import ResponseHead, head_end, is_status_line, parse_response
+from penstock.upstream.framing import ChunkedFraming, CloseFraming, Framing, LengthFraming
+
+BODILESS = frozenset({204, 304})
+
+
+class Wire(Protocol):
+    """One protocol. It keeps no state: the same object serves every exchange."""
+
+    def read_head(self, data: bytes, seen: int) -> ResponseHead | None:
+        """The head that `data` begins with, its `length` set; None while it is not whole.
+
+        `seen` bytes have been looked at before. Raises `BadResponse`.
+        """
+        ...
+
+    def framing(self, head: ResponseHead, method: str) -> Framing:
+        """Where the body of the answer to a request of that method ends."""
+        ...
+
+
+class Http1:
+    """HTTP/1.0 and 1.1, and nginx's patience with those who answer without a status line (HTTP/0.9)."""
+
+    __slots__ = ()
+
+    def read_head(self, data: bytes, seen: int) -> ResponseHead | None:
+        """Raises `BadResponse`; bytes that can be no status line make a bare 200 whose `length` is 0."""
+        end = head_end(data, seen)
+        if end < 0:
+            return None if is_status_line(data) else bare()
+        try:
+            return parse_response(data[:end])
+        except BadResponse:
+            if is_status_line(data):
+                raise
+            return bare()
+
+    def framing(self, head: ResponseHead, method: str) -> Framing:
+        if method == "HEAD" or head.status in BODILESS:
+            return LengthFraming(0)
+        if head.chunked:
+            return ChunkedFraming()
+        if head.content_length is not None:
+            return LengthFraming(head.content_length)
+        return CloseFraming()
+
+
+def bare() -> ResponseHead:
+    """The head of an answer that has none."""
+    head = ResponseHead(200, "", 9, [], {})
+    head.keep_alive = False
+    return head
+
+
+HTTP1 = Http1()
