@@ -19,16 +19,15 @@ from penstock.config.registry import (
     SERVER,
     Context,
     command,
-    inert,
 )
 from penstock.config.scope import Call, Compilation, Scope
-from penstock.config.settings import Settings, directives, phase
+from penstock.config.settings import Settings, directive, directives, phase
 from penstock.config.tree import Directive, Word
-from penstock.config.values import seconds, size
+from penstock.config.values import number, seconds, size, whole_seconds
 from penstock.config.variables import split_template, variable
 from penstock.http.request import Request
 from penstock.modules.locations import all_locations
-from penstock.observe.accesslog import AccessLog, FrozenLine, NamedByRequest, Target
+from penstock.observe.accesslog import AccessLog, FrozenLine, Target
 from penstock.observe.clock import common_time, iso_time
 from penstock.observe.errorlog import (
     DEBUG,
@@ -43,6 +42,7 @@ from penstock.observe.errorlog import (
 )
 from penstock.observe.files import Buffer, LogFile, LogFiles
 from penstock.observe.formats import COMBINED, ESCAPES, Format
+from penstock.observe.named import CacheLimits, DescriptorCache, NamedByRequest
 from penstock.observe.syslog import Syslog, parse_syslog
 from penstock.plan import phases
 
@@ -187,7 +187,7 @@ def _access_log(call: Call) -> Any:
             raise call.fail("logs to syslog cannot be buffered", word)
     elif "$" in word.text:
         path = call.compilation.variables.template(call.compilation.logs_path(word.text), word.span)
-        target = NamedByRequest(path, _has_root)
+        target = NamedByRequest(path, _has_root, _cache_of)
         if options.buffer is not None:
             raise call.fail("buffered logs cannot have variables in name", word)
     else:
@@ -222,9 +222,9 @@ class _Options:
         for word in call.args[2:]:
             name, given, value = word.text.partition("=")
             if name == "buffer" and given:
-                wanted = self._number(call, word, size, value, "buffer size")
+                wanted = self._positive(call, word, size, value, "buffer size")
             elif name == "flush" and given:
-                flush = self._number(call, word, seconds, value, "flush time")
+                flush = self._positive(call, word, seconds, value, "flush time")
             elif name == "gzip":
                 wanted = wanted or _GZIP_SIZE
                 gzip = 1
@@ -241,7 +241,7 @@ class _Options:
         self.buffer = Buffer(wanted, flush, gzip) if wanted else None
 
     @staticmethod
-    def _number(call: Call, word: Word, convert: Any, value: str, what: str) -> Any:
+    def _positive(call: Call, word: Word, convert: Any, value: str, what: str) -> Any:
         try:
             found = convert(value)
         except ValueError:
@@ -275,6 +275,29 @@ def _has_root(request: Request) -> bool:
     return False
 
 
+def _cache_of(request: Request) -> DescriptorCache | None:
+    return request.location[AccessLogs].cache
+
+
+def _file_cache(call: Call) -> DescriptorCache | None:
+    """`max=N [inactive=time] [min_uses=N] [valid=time] | off`"""
+    found: dict[str, Any] = {}
+    for word in call.args:
+        if word.text == "off":
+            return None
+        name, _, value = word.text.partition("=")
+        convert = {"max": number, "min_uses": number, "inactive": whole_seconds, "valid": whole_seconds}.get(name)
+        try:
+            if convert is None:
+                raise ValueError(name)
+            found["most" if name == "max" else name] = convert(value)
+        except ValueError:
+            raise call.fail(f'invalid "open_log_file_cache" parameter "{word.text}"', word) from None
+    if not found.get("most"):
+        raise call.fail('"open_log_file_cache" must have "max" parameter')
+    return DescriptorCache(CacheLimits(**found))
+
+
 class AccessLogs(Settings):
     """Where requests are written. A level's own logs replace those of the levels around it."""
 
@@ -288,6 +311,13 @@ class AccessLogs(Settings):
         ),
         nginx=PAGE,
         shown="logs/access.log combined",
+    )
+    cache: DescriptorCache | None = directive(
+        "open_log_file_cache",
+        where=HTTP_LEVELS,
+        takes=custom(_file_cache, most=4, syntax="max=N [inactive=time] [min_uses=N] [valid=time] | off"),
+        nginx=PAGE,
+        shown="off",
     )
     logs: tuple[AccessLog, ...] = ()
 
@@ -313,15 +343,6 @@ class AccessLogs(Settings):
     def freeze(self, request: Request) -> tuple[FrozenLine, ...]:
         """The lines of a request whose tunnel opens, as far as they are known. Write them when it ends."""
         return tuple(line for log in self.logs if (line := log.freeze(request)) is not None)
-
-
-inert(
-    "open_log_file_cache",
-    where=HTTP_LEVELS,
-    reason="the files of logs with variables in their names are kept open for a second",
-    nginx=PAGE,
-    module="log",
-)
 
 
 @variable("time_local", late=True)
