@@ -1,10 +1,9 @@
-"""Logs: `error_log` (nginx: ngx_core_module), `access_log` and `log_format` (nginx: ngx_http_log_module)."""
+"""Access logs: `access_log`, `log_format` and `open_log_file_cache` (nginx: ngx_http_log_module)."""
 
 from __future__ import annotations
 
 import os
 from functools import partial
-from time import monotonic, time
 from typing import Any
 
 from penstock.config.errors import ConfigError
@@ -14,9 +13,6 @@ from penstock.config.registry import (
     HTTP_LEVELS,
     IF_LOCATION,
     LIMIT_EXCEPT,
-    LOCATION,
-    MAIN,
-    SERVER,
     Context,
     command,
 )
@@ -24,106 +20,25 @@ from penstock.config.scope import Call, Compilation, Scope
 from penstock.config.settings import Settings, directive, directives, phase
 from penstock.config.tree import Directive, Word
 from penstock.config.values import number, seconds, size, whole_seconds
-from penstock.config.variables import split_template, variable
+from penstock.config.variables import split_template
 from penstock.http.request import Request
-from penstock.modules.locations import all_locations
+from penstock.modules import log_variables as log_variables  # declares them
+from penstock.modules.error_log import log_files, syslog_of
 from penstock.observe.accesslog import AccessLog, FrozenLine, Target
-from penstock.observe.clock import common_time, iso_time
 from penstock.observe.errorlog import (
-    DEBUG,
     ERROR,
-    LEVELS,
-    DescriptorSink,
-    ErrorLog,
-    FileSink,
-    Sink,
-    SyslogSink,
     report,
 )
-from penstock.observe.files import Buffer, LogFile, LogFiles
+from penstock.observe.files import Buffer, LogFile
 from penstock.observe.formats import COMBINED, ESCAPES, Format
 from penstock.observe.named import CacheLimits, DescriptorCache, NamedByRequest
-from penstock.observe.syslog import Syslog, parse_syslog
 from penstock.plan import phases
 
-CORE = "ngx_core_module.html"
 PAGE = "ngx_http_log_module.html"
 DEFAULT_ACCESS_LOG = "logs/access.log"
-FILES = "log_files"
-"""The key of the plan's `shared` under which its `LogFiles` are."""
 
 _OFF = object()
-_DEBUG_LEVELS = frozenset(f"debug_{what}" for what in ("core", "alloc", "mutex", "event", "http", "mail", "stream"))
 _GZIP_SIZE = 64 * 1024
-
-
-def log_files(compilation: Compilation) -> LogFiles:
-    """The log files of the configuration that is being read."""
-    files: LogFiles = compilation.shared.setdefault(FILES, LogFiles())
-    return files
-
-
-def _syslog(call: Call, word: Word) -> Syslog:
-    try:
-        return parse_syslog(word.text)
-    except ValueError as error:
-        raise call.fail(str(error), word) from None
-
-
-def _level(call: Call) -> int:
-    words = call.args[1:]
-    found = 0
-    for word in words:
-        level = DEBUG if word.text in _DEBUG_LEVELS else LEVELS.index(word.text) if word.text in LEVELS[1:] else 0
-        if not level:
-            raise call.fail(f'invalid log level "{word.text}"', word, hint="it may be: " + ", ".join(LEVELS[1:]))
-        if found and word.text not in _DEBUG_LEVELS:
-            raise call.fail(f'duplicate log level "{word.text}"', word)
-        found = level
-    return found or ERROR
-
-
-def _error_log(call: Call) -> Sink:
-    word = call.args[0]
-    level = _level(call)
-    if word.text == "stderr":
-        return DescriptorSink(2, level)
-    if word.text.startswith("memory:"):
-        raise call.fail("nginx was built without debug support", word, hint="log to a file, to stderr or to syslog")
-    if word.text.startswith("syslog:"):
-        return SyslogSink(_syslog(call, word), level)
-    if word.text == "off":
-        call.compilation.problems.warn(
-            '"error_log off" writes to a file that is called "off"',
-            call.directive.span,
-            hint="to be rid of the error log: error_log /dev/null crit;",
-        )
-    return FileSink(log_files(call.compilation).take(call.compilation.logs_path(word.text)), level)
-
-
-class ErrorLogs(Settings):
-    """Where errors are written, and from which level up. A level's own logs replace those of the levels around it."""
-
-    error_logs: tuple[Sink, ...] = directives(
-        "error_log",
-        where=MAIN | HTTP | SERVER | LOCATION,
-        takes=custom(_error_log, least=1, most=None, syntax="file [level]"),
-        nginx=CORE,
-    )
-    log: ErrorLog | None = None
-
-    def finish(self, scope: Scope) -> None:
-        """None stays None: the process's own log, which the command line names."""
-        if self.error_logs:
-            self.log = ErrorLog(self.error_logs)
-        if scope.parent is None:
-            scope.compilation.defer(lambda: _assign(scope.compilation))
-
-
-def _assign(compilation: Compilation) -> None:
-    servers = compilation.shared.get("servers", ())
-    for location in all_locations(server.root for server in servers):
-        location.error_log = location[ErrorLogs].log
 
 
 def _formats(compilation: Compilation) -> dict[str, Format]:
@@ -182,7 +97,7 @@ def _access_log(call: Call) -> Any:
     options = _Options(call)
     target: Target | NamedByRequest
     if word.text.startswith("syslog:"):
-        target = _syslog(call, word)
+        target = syslog_of(call, word)
         if options.buffer is not None:
             raise call.fail("logs to syslog cannot be buffered", word)
     elif "$" in word.text:
@@ -343,72 +258,3 @@ class AccessLogs(Settings):
     def freeze(self, request: Request) -> tuple[FrozenLine, ...]:
         """The lines of a request whose tunnel opens, as far as they are known. Write them when it ends."""
         return tuple(line for log in self.logs if (line := log.freeze(request)) is not None)
-
-
-@variable("time_local", late=True)
-def time_local(request: Request) -> str:
-    return common_time()
-
-
-@variable("time_iso8601", late=True)
-def time_iso8601(request: Request) -> str:
-    return iso_time()
-
-
-@variable("msec", late=True)
-def msec(request: Request) -> str:
-    return f"{time():.3f}"
-
-
-@variable("pid")
-def pid(request: Request) -> str:
-    return str(os.getpid())
-
-
-@variable("status", late=True)
-def status(request: Request) -> str:
-    answer = request.answer
-    code = request.status or request.error_status or (answer.status if answer is not None else 0)
-    if not code and request.head.version == 9:
-        code = 9
-    return f"{code:03d}"
-
-
-@variable("bytes_sent", late=True)
-def bytes_sent(request: Request) -> str:
-    return str(request.bytes_sent)
-
-
-@variable("body_bytes_sent", late=True)
-def body_bytes_sent(request: Request) -> str:
-    return str(request.body_bytes_sent)
-
-
-@variable("request_time", late=True)
-def request_time(request: Request) -> str:
-    return f"{max(0.0, (request.finished or monotonic()) - request.started):.3f}"
-
-
-@variable("request_length", late=True)
-def request_length(request: Request) -> str:
-    return str(request.request_length)
-
-
-@variable("connection")
-def connection(request: Request) -> str:
-    return str(request.connection.number)
-
-
-@variable("connection_requests")
-def connection_requests(request: Request) -> str:
-    return str(request.connection.requests)
-
-
-@variable("connection_time", late=True)
-def connection_time(request: Request) -> str:
-    return f"{max(0.0, (request.finished or monotonic()) - request.connection.started):.3f}"
-
-
-@variable("pipe")
-def pipe(request: Request) -> str:
-    return "p" if getattr(request, "pipelined", False) else "."

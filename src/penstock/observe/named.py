@@ -56,20 +56,18 @@ class DescriptorCache:
         now = monotonic()
         limits = self.limits
         kept = self._kept.get(path)
-        if kept is None:
-            kept = self._kept[path] = Kept(now)
-            self._expire(now)
-        kept.uses += 1
-        kept.used = now
-        self._kept.move_to_end(path)
-        if kept.fd >= 0 and now - kept.checked >= limits.valid:
+        if kept is not None and kept.fd >= 0 and now - kept.checked >= limits.valid:
             kept.checked = now
             if not _same_file(path, kept.fd):
                 kept.close()
-        if kept.fd >= 0:
+        if kept is not None and kept.fd >= 0:
+            self._touch(path, kept, now)
             os.write(kept.fd, data)
             return
         fd = open_to_append(path)
+        if kept is None:
+            kept = self._kept[path] = Kept(now)
+        self._touch(path, kept, now)
         try:
             os.write(fd, data)
         finally:
@@ -78,11 +76,17 @@ class DescriptorCache:
                 kept.checked = now
             else:
                 os.close(fd)
+            self._expire(now)
 
     def close(self) -> None:
         for kept in self._kept.values():
             kept.close()
         self._kept.clear()
+
+    def _touch(self, path: str, kept: Kept, now: float) -> None:
+        kept.uses += 1
+        kept.used = now
+        self._kept.move_to_end(path)
 
     def _expire(self, now: float) -> None:
         """Forget what has not been used for long, and the oldest if there are too many."""

@@ -6,7 +6,7 @@ import os
 import sys
 
 from penstock.config.errors import Problems, render
-from penstock.modules.log import FILES, ErrorLogs
+from penstock.modules.error_log import FILES, ErrorLogs
 from penstock.observe.errorlog import (
     EMERG,
     ERROR,
