@@ -40,7 +40,8 @@ class DialFailed(NetError):
         self.call = call
 
     def __str__(self) -> str:
-        return f"{self.call}() failed ({self.errno}: {os.strerror(self.errno)})"
+        call = self.call if self.call.endswith(")") else f"{self.call}()"
+        return f"{call} failed ({self.errno}: {os.strerror(self.errno)})"
 
 
 class TlsFailed(NetError):

@@ -135,6 +135,9 @@ class Side:
     def _is_end(self, _exc: OSError) -> bool:
         return False
 
+    def _errno(self, exc: OSError) -> int:
+        return exc.errno or 0
+
     def buffered(self) -> bool:
         """Bytes were read from the kernel already: no event will tell of them."""
         return False
@@ -166,7 +169,7 @@ class Side:
         if self._is_end(exc):
             self._end_of_input()
             return -1
-        self.tunnel.reset(self, exc.errno or 0)
+        self.tunnel.reset(self, self._errno(exc))
         return -1
 
     def _end_of_input(self) -> None:
@@ -220,7 +223,7 @@ class Side:
         read."""
         self.deaf = True
         self.unsent = None
-        self.tunnel.note_refusal(self, exc.errno or 0)
+        self.tunnel.note_refusal(self, self._errno(exc))
         if self.tunnel.check_over():
             return
         self.settle()
@@ -230,8 +233,9 @@ class Side:
         """HUP or ERR while this side is not being read: it takes no more, and would report so for ever."""
         self.deaf = True
         self.unsent = None
-        self.tunnel.note_refusal(self, self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
-        if self.tunnel.check_over():
+        # Asking for the error takes it away: it is asked for only where nothing will be read any more.
+        over = self.over() and self.peer.over() self.tunnel.note_refusal(self,
+        self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if over else 0) if self.tunnel.check_over():
             return
         self.hot.forget(self.fd)
         self.mask = _UNWATCHED

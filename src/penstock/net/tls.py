@@ -12,7 +12,7 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from errno import ENOTCONN, EPIPE
+from errno import ECONNRESET, ENOTCONN, EPIPE
 from typing import Any
 
 from penstock.net.errors import PeerGone, TimedOut, TlsFailed
@@ -22,6 +22,7 @@ from penstock.net.stream import READ_SIZE, Buffer, Stream
 
 _UNRECOGNIZED_NAME = b"\x15\x03\x01\x00\x02\x02\x70"
 _RECORD = 16384
+_TCP_CLOSE = 7
 _WORTH_TRYING_AGAIN = 8192
 _END = ("UNEXPECTED_EOF_WHILE_READING", "APPLICATION_DATA_AFTER_CLOSE_NOTIFY")
 
@@ -169,9 +170,13 @@ class TlsStream(Stream):
             self._read_needs = OUT
             return None
         self.ready = True
-        if isinstance(exc, (ssl.SSLZeroReturnError, ssl.SSLEOFError)):
+        if isinstance(exc, ssl.SSLZeroReturnError):
             return b""
         self._broken = True
+        if isinstance(exc, ssl.SSLEOFError):
+            if was_reset(self.sock):
+                raise PeerGone(ECONNRESET, "recv") from None
+            return b""
         if isinstance(exc, ssl.SSLError):
             if exc.reason in _END:
                 return b""
@@ -237,6 +242,14 @@ async def connect(
     return await _handshake(tls, deadline)
 
 
+def was_reset(sock: socket.socket) -> bool:
+    """Whether the connection is gone, not just at its end: Python's `ssl` raises SSLEOFError for both."""
+    try:
+        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE
+    except OSError:
+        return False  # a unix socket
+
+
 class _Deadline:
     __slots__ = ("_hot", "_when")
 
@@ -274,9 +287,8 @@ def _wrap(stream: Stream, context: ssl.SSLContext, hello: Hello | None, **option
         sock.close()
         raise TlsFailed("bytes were read before the handshake")
     try:
-        wrapped = context.wrap_socket(
-            sock, do_handshake_on_connect=False, suppress_ragged_eofs=False, **options
-        )
+        wrapped = context.wrap_socket(sock, do_handshake_on_connect=False, suppress_ragged_eofs=False,
+        **options)
     except (OSError, ValueError) as exc:
         stream.hot.drop(fd)
         sock.close()

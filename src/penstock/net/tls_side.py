@@ -9,10 +9,12 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from errno import ECONNRESET, EPROTO
 from typing import Any
 
 from penstock.net.loop import IN, OUT, HotSelector
 from penstock.net.side import BUFFER, READING, SIZE, VIEW, Side
+from penstock.net.tls import was_reset
 
 _LONG = 8192
 _RECORD = 16384
@@ -128,9 +130,14 @@ class TlsSide(Side):
         super()._unusual(mask)
 
     def _is_end(self, exc: OSError) -> bool:
-        if isinstance(exc, (ssl.SSLZeroReturnError, ssl.SSLEOFError)):
-            return True
-        return isinstance(exc, ssl.SSLError) and exc.reason == "UNEXPECTED_EOF_WHILE_READING"
+        if isinstance(exc, ssl.SSLEOFError):
+            return not was_reset(self.sock)
+        return isinstance(exc, ssl.SSLZeroReturnError)
+
+    def _errno(self, exc: OSError) -> int:
+        if isinstance(exc, ssl.SSLError):
+            return ECONNRESET if isinstance(exc, ssl.SSLEOFError) else EPROTO
+        return exc.errno or 0
 
     def buffered(self) -> bool:
         """OpenSSL holds the rest of a record."""

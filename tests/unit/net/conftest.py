@@ -41,8 +41,16 @@ def run(loop: Loop) -> Callable[[Coroutine[Any, Any, Any]], Any]:
 
 
 def tcp_pair() -> tuple[socket.socket, socket.socket]:
-    listening = socket.create_server(("127.0.0.1", 0))
-    near = socket.create_connection(listening.getsockname())
+    """Two ends of a TCP connection, with small buffers: some tests fill them."""
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    near = socket.socket()
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+    near.connect(listening.getsockname())
     far, _ = listening.accept()
     listening.close()
     for sock in (near, far):
@@ -103,15 +111,15 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.DNSName("other.test")]), critical=False
+            x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.DNSName("other.test")]),
+            critical=False
         )
         .sign(key, hashes.SHA256())
     )
     (directory / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
     (directory / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption())
     )
     return directory / "cert.pem", directory / "key.pem"
 

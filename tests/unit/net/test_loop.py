@@ -49,7 +49,8 @@ def test_a_hot_descriptor_is_served_without_asyncio(loop: Loop, run: Run) -> Non
 
 
 def test_busy_descriptors_starve_nobody(loop: Loop, run: Run) -> None:
-    """A descriptor that is always readable, beside asyncio's timers, descriptors, tasks, threads, and alarms."""
+    """A descriptor that is always readable, beside asyncio's timers, descriptors, tasks, threads, and
+    alarms."""
     near, far = readable()
     served = 0
     rang: list[str] = []
@@ -141,7 +142,8 @@ def test_an_alarm_that_fails_is_reported(run: Run, loop: Loop) -> None:
 
 
 def test_a_descriptor_closed_and_reused_within_one_batch(run: Run, loop: Loop) -> None:
-    """Both are readable in one poll; the first one's handler closes the second, and its number is taken again."""
+    """Both are readable in one poll; the first one's handler closes the second, and its number is taken
+    again."""
     first, second = readable(), readable()
     calls: list[str] = []
     taken: list[socket.socket] = []
