@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from penstock.config.pcre_escapes import PcreError, escaped_character
+from penstock.config.pcre_properties import property_body
 from penstock.config.pcre_sets import HORIZONTAL, VERTICAL, translate_set
 
 __all__ = ["PcreError", "Regex", "compile_pcre"]
@@ -339,6 +340,9 @@ class _Translator:
             if char == "N" and self.pattern.startswith("{U+", start + 2):
                 raise PcreError("\\N{U+...} is not supported", start)
             self._put(_ITEMS[char], 2)
+        elif char and char in "pP":
+            body, end = property_body(self.pattern, start)
+            self._put(f"[{body}]" if body else "(?!)", end - start)
         elif char and char in "gk123456789":
             self._back_reference(char)
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from penstock.config.pcre_escapes import PcreError, escaped_character
+from penstock.config.pcre_properties import property_body
 
 HORIZONTAL = "\\t \\xa0"
 VERTICAL = "\\n\\x0b\\x0c\\r\\x85"
@@ -137,6 +138,9 @@ class _SetReader:
         if letter == "b":
             self.at += 2
             return "\b", True
+        if letter and letter in "pP":
+            body, self.at = property_body(self.pattern, self.at)
+            return body, False
         if letter and letter in "BRN":
             raise PcreError(f"\\{letter} is invalid in a character class", self.at)
         character, self.at = escaped_character(self.pattern, self.at)

@@ -92,7 +92,6 @@ async def _redirect(request: Request, redirect: Redirect | None) -> Outcome:
         return _cycle(request, redirect.uri or redirect.name or "")
     request.internal = True
     request.uri_changed = False
-    request.cached.clear()
     if redirect.name is not None:
         if redirect.args is not None:
             request.args = redirect.args
@@ -128,6 +127,8 @@ async def _locate(request: Request) -> Outcome:
         if location.auto_redirect and len(location.name) == len(request.uri) + 1 and location.kind != "regex":
             return moved(location.name, request.args)
         core = location[HttpCore]
+        if request.keep_alive:
+            _keep_alive(request, core)
         length = request.body.length
         if core.client_max_body_size and length is not None and length > core.client_max_body_size:
             if request.body.received <= core.client_max_body_size and not request.internal:
@@ -143,6 +144,32 @@ async def _locate(request: Request) -> Outcome:
                 return _cycle(request, request.uri)
             continue
         return outcome if outcome is not None else await _serve(request)
+
+
+def _keep_alive(request: Request, core: HttpCore) -> None:
+    """Whether the location lets another request follow on this connection."""
+    connection = request.connection
+    if (
+        connection.service.draining
+        or not core.keepalive_timeout[0]
+        or connection.requests >= core.keepalive_requests
+        or request.started - connection.started > core.keepalive_time
+        or (core.keepalive_disable and _disabled(request, core.keepalive_disable))
+    ):
+        request.keep_alive = False
+
+
+def _disabled(request: Request, browsers: frozenset[str]) -> bool:
+    """Old browsers that mishandle kept connections: MSIE 6 after a POST, Safari on a Mac."""
+    agent = request.head.fields.get("user-agent")
+    if agent is None or "none" in browsers:
+        return False
+    if "msie6" in browsers and request.method == "POST":
+        at = agent.find("MSIE ")
+        version = agent[at + 5 : at + 8]
+        if at >= 0 and version[:1] in "456" and version[1:2] == "." and "SV1" not in agent:
+            return True
+    return "safari" in browsers and "Mac OS X" in agent and "Safari/" in agent and "Chrom" not in agent
 
 
 async def _rewrite(request: Request) -> Outcome:

@@ -104,12 +104,9 @@ async def _next_head(connection: Connection, stream: Stream, reader: HeadReader)
 def _request(connection: Connection, head: RequestHead) -> Request:
     """The transaction for a head: its server by name, its path made plain."""
     host = head.host
-    listen = connection.listen
-    server = connection.server
-    match = None
-    assert listen.names is not None
-    if host:
-        server, match = listen.names.find(host)
+    names = connection.listen.names
+    assert names is not None
+    server, match = names.find(host)
     request = Request(connection, head, server)
     request.host = host
     request.captures = match
@@ -146,10 +143,12 @@ async def _handle(connection: Connection, stream: Stream, request: Request) -> b
             rest, connection.rest = connection.rest, b""
             if rest or head.chunked or head.content_length:
                 _body(request, stream, rest)
-            _keep_alive(connection, request)
             if connection.plain_on_tls:
                 report(request, INFO, "client sent plain HTTP request to HTTPS port")
                 answer = await special_answer(request, 497)
+            elif head.method == "TRACE":
+                report(request, INFO, "client sent TRACE method")
+                answer = await special_answer(request, 405)
             else:
                 answer = await answer_to(request)
         except BadMessage as error:
@@ -216,20 +215,6 @@ def finish(request: Request) -> None:
     answer = request.answer
     if answer is not None and answer.on_end is not None:
         answer.on_end()
-
-
-def _keep_alive(connection: Connection, request: Request) -> None:
-    """Whether another request may follow, as far as the head and the limits tell."""
-    if not request.keep_alive:
-        return
-    core = request.server.root[HttpCore]
-    if (
-        connection.service.draining
-        or connection.requests >= core.keepalive_requests
-        or not core.keepalive_timeout[0]
-        or request.started - connection.started > core.keepalive_time
-    ):
-        request.keep_alive = False
 
 
 async def _refuse(connection: Connection, stream: Stream, error: BadRequest, line: str) -> None:
