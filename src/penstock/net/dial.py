@@ -81,8 +81,8 @@ def _bind(sock: socket.socket, local: tuple[str, int], transparent: bool) -> Non
     v6 = sock.family == socket.AF_INET6
     try:
         if transparent:
-            level, option = (socket.IPPROTO_IPV6, _IPV6_TRANSPARENT) if v6 else (socket.IPPROTO_IP,
-            _IP_TRANSPARENT) sock.setsockopt(level, option, 1)
+            level, option = (socket.IPPROTO_IPV6, _IPV6_TRANSPARENT) if v6 else (socket.IPPROTO_IP, _IP_TRANSPARENT)
+            sock.setsockopt(level, option, 1)
         if local[1] == 0:
             # Let the port be chosen at connect(), when the whole four-tuple is known: no early exhaustion of
             # ports.

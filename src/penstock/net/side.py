@@ -234,8 +234,10 @@ class Side:
         self.deaf = True
         self.unsent = None
         # Asking for the error takes it away: it is asked for only where nothing will be read any more.
-        over = self.over() and self.peer.over() self.tunnel.note_refusal(self,
-        self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if over else 0) if self.tunnel.check_over():
+        over = self.over() and self.peer.over()
+        error = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if over else 0
+        self.tunnel.note_refusal(self, error)
+        if self.tunnel.check_over():
             return
         self.hot.forget(self.fd)
         self.mask = _UNWATCHED

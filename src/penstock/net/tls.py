@@ -287,8 +287,7 @@ def _wrap(stream: Stream, context: ssl.SSLContext, hello: Hello | None, **option
         sock.close()
         raise TlsFailed("bytes were read before the handshake")
     try:
-        wrapped = context.wrap_socket(sock, do_handshake_on_connect=False, suppress_ragged_eofs=False,
-        **options)
+        wrapped = context.wrap_socket(sock, do_handshake_on_connect=False, suppress_ragged_eofs=False, **options)
     except (OSError, ValueError) as exc:
         stream.hot.drop(fd)
         sock.close()

@@ -111,15 +111,13 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.DNSName("other.test")]),
-            critical=False
+            x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.DNSName("other.test")]), critical=False
         )
         .sign(key, hashes.SHA256())
     )
     (directory / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
     (directory / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption())
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return directory / "cert.pem", directory / "key.pem"
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from penstock.net.hello import MOST, Hello, NotTls, parse_hello
 
 
-def real_hello(name: str | None = "example.org", alpn: tuple[str, ...] = (), newest: int | None = None) ->
-bytes:
+def real_hello(name: str | None = "example.org", alpn: tuple[str, ...] = (), newest: int | None = None) -> bytes:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

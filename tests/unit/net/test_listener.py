@@ -67,7 +67,7 @@ def test_ipv6_only_or_both() -> None:
 def test_a_stale_unix_socket_is_removed_and_one_in_use_is_not(tmp_path: Path) -> None:
     path = str(tmp_path / "sock")
     first = bind(path)
-    assert os.stat(path).st_mode & 0o777 == 0o666
+    assert Path(path).stat().st_mode & 0o777 == 0o666
     with pytest.raises(BindFailed) as failed:
         bind(path)
     assert str(failed.value) == f"bind() to unix:{path} failed (98: Address already in use)"

@@ -95,12 +95,19 @@ def test_both_ways_and_counted(make: Connected, loop: Loop, run: Run) -> None:
 
 def test_first_bytes_come_before_what_is_read(make: Connected, loop: Loop, run: Run) -> None:
     async def main() -> None:
-        client, near = make() backend, far = make() near.unread(b"put back, ") far.unread(b"also put back, ")
-        await client.send_all(b"sent") await backend.send_all(b"answered") tunnel = relay(near, far,
-        to_client=b"head, ", to_backend=b"early, ", on_end=lambda *_: None) client.shutdown_write()
-        backend.shutdown_write() assert await read_all(backend) == b"early, put back, sent" assert await
-        read_all(client) == b"head, also put back, answered" assert (tunnel.from_client, tunnel.from_backend)
-        == (len(b"put back, sent"), len(b"also put back, answered"))
+        client, near = make()
+        backend, far = make()
+        near.unread(b"put back, ")
+        far.unread(b"also put back, ")
+        await client.send_all(b"sent")
+        await backend.send_all(b"answered")
+        tunnel = relay(near, far, to_client=b"head, ", to_backend=b"early, ", on_end=lambda *_: None)
+        client.shutdown_write()
+        backend.shutdown_write()
+        assert await read_all(backend) == b"early, put back, sent"
+        assert await read_all(client) == b"head, also put back, answered"
+        assert tunnel.from_client == len(b"put back, sent")
+        assert tunnel.from_backend == len(b"also put back, answered")
 
     run(main())
 
@@ -391,8 +398,7 @@ def test_released_sockets_live_on(connected: Connected, loop: Loop, run: Run) ->
     run(main())
 
 
-def test_nothing_is_left_of_a_tunnel_without_the_collector(connected: Connected, loop: Loop, run: Run) ->
-None:
+def test_nothing_is_left_of_a_tunnel_without_the_collector(connected: Connected, loop: Loop, run: Run) -> None:
     async def main() -> None:
         gc.collect()
         gc.disable()
@@ -481,8 +487,7 @@ def test_tls(sides: tuple[str, str], secure: Any, connected: Connected, loop: Lo
     run(main())
 
 
-def test_tls_bytes_openssl_holds_are_not_forgotten(secure: Any, connected: Connected, loop: Loop, run: Run) ->
-None:
+def test_tls_bytes_openssl_holds_are_not_forgotten(secure: Any, connected: Connected, loop: Loop, run: Run) -> None:
     """The rest of a record was read into OpenSSL before the tunnel began: epoll does not tell of it."""
 
     async def main() -> None:

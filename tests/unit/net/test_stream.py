@@ -277,7 +277,7 @@ def test_reset_is_peer_gone(connected: Connected, run: Run) -> None:
 
 
 def test_close_wakes_who_waits(pair: Pair, run: Run) -> None:
-    near, far = pair
+    near, _ = pair
 
     async def main() -> None:
         waiting = spawn(near.recv())

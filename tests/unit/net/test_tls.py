@@ -175,8 +175,7 @@ def test_a_hello_in_pieces(
     run(main())
 
 
-def test_plain_http_is_left_in_the_stream(connected: Connected, server_context: ssl.SSLContext, run: Run) ->
-None:
+def test_plain_http_is_left_in_the_stream(connected: Connected, server_context: ssl.SSLContext, run: Run) -> None:
     async def main() -> None:
         near, far = connected()
         near.send_now(b"GET / HTTP/1.1\r\n\r\n")
@@ -221,8 +220,7 @@ def test_a_server_that_speaks_no_tls(connected: Connected, client_context: ssl.S
 
 
 def test_a_certificate_for_somebody_else(
-    secured: Secured, connected: Connected, server_context: ssl.SSLContext, client_context: ssl.SSLContext,
-    run: Run
+    secured: Secured, connected: Connected, server_context: ssl.SSLContext, client_context: ssl.SSLContext, run: Run
 ) -> None:
     async def main() -> None:
         near, far = connected()
