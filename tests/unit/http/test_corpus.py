@@ -63,9 +63,7 @@ def check(head: RequestHead, expected: dict[str, Any]) -> None:
 def test_the_corpus_is_there() -> None:
     assert len(VALID) > 40
     assert len(INVALID) > 100
-    assert {path.with_suffix("").name for path in VALID} == {
-        path.stem for path in (CORPUS / "valid").glob("*.json")
-    }
+    assert {path.with_suffix("").name for path in VALID} == {path.stem for path in (CORPUS / "valid").glob("*.json")}
 
 
 @pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
