@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from penstock.cli.options import Options
+from penstock.config.source import shown
 from penstock.observe.errorlog import set_fallback, use_console
 from penstock.plan.plan import Plan
 from penstock.process.cycle import probe, read
@@ -33,7 +34,7 @@ def check(launch: Launch, options: Options) -> int:
 
 
 def _say(words: str) -> None:
-    sys.stderr.write(f"{PROGRAM}: {words}\n")
+    sys.stderr.write(f"{PROGRAM}: {shown(words)}\n")
 
 
 def _dump(plan: Plan) -> None:

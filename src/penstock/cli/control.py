@@ -24,7 +24,7 @@ def send_signal(launch: Launch, word: str) -> int:
     except NotStarted:
         return 1
     report(None, NOTICE, "signal process started")
-    path = plan.main.settings(Main).pid or plan.main.compilation.logs_path(launch.pid_file)
+    path = plan.main.settings(Main).pid or launch.pid_file
     try:
         fd = os.open(path.encode("latin-1"), os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:

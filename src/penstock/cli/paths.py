@@ -6,7 +6,7 @@ Without `-p` and `-c` the first of these that exists is taken:
     /etc/nginx/nginx.conf       the nginx of this machine: a drop-in uses what is there; its logs and its pid file too
     ./nginx.conf                the current folder, which is the prefix then
 
-With `-p`, the configuration is `conf/nginx.conf` below it, or `nginx.conf` where there is no such folder, and logs and
+With `-p`, the configuration is `conf/nginx.conf` below it, or `nginx.conf` where there is no such file, and logs and
 the pid file are below `logs/`.
 """
 
@@ -15,43 +15,39 @@ from __future__ import annotations
 import os
 
 from penstock.cli.options import Options
+from penstock.observe.places import SYSTEM_PREFIXES, places_for
 from penstock.process.launch import Launch
-
-_SYSTEM = (
-    ("/etc/penstock/", "/var/log/penstock/error.log", "/run/penstock.pid"),
-    ("/etc/nginx/", "/var/log/nginx/error.log", "/run/nginx.pid"),
-)
-_ERROR_LOG = "logs/error.log"
-_PID_FILE = "logs/nginx.pid"
 
 
 def launch_for(options: Options) -> Launch:
     """The paths to start with."""
-    prefix, path, error_log, pid_file = _defaults(options)
+    prefix, path = _defaults(options)
     if options.configuration is not None:
         path = options.configuration
-    if options.error_log is not None:
-        error_log = options.error_log
+    places = places_for(prefix)
+    error_log = places.error_log if options.error_log is None else options.error_log
     return Launch(
         prefix=prefix,
         path=_below(prefix, path),
         error_log=_below(prefix, error_log) if error_log else "",
         globals_text=options.globals_text,
-        pid_file=pid_file,
+        pid_file=_below(prefix, places.pid_file),
         testing=options.test,
     )
 
 
-def _defaults(options: Options) -> tuple[str, str, str, str]:
-    if options.prefix is not None:
-        prefix = options.prefix if options.prefix.endswith("/") or not options.prefix else options.prefix + "/"
-        name = "nginx.conf" if _exists(f"{prefix}nginx.conf") and not _exists(f"{prefix}conf") else "conf/nginx.conf"
-        return prefix, name, _ERROR_LOG, _PID_FILE
-    for prefix, error_log, pid_file in _SYSTEM:
+def _defaults(options: Options) -> tuple[str, str]:
+    """The prefix and the configuration's name."""
+    prefix = options.prefix
+    if prefix is not None:
+        if prefix and not prefix.endswith("/"):
+            prefix += "/"
+        plain = _exists(f"{prefix}nginx.conf") and not _exists(f"{prefix}conf/nginx.conf")
+        return prefix, "nginx.conf" if plain else "conf/nginx.conf"
+    for prefix in SYSTEM_PREFIXES:
         if _exists(f"{prefix}nginx.conf"):
-            return prefix, "nginx.conf", error_log, pid_file
-    here = os.fsencode(os.getcwd()).decode("latin-1") + "/"  # noqa: PTH109  bytes
-    return here, "nginx.conf", _ERROR_LOG, _PID_FILE
+            return prefix, "nginx.conf"
+    return os.fsencode(os.getcwd()).decode("latin-1") + "/", "nginx.conf"  # noqa: PTH109  bytes
 
 
 def _below(prefix: str, path: str) -> str:

@@ -32,10 +32,10 @@ from penstock.observe.errorlog import (
 from penstock.observe.files import Buffer, LogFile
 from penstock.observe.formats import COMBINED, ESCAPES, Format
 from penstock.observe.named import CacheLimits, DescriptorCache, NamedByRequest
+from penstock.observe.places import places_for
 from penstock.plan import phases
 
 PAGE = "ngx_http_log_module.html"
-DEFAULT_ACCESS_LOG = "logs/access.log"
 
 _OFF = object()
 _GZIP_SIZE = 64 * 1024
@@ -245,7 +245,7 @@ class AccessLogs(Settings):
             return
         self.logs = self.access_logs
         if not self.logs and scope.context not in (Context.MAIN, Context.HTTP):
-            path = scope.compilation.logs_path(DEFAULT_ACCESS_LOG)
+            path = scope.compilation.logs_path(places_for(scope.compilation.prefix).access_log)
             file = log_files(scope.compilation).take(path)
             self.logs = (AccessLog(file, _formats(scope.compilation)["combined"]),)
 

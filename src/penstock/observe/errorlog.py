@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from penstock.config.source import shown
 from penstock.observe.clock import error_log_time
 from penstock.observe.files import LogFile
 from penstock.observe.syslog import Syslog
@@ -103,6 +104,10 @@ class ErrorLog:
         """Its files, in the order they were given."""
         return [sink.file for sink in self.sinks if isinstance(sink, FileSink)]
 
+    def seen_on_stderr(self, level: int) -> bool:
+        """Whether a line of that level goes to standard error anyway."""
+        return any(isinstance(sink, DescriptorSink) and level <= sink.level for sink in self.sinks)
+
     def write(self, level: int, text: str, number: int = 0) -> None:
         """One line: `text` with the time, the level and the process before it, and the connection's `number`."""
         if level > self.level:
@@ -156,8 +161,8 @@ def report(subject: Any, level: int, message: str) -> None:
     else:
         number, context = _context(subject)
     log.write(level, message + context, number)
-    if _console is not None and level <= WARN:
-        sys.stderr.write(f"{_console}: [{LEVELS[level]}] {escape(message)}\n")
+    if _console is not None and level <= WARN and not log.seen_on_stderr(level):
+        sys.stderr.write(f"{_console}: [{LEVELS[level]}] {shown(message)}\n")
 
 
 def escape(text: str) -> str:

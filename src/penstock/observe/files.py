@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from errno import ENOSPC
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -20,11 +21,12 @@ _REPEAT_SECONDS = 60.0
 
 
 class CannotOpen(Exception):
-    """A log file can not be opened; the text is nginx's."""
+    """A log file can not be opened; the text is nginx's, `errno` the system's number."""
 
     def __init__(self, path: str, error: OSError, call: str = "open()") -> None:
-        code = error.errno or 0
-        super().__init__(f'{call} "{path}" failed ({code}: {os.strerror(code)})')
+        self.path = path
+        self.errno = error.errno or 0
+        super().__init__(f'{call} "{path}" failed ({self.errno}: {os.strerror(self.errno)})')
 
 
 def open_to_append(path: str) -> int:
@@ -141,8 +143,9 @@ class LogFile:
             return len(data)
         try:
             return os.write(self.fd, data)
-        except OSError:
-            self._full = monotonic()
+        except OSError as error:
+            if error.errno == ENOSPC:
+                self._full = monotonic()
             raise
 
     def _write(self, data: bytes) -> None:

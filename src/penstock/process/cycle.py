@@ -5,18 +5,17 @@ from __future__ import annotations
 import gc
 import os
 import resource
-import sys
 from dataclasses import dataclass
 
-from penstock.config.errors import ConfigError, ConfigFailed, render
+from penstock.config.errors import ConfigError, ConfigFailed
 from penstock.modules.load import load
 from penstock.modules.main import Events, Main
 from penstock.observe.errorlog import EMERG, WARN, ErrorLog, fallback, report, set_fallback
 from penstock.observe.files import CannotOpen, LogFiles
 from penstock.plan.plan import Plan
-from penstock.process.launch import PROGRAM, Launch, NotStarted
+from penstock.process.launch import Launch, NotStarted
 from penstock.process.listening import Sockets, bind_all, probe_all
-from penstock.process.logs import announce, process_log, redirect_stderr
+from penstock.process.logs import advise, announce, process_log, redirect_stderr
 from penstock.process.pidfile import probe_pid_file, remove_pid_file, write_pid_file
 from penstock.process.privileges import User, worker_user
 
@@ -48,7 +47,7 @@ def read(launch: Launch, *, console: bool) -> Plan:
     try:
         plan = load(launch.path, prefix=launch.prefix, globals_text=launch.globals_text)
     except ConfigFailed as failed:
-        announce(failed.problems, console=console)
+        announce(failed.problems, console=console, dropped=failed.problems.dropped)
         raise NotStarted from None
     finally:
         gc.enable()
@@ -59,7 +58,7 @@ def read(launch: Launch, *, console: bool) -> Plan:
 def begin(launch: Launch, plan: Plan) -> Cycle:
     """Put the first plan to use: from now on its log is the process's. Raises `NotStarted`."""
     cycle = _cycle(launch, plan, console=True)
-    _open_logs(cycle)
+    _open_logs(cycle, console=True)
     booted = fallback()
     set_fallback(cycle.log)
     cycle.sockets = bind_all(plan.listens, cycle.workers)
@@ -72,7 +71,7 @@ def probe(launch: Launch, plan: Plan) -> None:
     """What `-t` tries beyond the syntax: users, pid file, logs, addresses. Raises `NotStarted`."""
     cycle = _cycle(launch, plan, console=True)
     probe_pid_file(cycle.pid_file)
-    _open_logs(cycle)
+    _open_logs(cycle, console=True)
     probe_all(plan.listens)
     cycle.files.close()
 
@@ -81,7 +80,7 @@ def succeed(launch: Launch, old: Cycle) -> Cycle:
     """Read the configuration anew and take from the old one what stays. Raises `NotStarted`, and changes nothing."""
     plan = read(launch, console=False)
     cycle = _cycle(launch, plan, console=False)
-    _open_logs(cycle)
+    _open_logs(cycle, console=False)
     try:
         if cycle.pid_file != old.pid_file:
             write_pid_file(cycle.pid_file)
@@ -104,22 +103,22 @@ def _cycle(launch: Launch, plan: Plan, *, console: bool) -> Cycle:
     try:
         user = worker_user(main)
     except ConfigError as error:
-        fallback().write(EMERG if error.level == "emerg" else WARN, str(error))
-        if console:
-            sys.stderr.write(render(error, PROGRAM) + "\n")
+        announce([error], console=console)
         if error.level == "emerg":
             raise NotStarted from None
     _check_limits(main, plan)
     log, files = process_log(launch, plan)
-    pid_file = main.pid or plan.main.compilation.logs_path(launch.pid_file)
+    pid_file = main.pid or launch.pid_file
     return Cycle(plan, main, user, pid_file, log, files, Sockets())
 
 
-def _open_logs(cycle: Cycle) -> None:
+def _open_logs(cycle: Cycle, *, console: bool) -> None:
     try:
         cycle.files.open()
     except CannotOpen as error:
         report(None, EMERG, str(error))
+        if console:
+            advise(error)
         raise NotStarted from None
 
 

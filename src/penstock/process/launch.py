@@ -18,7 +18,7 @@ class Launch:
     path: str
     error_log: str
     globals_text: str = ""
-    pid_file: str = "logs/nginx.pid"
+    pid_file: str = ""
     testing: bool = False
 
 

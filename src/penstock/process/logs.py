@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
+from errno import ENOENT
 
-from penstock.config.errors import Problems, render
+from penstock.config.errors import ConfigError, render
+from penstock.config.source import shown
 from penstock.modules.error_log import FILES, ErrorLogs
 from penstock.observe.errorlog import (
     EMERG,
@@ -17,6 +20,7 @@ from penstock.observe.errorlog import (
     ErrorLog,
     FileSink,
     fallback,
+    report,
 )
 from penstock.observe.files import CannotOpen, LogFile, LogFiles
 from penstock.plan.plan import Plan
@@ -60,15 +64,22 @@ def redirect_stderr(log: ErrorLog) -> None:
         os.dup2(log.files[0].fd, 2)
 
 
-def announce(problems: Problems, *, console: bool) -> None:
-    """Log every mistake of a configuration; a person at the console sees where it was made as well."""
+def announce(problems: Iterable[ConfigError], *, console: bool, dropped: int = 0) -> None:
+    """Log mistakes of a configuration; a person at the console sees where each was made as well."""
     log = fallback()
     for problem in problems:
-        log.write(EMERG if problem.level == "emerg" else WARN, str(problem))
+        level = EMERG if problem.level == "emerg" else WARN
         if console:
             sys.stderr.write(render(problem, PROGRAM) + "\n")
-    if problems.dropped:
-        words = f"{problems.dropped} more mistakes were found"
-        log.write(WARN, words)
-        if console:
-            sys.stderr.write(f"{PROGRAM}: {words}\n")
+        if not (console and log.seen_on_stderr(level)):
+            log.write(level, str(problem))
+    if dropped:
+        report(None, WARN, f"{dropped} more mistakes were found")
+
+
+def advise(error: CannotOpen) -> None:
+    """Tell a person what to do about a log that can not be opened."""
+    folder = error.path.rpartition("/")[0]
+    if error.errno == ENOENT and folder:
+        words = f'make the folder "{folder}", or name another place with error_log, access_log and -e'
+        sys.stderr.write(f"     = {shown(words)}\n")

@@ -10,7 +10,6 @@ import gc
 import os
 import select
 import sys
-import traceback
 from signal import (
     SIGCHLD,
     SIGHUP,
@@ -36,7 +35,7 @@ from penstock.process.pidfile import remove_pid_file
 from penstock.process.privileges import Fatal, confine
 from penstock.process.signals import HANDLED, shown
 from penstock.process.title import set_title
-from penstock.process.worker import Worker
+from penstock.process.worker import Worker, log_crash
 
 FATAL = 2
 """Exit code of a worker that must not be started again, as in nginx."""
@@ -139,6 +138,10 @@ class Master:
         except NotStarted:
             report(None, ERROR, "the new configuration was not taken up, the old one stays in force")
             return
+        # The old plan is full of cycles, and frozen: without this it would stay for ever.
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
         old = list(self.children.values())
         self._due.clear()
         self._start_workers()
@@ -168,11 +171,11 @@ class Master:
 
     def _start_workers(self) -> None:
         report(None, NOTICE, "start worker processes")
-        ready, begun = os.pipe()
+        begun = os.pipe()
         started = [index for index in range(self.cycle.workers) if self._spawn(index, 0, begun)]
-        os.close(begun)
-        self._wait_until_begun(ready, len(started))
-        os.close(ready)
+        os.close(begun[1])
+        self._wait_until_begun(begun[0], len(started))
+        os.close(begun[0])
 
     def _wait_until_begun(self, ready: int, count: int) -> None:
         """Each worker writes a byte when it accepts, and one that dies closes the pipe."""
@@ -185,7 +188,7 @@ class Master:
                 return
             count -= len(told)
 
-    def _spawn(self, index: int, failures: int, begun: int = -1) -> bool:
+    def _spawn(self, index: int, failures: int, begun: tuple[int, int] | None = None) -> bool:
         try:
             pid = os.fork()
         except OSError as error:
@@ -199,15 +202,17 @@ class Master:
         self.children[pid] = Child(pid, index, failures)
         return True
 
-    def _become_worker(self, index: int, begun: int) -> NoReturn:
+    def _become_worker(self, index: int, begun: tuple[int, int] | None) -> NoReturn:
         """The rest of this process's life. Nothing of the master's may run after it, so it does not return."""
         code = 1
         try:
             os.close(self._life_write)
+            if begun is not None:
+                os.close(begun[0])
             self.children.clear()
-            code = serve(self.cycle, index, self._life_read, begun)
-        except BaseException:
-            traceback.print_exc()
+            code = serve(self.cycle, index, self._life_read, begun[1] if begun is not None else -1)
+        except BaseException as error:
+            log_crash(type(error), error, error.__traceback__)
         finally:
             sys.stderr.flush()
             os._exit(code)

@@ -43,7 +43,7 @@ class Worker:
         self._sockets: list[socket.socket] = []
         self._timeout = Alarm(self.loop.timers, self._time_is_up)
         self._look = Alarm(self.loop.timers, self._look_whether_drained)
-        sys.excepthook = _log_crash
+        sys.excepthook = log_crash
         self.loop.set_exception_handler(_log_loop_error)
 
     def adopt(self, plan: Plan, sockets: Bound, files: LogFiles | None = None) -> None:
@@ -57,7 +57,7 @@ class Worker:
             self.files = files
         self.files.keep_time(self.loop.timers)
         self._sockets = list(sockets.values())
-        self._services.append(service)
+        self._services = [*(older for older in self._services if older.live), service]
         service.start(sockets)
 
     def run(self) -> None:
@@ -133,7 +133,7 @@ class Worker:
         self.quit()
 
 
-def _log_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def log_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """A mistake of ours that nobody caught: one line, so that it can be found."""
     words = "".join(traceback.format_exception(kind, error, trace))
     report(None, ALERT, "internal error: " + words.rstrip().replace("\n", " | "))
@@ -142,6 +142,6 @@ def _log_crash(kind: type[BaseException], error: BaseException, trace: Traceback
 def _log_loop_error(loop: Any, context: dict[str, Any]) -> None:
     error = context.get("exception")
     if isinstance(error, BaseException):
-        _log_crash(type(error), error, error.__traceback__)
+        log_crash(type(error), error, error.__traceback__)
     else:
         report(None, ALERT, f"internal error: {context.get('message')}")

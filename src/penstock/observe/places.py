@@ -1,0 +1,28 @@
+"""Where logs and the pid file are when neither the configuration nor the command line says."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Places(NamedTuple):
+    """Paths, absolute or relative to the prefix."""
+
+    error_log: str
+    access_log: str
+    pid_file: str
+
+
+_SYSTEM = {
+    "/etc/penstock/": Places("/var/log/penstock/error.log", "/var/log/penstock/access.log", "/run/penstock.pid"),
+    "/etc/nginx/": Places("/var/log/nginx/error.log", "/var/log/nginx/access.log", "/run/nginx.pid"),
+}
+_ELSEWHERE = Places("logs/error.log", "logs/access.log", "logs/nginx.pid")
+
+SYSTEM_PREFIXES = tuple(_SYSTEM)
+"""Where a system keeps its configuration, in the order in which they are looked for."""
+
+
+def places_for(prefix: str) -> Places:
+    """As distributions have it for a prefix in /etc, as nginx has it for any other."""
+    return _SYSTEM.get(prefix, _ELSEWHERE)
