@@ -9,6 +9,7 @@ ORDER = (
     "http_core",
     "variables",
     "sent",
+    "proxy_protocol",
     "locations",
     "virtual",
     "rewrite",

@@ -46,8 +46,7 @@ class Table:
         self._regexes.append((pattern, value))
 
     def add(self, key: str, value: Template) -> None:
-        """Add a value, or with `hostnames` a mask. Raises `KeyError` if it is there, `ValueError` if bad."""
-        key = lower(key)
+        """Add a value, or with `hostnames` a mask. Raises `KeyError` if it is there, `ValueError` if it is bad."""
         table, place = (self._exact, key) if not self.hostnames else self._place(key)
         if place in table or (table is self._heads and key.startswith(".") and key[1:] in self._exact):
             raise KeyError(key)
@@ -158,7 +157,7 @@ def _entry(scope: Scope, table: Table, line: Directive) -> None:
 
 
 def _add(table: Table, key: Word, value: Template) -> None:
-    text = key.text.removeprefix("\\")
+    text = lower(key.text.removeprefix("\\"))
     try:
         table.add(text, value)
     except KeyError:

@@ -68,7 +68,7 @@ def _between_parentheses(call: Call) -> list[Word]:
     if words and not words[-1].text and not words[-1].quoted:
         del words[-1]
     if not words:
-        raise call.fail(f'invalid condition "{last.text}"', last, hint=SYNTAX)
+        raise call.fail('invalid condition ")"', last, hint=SYNTAX)
     return words
 
 

@@ -173,14 +173,14 @@ def remote_user(request: Request) -> str | None:
 
 @variable("request_body")
 def request_body(request: Request) -> str | None:
-    """The body, once it has been read into memory (its keeper's `kept`)."""
+    """The body, once it has been read for a backend and as long as it is in memory (its keeper's `kept`)."""
     kept: bytes | None = getattr(request.body, "kept", None)
     return kept.decode("latin-1") if kept else None
 
 
 @variable("request_body_file")
 def request_body_file(request: Request) -> str | None:
-    """The file the body was written to (its keeper's `path`)."""
+    """The temporary file the body has been written to (its keeper's `path`)."""
     path: str | None = getattr(request.body, "path", None)
     return path
 
@@ -237,30 +237,6 @@ def scheme(request: Request) -> str:
 @variable("https")
 def https(request: Request) -> str:
     return "on" if request.connection.scheme == "https" else ""
-
-
-@variable("proxy_protocol_addr")
-def proxy_protocol_addr(request: Request) -> str | None:
-    header = request.connection.proxy_protocol
-    return None if header is None else header.source_address
-
-
-@variable("proxy_protocol_port")
-def proxy_protocol_port(request: Request) -> str | None:
-    header = request.connection.proxy_protocol
-    return None if header is None else _port(header.source_port)
-
-
-@variable("proxy_protocol_server_addr")
-def proxy_protocol_server_addr(request: Request) -> str | None:
-    header = request.connection.proxy_protocol
-    return None if header is None else header.destination_address
-
-
-@variable("proxy_protocol_server_port")
-def proxy_protocol_server_port(request: Request) -> str | None:
-    header = request.connection.proxy_protocol
-    return None if header is None else _port(header.destination_port)
 
 
 _TCP_INFO = {"rtt": 68, "rttvar": 72, "snd_cwnd": 80, "rcv_space": 96}
