@@ -60,7 +60,11 @@ def _etag(passing: Passing, request: Request, answer: Answer, name: str, value: 
 
 
 def _location(passing: Passing, request: Request, answer: Answer, name: str, value: str) -> None:
-    answer.headers.append((name, passing.rewrite_location(request, value)))
+    made = passing.rewrite_location(request, value)
+    if made != value:
+        answer.location = made
+    else:
+        answer.headers.append((name, value))
 
 
 def _refresh(passing: Passing, request: Request, answer: Answer, name: str, value: str) -> None:

@@ -286,6 +286,7 @@ class Passing(Settings, abstract=True):
         """The body to send, its length (None where it is not known), and whether it goes in chunks."""
         own = self.set_body(request)
         body = request.body
+        core = request.location[HttpCore]
         if not isinstance(body, Spooled):
             if (
                 not self.request_buffering
@@ -293,8 +294,8 @@ class Passing(Settings, abstract=True):
                 and self.pass_request_body
                 and (body.length is not None or self.takes_chunks)
             ):
-                return Streamed(body, chunked=body.length is None), body.length, body.length is None
-            core = request.location[HttpCore]
+                chunked = body.length is None
+                return Streamed(request, core.client_body_buffer_size, chunked=chunked), body.length, chunked
             kept = core.client_body_in_file_only
 
             def make() -> TempFile:

@@ -10,9 +10,9 @@ what has been sent, and on how often and how long it has been tried already (ngi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from errno import ECONNRESET
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from penstock.http.errors import BadResponse
 from penstock.http.request import Attempt
@@ -23,6 +23,7 @@ from penstock.net.stream import wait
 from penstock.upstream.errors import ClientGone, ProxyError, Retry, Side, failed, timed_out
 from penstock.upstream.incoming import Incoming
 from penstock.upstream.keepalive import Line
+from penstock.upstream.sending import push
 
 if TYPE_CHECKING:
     from penstock.http.request import Request
@@ -220,13 +221,16 @@ class Exchange:
         line.mark = stream.sent
         self.sent = True
         body = self.body
+        if not body.whole:
+            self._start_sending(body.send(stream, self.head, policy.send_timeout))
+            return await self._read_head(stream)
         data = self.head + body.inline if body.inline else self.head
         try:
             count = stream.send_now(data)
         except NetError as error:
             raise failed(f"{error} while sending request to upstream", cause=error) from None
-        if count != len(data) or not body.whole:
-            self._start_sending(stream, data[count:])
+        if count != len(data):
+            self._start_sending(push(stream, data[count:], policy.send_timeout))
         return await self._read_head(stream)
 
     async def _dial(self, peer: Peer, now: float) -> Line:
@@ -253,22 +257,14 @@ class Exchange:
         self.attempt.connect_time = stream.hot.now - now
         return Line(stream, peer.address, stream.hot.now)
 
-    def _start_sending(self, stream: Stream, rest: bytes) -> None:
-        """Send the rest in a fiber of its own, as the answer may come before all is sent."""
-        from penstock.upstream.sending import push
-
-        timeout = self.policy.send_timeout
-
-        async def send() -> None:
-            if rest:
-                await push(stream, rest, timeout)
-            await self.body.send(stream, timeout)
+    def _start_sending(self, sending: Coroutine[Any, Any, None]) -> None:
+        """Send in a fiber of its own, as the answer may come before all is sent."""
 
         def sent(fiber: Fiber[None]) -> None:
             if self.sender is fiber:
                 self.fiber.resume()
 
-        self.sender = sender = Fiber(send())
+        self.sender = sender = Fiber(sending)
         sender.keep_error = True
         sender.resume()
         sender.on_done(sent)

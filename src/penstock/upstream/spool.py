@@ -81,6 +81,16 @@ class Spooled:
         self.done = True
         self._at = 0
 
+    @property
+    def kept(self) -> bytes | None:
+        """The whole body, where it is in memory: `$request_body`."""
+        return self.memory if self.file is None else None
+
+    @property
+    def path(self) -> str | None:
+        """The file it is in: `$request_body_file`."""
+        return self.file.path if self.file is not None else None
+
     async def read(self) -> bytes:
         """The next piece; at the end b"", and the next call begins anew."""
         at = self._at
