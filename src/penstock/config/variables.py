@@ -223,7 +223,7 @@ class VariableTable:
         if len(name) == 1 and name.isdigit():
             return Variable(name, _capture(int(name)))
         for prefix, make in FAMILIES.items():
-            if name.startswith(prefix) and len(name) > len(prefix):
+            if name.startswith(prefix):
                 return make(name)
         close = suggest(name, [*self.made, *VARIABLES])
         raise ConfigError(f'unknown "{name}" variable', span, hint=f"did you mean: ${close}" if close else None)

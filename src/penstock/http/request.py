@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -202,14 +202,15 @@ class Request:
     # What the client sent.
     head: RequestHead
     method: str
-    uri: str
-    args: str
+    uri = ""
+    args = ""
     host: str = ""
     body: RequestBody = NO_BODY
     # Where it came from and when (monotonic seconds; `wall` is the time of day).
     connection: Any
     started: float = 0.0
     wall: float = 0.0
+    expecting: Callable[[], None] | None = None
     # Where it is.
     server: Server
     location: Location
@@ -223,6 +224,7 @@ class Request:
     add_uri_to_alias = False
     error_status = 0
     error_paged = False
+    kept_location: str | None = None
     kept_headers: list[tuple[str, str]] | None = None
     satisfied = False
     captures: Any = None
@@ -253,6 +255,12 @@ class Request:
         self.variables = {}
         self.cached = {}
         self.main = self
+
+    def go_on(self) -> None:
+        """Tell a client that waits for it that its body is wanted: 100 (RFC 9110, section 10.1.1)."""
+        if self.expecting is not None:
+            self.expecting()
+            self.expecting = None
 
     def captured(self, match: Any, regex: Regex) -> None:
         """Remember a match for `$1`, and its named groups as variables."""

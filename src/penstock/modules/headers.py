@@ -65,7 +65,22 @@ def parse_expires(text: str, modified: bool) -> Expires:
     return Expires("modified" if modified else "access", sign * amount)
 
 
-def _expires(call: Call) -> Expires | Template:
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """An `expires` value with variables."""
+
+    template: Template
+    modified: bool
+
+    def rule(self, request: Request) -> Expires:
+        """What it says for a request; off where it is empty or makes no sense."""
+        try:
+            return parse_expires(self.template.evaluate(request) or "off", self.modified)
+        except ValueError:
+            return Expires("off")
+
+
+def _expires(call: Call) -> Expires | Computed:
     modified = False
     word = call.args[0]
     if len(call.args) == 2:
@@ -73,8 +88,8 @@ def _expires(call: Call) -> Expires | Template:
             raise call.fail("invalid value", word, hint="two arguments: modified time")
         modified = True
         word = call.args[1]
-    if word.text.startswith("$"):
-        return call.template(word)
+    if "$" in word.text:
+        return Computed(call.template(word), modified)
     try:
         return parse_expires(word.text, modified)
     except ValueError as error:
@@ -104,7 +119,7 @@ class Headers(Settings):
     trailer_inherit: str = directive(
         "add_trailer_inherit", where=WHERE, takes=choice("off", "on", "merge"), default="on", nginx=PAGE
     )
-    expires: Expires | Template | None = directive(
+    expires: Expires | Computed | None = directive(
         "expires",
         where=WHERE,
         takes=custom(_expires, most=2, syntax="[modified] time | epoch | max | off"),
@@ -127,21 +142,13 @@ class Headers(Settings):
             self._expire(request, answer)
         for each in self.added:
             if friendly or each.always:
-                value = each.value.evaluate(request)
-                if value:
-                    _put(answer, each.name, value)
+                _put(answer, each.name, each.value.evaluate(request))
         if self.trailers and request.method != "HEAD" and answer.upgraded is None:
             self._trail(request, answer, friendly)
 
     def _expire(self, request: Request, answer: Answer) -> None:
-        rule = self.expires
-        if not isinstance(rule, Expires):
-            assert rule is not None
-            try:
-                rule = parse_expires(rule.evaluate(request) or "off", False)
-            except ValueError:
-                return
-        if rule.kind == "off":
+        rule = self.expires.rule(request) if isinstance(self.expires, Computed) else self.expires
+        if rule is None or rule.kind == "off":
             return
         answer.drop("expires")
         answer.drop("cache-control")
@@ -177,21 +184,22 @@ class Headers(Settings):
 
 
 class LateTrailers:
-    """Trailers are evaluated when the body has gone, as some of them speak about it."""
+    """Trailers are evaluated when the body has gone, as some of them speak about it, or about those before them."""
 
-    __slots__ = ("first", "request", "wanted")
+    __slots__ = ("_done", "_request", "_wanted")
 
     def __init__(self, first: Iterable[tuple[str, str]] | None, wanted: list[Added], request: Request) -> None:
-        self.first = first
-        self.wanted = wanted
-        self.request = request
+        self._done: list[tuple[str, str]] = list(first or ())
+        self._wanted = wanted
+        self._request = request
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        yield from self.first or ()
-        for each in self.wanted:
-            value = each.value.evaluate(self.request)
+        wanted, self._wanted = self._wanted, []
+        for each in wanted:
+            value = each.value.evaluate(self._request)
             if value:
-                yield each.name, value
+                self._done.append((each.name, value))
+        return iter(self._done)
 
 
 def _inherited(
@@ -205,23 +213,24 @@ def _inherited(
 
 
 def _put(answer: Answer, name: str, value: str) -> None:
-    """Some names have a place of their own in an answer."""
+    """Some names have a place of their own in an answer; an empty value takes what is there away."""
     special = SPECIAL.get(name.lower())
     if special is not None:
         special(answer, value)
-    else:
+    elif value:
         answer.headers.append((name, value))
 
 
 def _last_modified(answer: Answer, value: str) -> None:
     from penstock.http.dates import parse_date
 
-    answer.last_modified = value
-    answer.modified_at = parse_date(value)
+    answer.last_modified = value or None
+    answer.modified_at = parse_date(value) if value else None
 
 
 def _etag(answer: Answer, value: str) -> None:
-    answer.etag = value
+    answer.etag = value or None
+    answer.drop("etag")
 
 
 SPECIAL: dict[str, Callable[[Answer, str], None]] = {"last-modified": _last_modified, "etag": _etag}

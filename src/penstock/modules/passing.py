@@ -243,6 +243,8 @@ class Passing(Settings, abstract=True):
     async def pass_on(self, request: Request) -> Outcome:
         """Pass the request to a backend and its answer to the client."""
         if request.body.length == 0:
+            if request.expecting is not None and request.head.content_length is not None:
+                request.go_on()
             body: Outgoing = NOTHING
             chunked = False
             length = request.head.content_length

@@ -96,6 +96,7 @@ class Files(Settings):
             return None
         if request.method not in ("GET", "HEAD", "POST"):
             return special(405)
+        request.go_on()
         path = self.path(request, uri)
         return open_answer(request, path, uri, self)
 

@@ -129,7 +129,7 @@ for _name in ("host", "user_agent", "referer", "via", "x_forwarded_for", "cookie
 
 @variable("content_type")
 def content_type(request: Request) -> str | None:
-    return request.head.fields.get("content-type")
+    return request.head.joined("content-type")
 
 
 @variable("content_length")

@@ -14,21 +14,17 @@ if TYPE_CHECKING:
     from penstock.http.request import Request
     from penstock.net.stream import Stream
 
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
 class LengthBody:
     """A body of a known length. `rest` are its first bytes, read behind the head; what is beyond goes back."""
 
-    __slots__ = ("_expected", "_first", "_left", "_request", "_stream", "done", "length", "received")
+    __slots__ = ("_first", "_left", "_request", "_stream", "done", "length", "received")
 
-    def __init__(self, request: Request, stream: Stream, length: int, rest: bytes, expected: bool) -> None:
+    def __init__(self, request: Request, stream: Stream, length: int, rest: bytes) -> None:
         self.length: int | None = length
         self.received = 0
         self._request = request
         self._stream = stream
         self._left = length
-        self._expected = expected and not rest
         if len(rest) > length:
             stream.unread(rest[length:])
             rest = rest[:length]
@@ -43,9 +39,7 @@ class LengthBody:
         if data:
             self._first = b""
         else:
-            if self._expected:
-                self._expected = False
-                await self._stream.send_all(CONTINUE)
+            self._request.go_on()
             timeout = self._request.location[HttpCore].client_body_timeout
             data = await self._stream.recv(min(self._left, 65536), timeout=timeout)
             if not data:
@@ -58,7 +52,7 @@ class LengthBody:
 
     async def discard(self) -> None:
         """Drop what is left. A client that waits for a 100 that never came has nothing to drop."""
-        if self._expected:
+        if self._request.expecting is not None:
             self.done = True
             return
         while not self.done:
@@ -68,15 +62,14 @@ class LengthBody:
 class ChunkedBody:
     """A chunked body, decoded. Its size is checked against `client_max_body_size` as it grows."""
 
-    __slots__ = ("_decoder", "_expected", "_first", "_request", "_stream", "done", "length", "received")
+    __slots__ = ("_decoder", "_first", "_request", "_stream", "done", "length", "received")
 
-    def __init__(self, request: Request, stream: Stream, rest: bytes, expected: bool) -> None:
+    def __init__(self, request: Request, stream: Stream, rest: bytes) -> None:
         self.length: int | None = None
         self.received = 0
         self.done = False
         self._request = request
         self._stream = stream
-        self._expected = expected and not rest
         self._first = rest
         self._decoder = RequestBodyDecoder()
 
@@ -87,9 +80,7 @@ class ChunkedBody:
             if data:
                 self._first = b""
             else:
-                if self._expected:
-                    self._expected = False
-                    await self._stream.send_all(CONTINUE)
+                self._request.go_on()
                 timeout = self._request.location[HttpCore].client_body_timeout
                 data = await self._stream.recv(65536, timeout=timeout)
                 if not data:
@@ -111,7 +102,7 @@ class ChunkedBody:
         return b""
 
     async def discard(self) -> None:
-        if self._expected:
+        if self._request.expecting is not None:
             self.done = True
             return
         while not self.done:

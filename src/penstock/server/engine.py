@@ -240,6 +240,9 @@ def _error_page(request: Request, answer: Answer) -> Outcome:
     if status in CLOSING:
         request.keep_alive = False
     location = request.location
+    request.error_status = status
+    if answer.location is not None:
+        request.kept_location = answer.location
     rule = location[ErrorPages].find(status)
     if rule is None or request.error_paged or request.redirects >= MOST_CHANGES:
         return None
@@ -255,8 +258,11 @@ def _error_page(request: Request, answer: Answer) -> Outcome:
 async def _filter(request: Request, answer: Answer) -> None:
     if request.error_status and not answer.upgraded:
         answer.status = request.error_status
+    if answer.location is None and request.kept_location is not None:
+        answer.location = request.kept_location
     if request.kept_headers:
         answer.headers = [*request.kept_headers, *answer.headers]
+    request.answer = answer
     by_phase = request.location.phases
     for number in (phases.HEADERS, phases.BODY):
         for handler, waits in by_phase[number]:

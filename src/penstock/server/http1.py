@@ -6,6 +6,7 @@ One fiber a connection. Between requests it waits for readiness and owns no buff
 from __future__ import annotations
 
 import traceback
+from functools import partial
 from time import time
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 CLIENT_CLOSED = 499
 CLIENT_STALLED = "client timed out (110: Connection timed out)"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 DROP = 444
 """`return 444`: close without a word."""
 
@@ -123,11 +125,10 @@ def _request(connection: Connection, head: RequestHead) -> Request:
 def _body(request: Request, stream: Stream, rest: bytes) -> None:
     """Give the request its body, whose first bytes may have come with the head; what follows it goes back."""
     head = request.head
-    expected = head.expect_continue and head.version >= 11
     if head.chunked:
-        request.body = ChunkedBody(request, stream, rest, expected)
+        request.body = ChunkedBody(request, stream, rest)
     elif head.content_length:
-        request.body = LengthBody(request, stream, head.content_length, rest, expected)
+        request.body = LengthBody(request, stream, head.content_length, rest)
     elif rest:
         stream.unread(rest)
 
@@ -143,6 +144,8 @@ async def _handle(connection: Connection, stream: Stream, request: Request) -> b
             rest, connection.rest = connection.rest, b""
             if rest or head.chunked or head.content_length:
                 _body(request, stream, rest)
+            if head.expect_continue and not rest:
+                request.expecting = partial(stream.send_now, CONTINUE)
             if connection.plain_on_tls:
                 report(request, INFO, "client sent plain HTTP request to HTTPS port")
                 answer = await special_answer(request, 497)
