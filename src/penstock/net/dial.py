@@ -8,7 +8,7 @@ from errno import EINPROGRESS
 
 from penstock.net.errors import DialFailed, TimedOut
 from penstock.net.loop import running_loop
-from penstock.net.stream import Stream
+from penstock.net.stream import Stream, bare_socket
 
 Address = tuple[str, int] | tuple[str, int, int, int] | str
 """(host, port) with a numeric host, for IPv6 also (host, port, flow, scope); or the path of a unix socket."""
@@ -44,7 +44,7 @@ async def connect(
     loop = running_loop()
     family = family_of(address)
     try:
-        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK, 0)
+        sock = bare_socket(family)
     except OSError as exc:
         raise DialFailed(exc.errno or 0, "socket") from None
     stream = Stream(sock, loop, address)
@@ -63,6 +63,7 @@ async def connect(
         if error == EINPROGRESS:
             await stream.writable(timeout)
             error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            stream.written()
         if error:
             raise DialFailed(error)
     except TimedOut:

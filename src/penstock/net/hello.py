@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from struct import Struct, error
 
 from penstock.net.errors import NetError
 
@@ -20,6 +21,8 @@ _CLIENT_HELLO = 1
 _RECORD_MAX = 16384
 _SERVER_NAME, _ALPN, _VERSIONS = 0, 16, 43
 _HOST_NAME = 0
+_two = Struct(">H").unpack_from
+_two_twos = Struct(">HH").unpack_from
 _name = re.compile(rb"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}\Z", re.ASCII).match
 
 
@@ -37,46 +40,6 @@ class Hello:
     versions: tuple[int, ...] = ()
 
 
-class _Short(Exception):
-    """A vector is longer than what holds it."""
-
-
-class _Reader:
-    """Walks a vector of vectors (RFC 8446 3.4)."""
-
-    __slots__ = ("at", "data", "end")
-
-    def __init__(self, data: bytes, at: int = 0, end: int | None = None) -> None:
-        self.data = data
-        self.at = at
-        self.end = len(data) if end is None else end
-
-    def number(self, width: int) -> int:
-        start = self.at
-        if start + width > self.end:
-            raise _Short
-        self.at = start + width
-        return int.from_bytes(self.data[start : self.at], "big")
-
-    def skip(self, count: int) -> None:
-        if self.at + count > self.end:
-            raise _Short
-        self.at += count
-
-    def vector(self, width: int) -> _Reader:
-        length = self.number(width)
-        start = self.at
-        self.skip(length)
-        return _Reader(self.data, start, self.at)
-
-    def rest(self) -> bytes:
-        return self.data[self.at : self.end]
-
-    @property
-    def more(self) -> bool:
-        return self.at < self.end
-
-
 def parse_hello(data: bytes | bytearray) -> Hello | None:
     """The hello that `data` begins with, or `None` if more bytes are needed.
 
@@ -88,8 +51,8 @@ def parse_hello(data: bytes | bytearray) -> Hello | None:
             raise NotTls("a ClientHello of unreasonable size")
         return None
     try:
-        return _client_hello(_Reader(handshake, 4))
-    except _Short:
+        return _client_hello(handshake)
+    except (IndexError, error):
         raise NotTls("a malformed ClientHello") from None
 
 
@@ -120,47 +83,76 @@ def _handshake(data: bytes) -> bytes | None:
             return None
 
 
-def _client_hello(body: _Reader) -> Hello:
-    legacy = body.number(2)
-    body.skip(32)
-    body.vector(1)
-    body.vector(2)
-    body.vector(1)
+def _client_hello(data: bytes) -> Hello:
+    """RFC 8446 4.1.2. Reading past the end raises `IndexError` or `struct.error`."""
+    legacy = _two(data, 4)[0]
+    at = 38  # past version and random
+    at += 1 + data[at]  # legacy_session_id
+    at += 2 + _two(data, at)[0]  # cipher_suites
+    at += 1 + data[at]  # legacy_compression_methods
     server_name = ""
     alpn: tuple[str, ...] = ()
     versions: tuple[int, ...] = (legacy,)
-    extensions = body.vector(2) if body.more else _Reader(b"")
-    while extensions.more:
-        kind = extensions.number(2)
-        content = extensions.vector(2)
-        if kind == _SERVER_NAME:
-            server_name = _server_name(content)
-        elif kind == _ALPN:
-            alpn = _protocols(content.vector(2))
-        elif kind == _VERSIONS:
-            versions = _numbers(content.vector(1))
+    if at > len(data):
+        raise IndexError
+    if at < len(data):
+        end = at + 2 + _two(data, at)[0]
+        if end > len(data):
+            raise IndexError
+        at += 2
+        while at < end:
+            kind, length = _two_twos(data, at)
+            at += 4
+            if at + length > end:
+                raise IndexError
+            if kind == _SERVER_NAME:
+                server_name = _server_name(data[at : at + length])
+            elif kind == _ALPN:
+                alpn = _protocols(data[at : at + length])
+            elif kind == _VERSIONS:
+                versions = _numbers(data[at : at + length])
+            at += length
     return Hello(server_name, alpn, versions)
 
 
-def _server_name(content: _Reader) -> str:
-    names = content.vector(2)
-    while names.more:
-        kind = names.number(1)
-        name = names.vector(2).rest()
+def _server_name(content: bytes) -> str:
+    """RFC 6066 3: a list of names, of which there is one."""
+    _whole(content, 2)
+    at = 2
+    while at < len(content):
+        kind = content[at]
+        length = _two(content, at + 1)[0]
+        name = content[at + 3 : at + 3 + length]
+        if len(name) < length:
+            raise IndexError
         if kind == _HOST_NAME:
             return name.decode("ascii").lower().rstrip(".") if _name(name) else ""
+        at += 3 + length
     return ""
 
 
-def _protocols(names: _Reader) -> tuple[str, ...]:
+def _protocols(content: bytes) -> tuple[str, ...]:
+    """RFC 7301 3.1."""
+    _whole(content, 2)
     found: list[str] = []
-    while names.more:
-        found.append(names.vector(1).rest().decode("latin-1"))
+    at = 2
+    while at < len(content):
+        length = content[at]
+        name = content[at + 1 : at + 1 + length]
+        if len(name) < length:
+            raise IndexError
+        found.append(name.decode("latin-1"))
+        at += 1 + length
     return tuple(found)
 
 
-def _numbers(content: _Reader) -> tuple[int, ...]:
-    found: list[int] = []
-    while content.more:
-        found.append(content.number(2))
-    return tuple(found)
+def _numbers(content: bytes) -> tuple[int, ...]:
+    """RFC 8446 4.2.1."""
+    _whole(content, 1)
+    return tuple(_two(content, at)[0] for at in range(1, len(content), 2))
+
+
+def _whole(content: bytes, width: int) -> None:
+    """The extension is one vector, no longer and no shorter than the extension."""
+    if int.from_bytes(content[:width], "big") != len(content) - width:
+        raise IndexError

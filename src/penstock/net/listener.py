@@ -13,14 +13,13 @@ from errno import EADDRINUSE, EAGAIN, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENO
 from penstock.net.dial import Address, _shown, family_of
 from penstock.net.errors import NetError
 from penstock.net.loop import IN, Loop
-from penstock.net.stream import Name, Stream
+from penstock.net.stream import Name, Stream, bare_socket
 from penstock.net.timers import Alarm
 
 EXCLUSIVE = 1 << 28
 RETRY_AFTER = 0.5
 """Seconds until accepting is tried again after descriptors or memory ran out (nginx's accept_mutex_delay)."""
 
-BATCH = 16
 _OUT_OF = (EMFILE, ENFILE, ENOBUFS, ENOMEM)
 _ITS_OWN_FAULT = (ECONNABORTED, EPROTO, EPERM)
 
@@ -154,8 +153,10 @@ class Acceptor:
     only one of them is woken."""
 
     __slots__ = (
+        "_accept",
         "_alarm",
         "_closed",
+        "_family",
         "_paused",
         "_reserve",
         "_resting",
@@ -180,6 +181,9 @@ class Acceptor:
         self.loop = loop
         self.sock = sock
         self.fd = sock.fileno()
+        # What socket.accept() is made of, without the five calls around it.
+        self._accept: Callable[[], tuple[int, Name]] = sock._accept  # type: ignore[attr-defined]
+        self._family = int(sock.family)
         self.on_accept = on_accept
         self.on_trouble = on_trouble
         self.mask = IN | EXCLUSIVE if shared else IN
@@ -223,10 +227,11 @@ class Acceptor:
     def _on_event(self, _mask: int) -> None:
         # One per event costs no exception at the end; under load events come in batches anyway.
         try:
-            sock, peer = self.sock.accept()
+            fd, peer = self._accept()
         except OSError as exc:
             self._failed(exc)
             return
+        sock = bare_socket(self._family, fd)
         sock.setblocking(False)
         self.on_accept(Stream(sock, self.loop, peer or None), peer or None)
 

@@ -54,6 +54,12 @@ class Waiting:
         """Waits until there may be room to write (or an error). Raises `TimedOut`."""
         await self._wait(OUT, timeout)
 
+    def written(self) -> None:
+        """Nothing will be waited for to be written soon. Saves an event that would say that there is room."""
+        if self._mask & OUT and self._writer is None:
+            self._mask &= ~OUT
+            self.hot.change(self.fd, self._mask)
+
     async def _wait(self, what: int, timeout: float | None) -> None:
         me = current()
         self._arm(what, me)
