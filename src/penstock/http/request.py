@@ -240,6 +240,7 @@ class Request:
     request_length = 0
     attempts: list[Attempt] | None = None
     upstream_head: Any = None
+    upstream_url = ""
     finished = 0.0
     completed = False
     limit_rate: int | None = None

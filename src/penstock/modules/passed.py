@@ -204,7 +204,7 @@ class Passed:
         for pair in head.headers:
             name = lower[pair[0]]
             if name in routes:
-                routes[name](passing, request, answer, *pair)  # type: ignore[misc]
+                routes[name](passing, request, answer, *pair)
             elif name != "upgrade" or request.head.version < 20:
                 headers.append(pair)
         if answer.charset is not None and answer.content_type is not None:

@@ -163,7 +163,7 @@ class Passing(Settings, abstract=True):
     )
 
     policy: Policy
-    routes: dict[str, Route | None]
+    routes: dict[str, Route]
 
     def finish(self, scope: Scope) -> None:
         compilation = scope.compilation

@@ -44,7 +44,10 @@ URI_NOT_HERE = (
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A `proxy_pass` as written: `target`, or a `template` where it has variables. `location`: the name the URI replaces."""
+    """A `proxy_pass` as written: `target`, or only a `template` where it has variables.
+
+    `location` is the name that a URI takes the place of.
+    """
 
     url: str
     target: Target | None
@@ -258,7 +261,7 @@ def _no_off(given: tuple[object, ...], span: Span | None) -> tuple[object, ...]:
     return ()
 
 
-Proxy.pass_on.auto_redirect = True  # type: ignore[attr-defined]
+Proxy.pass_on.auto_redirect = True
 
 
 def _destination(request: Request) -> Destination | None:

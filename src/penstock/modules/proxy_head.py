@@ -133,7 +133,7 @@ def build_uri(request: Request, uri: str, location: str, *, variables: bool) -> 
         return request.head.target
     path = request.uri
     prefix = ""
-    if uri and getattr(request, "valid_location", True):
+    if uri and request.valid_location:
         prefix = uri
         path = path[len(location) :]
     if request.internal or "%" in request.head.target:

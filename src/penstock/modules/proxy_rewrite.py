@@ -57,7 +57,7 @@ def redirect_rewrite(call: Call) -> Rewrite | str:
     word = call.args[0]
     if len(call.args) == 1:
         if word.text not in ("off", "default"):
-            raise call.fail(f'invalid parameter "{word.text}"', word, hint="off, default, or a prefix and its replacement")
+            raise call.fail(f'invalid parameter "{word.text}"', word, hint="off, default, or two values")
         if word.text == "default":
             from penstock.modules.proxy import Proxy
 
@@ -179,7 +179,7 @@ def _attribute(text: str) -> tuple[str, str | None]:
 
 
 def _flag(attributes: list[tuple[str, str | None]], wishes: list[str]) -> None:
-    wanted = {key: value for key, value in (FLAGS[wish] for wish in wishes if wish in FLAGS)}
+    wanted = dict(FLAGS[wish] for wish in wishes if wish in FLAGS)
     kept: list[tuple[str, str | None]] = [attributes[0]]
     for name, value in attributes[1:]:
         key = name.lower()

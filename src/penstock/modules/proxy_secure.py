@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 from typing import Any
 
 from penstock.config.errors import ConfigError
-from penstock.config.kinds import choices, conf_path, flag, number, template, text
+from penstock.config.kinds import choices, conf_path, custom, flag, number, template, text
 from penstock.config.registry import HTTP_LEVELS, inert
 from penstock.config.scope import Scope
 from penstock.config.settings import Settings, directive, directives
-from penstock.config.kinds import custom
 from penstock.config.variables import Template
 from penstock.http.request import Request
 from penstock.net.errors import NetError, TimedOut, TlsFailed
 from penstock.net.stream import Stream
-from penstock.upstream.errors import failed, timed_out
+from penstock.net.tls import TlsStream, connect
+from penstock.upstream.errors import ProxyError, Side, failed, timed_out
 from penstock.upstream.exchange import Secure
 from penstock.upstream.target import Target
 
+MOST = 256
 VERSIONS = {
     "TLSv1": ssl.TLSVersion.TLSv1,
     "TLSv1.1": ssl.TLSVersion.TLSv1_1,
@@ -62,7 +64,8 @@ class ProxySecure(Settings, abstract=True):
         """Check what can be checked before the first connection."""
         self.contexts: dict[tuple[str, str], ssl.SSLContext] = {}
         self.folder = scope.compilation.conf_path("")
-        self.sessions: dict[tuple[Any, str], ssl.SSLSession] = {}
+        self.lasts: dict[tuple[ssl.SSLContext, Any, str], TlsStream] = {}
+        """The last connection to each peer: tickets come after the handshake, so that is asked for its session late."""
         if self.ssl_verify and self.ssl_trusted_certificate is None:
             raise ConfigError(
                 "no proxy_ssl_trusted_certificate for proxy_ssl_verify", self.origin("ssl_verify")
@@ -79,27 +82,26 @@ class ProxySecure(Settings, abstract=True):
         return lambda stream, request: self._begin(stream, request, _bare(name))
 
     async def _begin(self, stream: Stream, request: Request, name: str) -> Stream:
-        from penstock.net.tls import connect
-
         try:
             context = self._context(request)
         except (OSError, ssl.SSLError, ValueError) as error:
             stream.close()
-            raise failed(f"SSL context for upstream can not be made: {error} while SSL handshaking to upstream", retry="", status=500) from None
+            text = f"SSL for upstream can not be set up: {error} while SSL handshaking to upstream"
+            raise ProxyError(Side.INTERNAL, 500, "", text, error, "crit") from None
         sent = name if self.ssl_server_name and name and not _is_address(name) else None
-        address = stream.peer_name_
-        key = (address, name)
-        session = self.sessions.get(key) if self.ssl_session_reuse else None
-        if session is not None and getattr(context, "penstock_session", None) is not None:
-            session = None
+        key = (context, stream.peer_name_, name)
+        last = self.lasts.get(key) if self.ssl_session_reuse else None
+        session = None if last is None else last.ssl.session
         try:
-            secured = await connect(stream, context, sent, None, self.connect_timeout)
+            secured = await connect(stream, context, sent, session, self.connect_timeout)
         except TimedOut as error:
             raise timed_out("SSL handshaking to upstream", error) from None
         except TlsFailed as error:
-            raise failed(f"SSL_do_handshake() failed (SSL: {error}) while SSL handshaking to upstream", cause=error) from None
+            text = f"SSL_do_handshake() failed (SSL: {error}) while SSL handshaking to upstream"
+            raise failed(text, cause=error) from None
         except NetError as error:
-            raise failed(f"peer closed connection in SSL handshake ({error}) while SSL handshaking to upstream", cause=error) from None
+            text = f"peer closed connection in SSL handshake ({error}) while SSL handshaking to upstream"
+            raise failed(text, cause=error) from None
         if self.ssl_verify:
             try:
                 _check_name(secured.sock.getpeercert(), name)
@@ -108,6 +110,10 @@ class ProxySecure(Settings, abstract=True):
                 raise failed(
                     f'upstream SSL certificate does not match "{name}" while SSL handshaking to upstream'
                 ) from None
+        if self.ssl_session_reuse:
+            if len(self.lasts) >= MOST:
+                self.lasts.clear()
+            self.lasts[key] = secured
         return secured
 
     def _context(self, request: Request) -> ssl.SSLContext:
@@ -116,7 +122,7 @@ class ProxySecure(Settings, abstract=True):
         found = self.contexts.get((certificate, key))
         if found is None:
             found = self._make(certificate, key)
-            if len(self.contexts) >= 256:
+            if len(self.contexts) >= MOST:
                 self.contexts.clear()
             self.contexts[certificate, key] = found
         return found
@@ -144,8 +150,7 @@ class ProxySecure(Settings, abstract=True):
     def _passwords(self) -> list[str]:
         if self.ssl_password_file is None:
             return []
-        with open(self.ssl_password_file, encoding="latin-1") as lines:
-            return [line.rstrip("\r\n") for line in lines]
+        return Path(self.ssl_password_file).read_text("latin-1").splitlines()
 
 
 def _load_chain(context: ssl.SSLContext, certificate: str, key: str, passwords: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Groups of servers: `upstream`, `server` in it, and what a request remembers of them (nginx: ngx_http_upstream_module)."""
+"""Groups of servers: `upstream` and `server` in it (nginx: ngx_http_upstream_module)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from penstock.config.addresses import Address, peer_address
 from penstock.config.errors import ConfigError
-from penstock.config.registry import HTTP, UPSTREAM, block, command, inert, refused
+from penstock.config.registry import HTTP, HTTP_LEVELS, UPSTREAM, block, command, inert, refused
 from penstock.config.scope import Compilation, Scope
 from penstock.config.source import Span
 from penstock.config.tree import Directive, Word
@@ -265,7 +265,14 @@ inert(
     nginx=PAGE,
     module="upstream",
 )
-inert("resolver", "resolver_timeout", where=UPSTREAM, reason="the system looks names up", nginx=PAGE, module="upstream")
+inert(
+    "resolver",
+    "resolver_timeout",
+    where=UPSTREAM | HTTP_LEVELS,
+    reason="the system's own resolver looks names up, and they are asked for again after half a minute",
+    nginx=PAGE,
+    module="upstream",
+)
 refused(
     "sticky",
     "sticky_cookie_insert",
@@ -274,4 +281,4 @@ refused(
     module="upstream",
     nginx=PAGE,
 )
-refused("queue", where=UPSTREAM, advice="it is a directive of nginx's commercial version", module="upstream", nginx=PAGE)
+refused("queue", where=UPSTREAM, advice="requests do not wait for a peer; see max_conns", module="upstream", nginx=PAGE)

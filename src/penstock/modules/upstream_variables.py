@@ -17,7 +17,7 @@ def _listed(request: Request, show: Callable[[Attempt], str]) -> str | None:
         return None
     if len(attempts) == 1:
         return show(attempts[0])
-    parts = []
+    parts: list[str] = []
     for attempt in attempts[:-1]:
         parts += (show(attempt), " : " if attempt.redirected else ", ")
     parts.append(show(attempts[-1]))

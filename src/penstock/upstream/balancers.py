@@ -1,4 +1,4 @@
-"""Choosing a peer. A balancer is a kind of `Selection`; `BALANCERS` is the table the directives of a group pick from."""
+"""Choosing a peer. A balancer is a kind of `Selection`; a group's directives pick one from `BALANCERS`."""
 
 from __future__ import annotations
 

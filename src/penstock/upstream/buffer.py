@@ -25,7 +25,20 @@ class Buffered:
     Pieces wait in `_queue`, bytes or stretches (offset, count) of the file. `rate` bounds reading, in bytes a second.
     """
 
-    __slots__ = ("_consumer", "_ended", "_error", "_file", "_held", "_incoming", "_policy", "_pump", "_queue", "_rate", "_stalled", "_unread")
+    __slots__ = (
+        "_consumer",
+        "_ended",
+        "_error",
+        "_file",
+        "_held",
+        "_incoming",
+        "_policy",
+        "_pump",
+        "_queue",
+        "_rate",
+        "_stalled",
+        "_unread",
+    )
 
     def __init__(self, incoming: Incoming, first: bytes, rate: int) -> None:
         self._incoming = incoming

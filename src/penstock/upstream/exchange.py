@@ -58,9 +58,8 @@ UNWANTED = frozenset({"http_403", "http_404"})
 
 
 class Exchange:
-    """`head` is the request's head as bytes, `body` what follows it. `incoming` is the answer's body once `run` is done.
-
-    `asked` is the method the backend sees. `final` is called with each head below 200 but 101.
+    """`head` is the request's head as bytes, `body` what follows it, `asked` the method the backend sees, `label` the
+    scheme and URI for the log. `incoming` is the answer's body once `run` is done.
     """
 
     __slots__ = (

@@ -41,8 +41,8 @@ class Peer:
         "fails",
         "name",
         "options",
-        "server",
         "served",
+        "server",
         "weight",
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,24 +20,25 @@ class TempFile:
     Raises `OSError` when it cannot be made.
     """
 
-    __slots__ = ("fd", "kept", "path", "size")
+    __slots__ = ("_named", "fd", "kept", "path", "size")
 
     def __init__(self, folder: str, *, named: bool = False) -> None:
+        self._named = named
         self.path = ""
         self.kept = False
         self.size = 0
         self.fd = -1
         try:
-            self._open(folder, named)
+            self._open(folder)
         except FileNotFoundError:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-            self._open(folder, named)
+            Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._open(folder)
 
-    def _open(self, folder: str, named: bool) -> None:
+    def _open(self, folder: str) -> None:
         self.fd, path = tempfile.mkstemp(prefix="", dir=folder)
         self.path = path
-        if not named:
-            os.unlink(path)
+        if not self._named:
+            Path(path).unlink()
 
     def append(self, data: bytes) -> None:
         """Write at the end. Raises `OSError` (a full disk)."""
@@ -60,11 +62,8 @@ class TempFile:
 
     def remove(self) -> None:
         """Close it, and take a name it has away."""
-        if self.fd >= 0 and self.path and not self.kept:
-            try:
-                os.unlink(self.path)
-            except FileNotFoundError:
-                pass  # it never had a name, or somebody was faster
+        if self.fd >= 0 and self._named and not self.kept:
+            Path(self.path).unlink(missing_ok=True)
         self.close()
 
 
