@@ -1,0 +1,213 @@
+"""The proxies that are compared: where their programs are, how each is started and ended."""
+
+import os
+import pwd
+import random
+import re
+import resource
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import meters
+
+_TEMPLATES = Path(__file__).with_name("conf")
+_PATIENCE = 15.0
+_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+
+class NotInstalled(Exception):
+    """The message says where the program was looked for."""
+
+
+class DidNotStart(Exception):
+    """The message holds what the proxy printed and logged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A program to measure: `command` starts it in a directory that holds `proxy.conf`, in the foreground."""
+
+    name: str
+    program: tuple[str, ...]
+    arguments: tuple[str, ...]
+    template: str
+
+    def version(self) -> str:
+        """What `-v` prints, in one line."""
+        done = subprocess.run([*self.program, "-v"], capture_output=True, text=True, timeout=30, check=False)
+        lines = (done.stdout + done.stderr).strip().splitlines()
+        return lines[0].strip() if lines else "?"
+
+
+def find(name: str) -> Peer:
+    """`nginx`, `haproxy` or `penstock`; `NGINX_BINARY` and so on name another program to run in its place.
+
+    Raises NotInstalled.
+    """
+    if name == "haproxy":
+        return Peer(name, _program(name), ("-db", "-f", "proxy.conf"), "haproxy.conf")
+    arguments = ("-p", "./", "-c", "proxy.conf", "-e", "error.log")
+    return Peer(name, _program(name), arguments, "nginx.conf")
+
+
+def _program(name: str) -> tuple[str, ...]:
+    variable = f"{name.upper()}_BINARY"
+    if chosen := os.environ.get(variable):
+        return tuple(shlex.split(chosen))
+    beside = Path(sys.executable).with_name(name)
+    if name == "penstock" and beside.exists():
+        return (str(beside),)
+    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin")
+    if found is None:
+        raise NotInstalled(f"{name} is not installed (apt-get install {name}, or {variable}=PROGRAM)")
+    return (found,)
+
+
+def certificate(directory: Path) -> dict[str, str]:
+    """A key on P-256 and its certificate in `directory`: the values that the templates want.
+
+    Raises NotInstalled, CalledProcessError.
+    """
+    if shutil.which("openssl") is None:
+        raise NotInstalled("the command openssl is not installed (apt-get install openssl)")
+    key, chain, both = directory / "key.pem", directory / "certificate.pem", directory / "both.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=bench.example", "-keyout", str(key), "-out", str(chain)]
+    subprocess.run(command, capture_output=True, check=True, timeout=60)
+    both.write_text(chain.read_text() + key.read_text())
+    return {"certificate": str(chain), "key": str(key), "certificate_and_key": str(both)}
+
+
+def raise_descriptor_limit() -> int:
+    """For this process and all that it starts; what the limit is now."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65536 if hard == resource.RLIM_INFINITY else hard
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
+
+
+class Proxy:
+    """A running proxy. `plain` and `tls` are its ports, `pid` its first process."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        directory: Path,
+        values: Mapping[str, str],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.peer = peer
+        self.directory = directory
+        self.plain, self.tls = _free_ports()
+        self._values = {**values, "plain": str(self.plain), "tls": str(self.tls), "user": _user()}
+        self._environment = {**os.environ, **(environment or {})}
+
+    def __enter__(self) -> Self:
+        (self.directory / "temp").mkdir(parents=True)
+        template = (_TEMPLATES / self.peer.template).read_text()
+        text = re.sub(r"@(\w+)@", lambda match: self._values[match[1]], template)
+        (self.directory / "proxy.conf").write_text(text)
+        with (self.directory / "output.log").open("wb") as output:
+            self._process = subprocess.Popen(
+                [*self.peer.program, *self.peer.arguments],
+                cwd=self.directory,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        try:
+            self._wait_until_listening()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def processes(self) -> list[int]:
+        return meters.tree(self.pid)
+
+    def worker(self) -> int:
+        """The process that serves: the one child, or the only process."""
+        return self.processes()[-1]
+
+    def said(self) -> str:
+        """What it printed and logged, the last of it."""
+        logs = [self.directory / name for name in ("output.log", "error.log")]
+        return "\n".join(log.read_text(errors="replace")[-2000:] for log in logs if log.exists()).strip()
+
+    def _wait_until_listening(self) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        for port in (self.plain, self.tls):
+            while not _listens(port):
+                if self._process.poll() is not None:
+                    raise DidNotStart(f"ended with status {self._process.returncode}\n{self.said()}")
+                if time.monotonic() > deadline:
+                    raise DidNotStart(f"does not listen after {_PATIENCE:.0f} seconds\n{self.said()}")
+                time.sleep(0.02)
+
+    def _end(self) -> None:
+        family = {pid: meters.started_at(pid) for pid in self.processes()}
+        if self._process.poll() is None:
+            self._process.terminate()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        deadline = time.monotonic() + 2
+        while time.monotonic() < deadline and any(_lives(*member) for member in family.items()):
+            time.sleep(0.02)
+        for pid, started in family.items():
+            if _lives(pid, started):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _lives(pid: int, started: int | None) -> bool:
+    return started is not None and meters.started_at(pid) == started
+
+
+def _user() -> str:
+    # A worker that changes its user may no longer be looked at without CAP_SYS_PTRACE, which containers lack.
+    return f"user {pwd.getpwuid(0).pw_name};" if os.geteuid() == 0 else ""
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _free_ports() -> tuple[int, int]:
+    """Two ports below those that the kernel gives to outgoing connections, which may come at any time."""
+    lowest_ephemeral = int(_EPHEMERAL.read_text().split()[0])
+    found: list[int] = []
+    for port in random.sample(range(10240, max(lowest_ephemeral, 20480)), 200):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == 2:
+            return found[0], found[1]
+    raise DidNotStart("no free port in 200 tries")

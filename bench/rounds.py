@@ -1,0 +1,100 @@
+"""One run of one scenario against one proxy, and the order of the runs."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import meters
+from load import Backend, Client, Loadgen, Result
+from proxies import Proxy
+from scenarios import Idle, Traffic
+
+P = TypeVar("P")
+_SECONDS_PER_RUN = 20
+_SETTLING = 0.3
+_WARMING_HANDSHAKES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One figure in the scenario's unit. Of traffic also: the client's own view, and how busy each party was.
+
+    The shares are of one processor: `proxy_busy` 1.0 is a proxy that never waited. `others_busy` is all else
+    on this machine.
+    """
+
+    value: float
+    result: Result | None = None
+    proxy_busy: float = 0.0
+    client_busy: float = 0.0
+    backend_busy: float = 0.0
+    others_busy: float = 0.0
+
+
+def interleaved(peers: Sequence[P], rounds: int) -> Iterator[list[P]]:
+    """A B, B A, A B, ...: who comes first alternates, so that neither always finds the warmer machine."""
+    for number in range(rounds):
+        yield list(peers) if number % 2 == 0 else list(reversed(peers))
+
+
+def traffic(scenario: Traffic, proxy: Proxy, backend: Backend, loadgen: Loadgen, portion: float) -> Sample:
+    """CPU of all the proxy's processes around exactly `count * portion` transactions.
+
+    Raises LoadFailed.
+    """
+    count, warmup = int(scenario.count * portion), int(scenario.warmup * portion)
+    with Client(
+        loadgen,
+        scenario.workload,
+        proxy.tls if scenario.tls else proxy.plain,
+        path=scenario.path,
+        connections=scenario.connections,
+        size=scenario.size,
+        warmup=max(warmup, scenario.connections),
+        count=count,
+        seconds=_SECONDS_PER_RUN,
+        tls=scenario.tls,
+    ) as client:
+        client.ready()
+        processes = proxy.processes()
+        machine, behind, began = meters.machine_busy(), meters.cpu([backend.pid]), meters.cpu(processes)
+        result = client.go()
+        used = meters.cpu(processes) - began
+        behind, machine = meters.cpu([backend.pid]) - behind, meters.machine_busy() - machine
+    others = max(0.0, machine - used - behind - result.cpu_seconds)
+    return Sample(
+        used / result.count * 1e6,
+        result,
+        proxy_busy=used / result.seconds,
+        client_busy=result.cpu_seconds / result.seconds,
+        backend_busy=behind / result.seconds,
+        others_busy=others / result.seconds,
+    )
+
+
+def idle(scenario: Idle, proxy: Proxy, loadgen: Loadgen) -> Sample:
+    """What each of `tunnels` silent tunnels adds to a proxy that has served little before.
+
+    Afterwards each tunnel carries one more message, which proves that it was there. Raises LoadFailed.
+    """
+    port = proxy.tls if scenario.tls else proxy.plain
+    with Client(
+        loadgen, "handshakes", port, path="/ws", tls=scenario.tls, connections=10, count=_WARMING_HANDSHAKES
+    ) as warming:
+        warming.ready()
+        warming.go()
+    time.sleep(_SETTLING)
+    processes = proxy.processes()
+    before = meters.private_memory(processes)
+    with Client(loadgen, "idle", port, path="/ws", tls=scenario.tls, connections=scenario.tunnels) as client:
+        client.ready()
+        time.sleep(_SETTLING)
+        grown = meters.private_memory(processes) - before
+        return Sample(grown / scenario.tunnels / 1024, client.go())
+
+
+def start(proxy: Proxy) -> Sample:
+    """The worker's memory once it listens."""
+    time.sleep(_SETTLING)
+    return Sample(meters.resident_memory(proxy.worker()) / 2**20)

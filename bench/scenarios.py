@@ -1,0 +1,92 @@
+"""What is measured, in what amounts, and how far from nginx Penstock may be."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """CPU of the proxy per transaction.
+
+    `workload` is a mode of loadgen; `count` transactions are measured after `warmup` others. `target` is the
+    greatest ratio to nginx that is good enough.
+    """
+
+    name: str
+    title: str
+    workload: Literal["tunnels", "handshakes", "requests", "visits"]
+    connections: int
+    count: int
+    warmup: int
+    target: float
+    size: int = 64
+    path: str = "/ws"
+    tls: bool = False
+
+    @property
+    def unit(self) -> str:
+        return {"tunnels": "us/msg", "handshakes": "us each", "requests": "us/req", "visits": "us/req"}[self.workload]
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Private memory per tunnel that has carried one message and is silent, in KiB."""
+
+    name: str
+    title: str
+    tunnels: int
+    target: float
+    tls: bool = False
+    unit: str = "KiB"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Resident memory of the worker before its first connection, in MiB. No target: it is paid once."""
+
+    name: str
+    title: str
+    target: float | None = None
+    tls: bool = False
+    unit: str = "MiB"
+
+
+Scenario = Traffic | Idle | Start
+
+_KIB = 1024
+
+SCENARIOS: tuple[Scenario, ...] = (
+    Traffic("tunnels-1", "1 tunnel x 64 B", "tunnels", 1, 20_000, 500, 1.2),
+    Traffic("tunnels-100", "100 tunnels x 64 B", "tunnels", 100, 50_000, 5_000, 1.2),
+    Traffic("tunnels-1000", "1,000 tunnels x 64 B", "tunnels", 1000, 50_000, 5_000, 1.2),
+    Traffic("tunnels-16k", "50 tunnels x 16 KiB", "tunnels", 50, 10_000, 1_000, 1.0, 16 * _KIB),
+    Traffic("tunnels-64k", "20 tunnels x 64 KiB", "tunnels", 20, 3_000, 300, 1.0, 64 * _KIB),
+    Traffic(
+        "tunnels-64k-buffer",
+        "20 tunnels x 64 KiB, proxy_buffer_size 64k",
+        "tunnels",
+        20,
+        6_000,
+        300,
+        1.2,
+        64 * _KIB,
+        "/ws-64k",
+    ),
+    Traffic("tls-1", "TLS, 1 tunnel x 64 B", "tunnels", 1, 10_000, 500, 1.3, tls=True),
+    Traffic("tls-100", "TLS, 100 tunnels x 64 B", "tunnels", 100, 40_000, 4_000, 1.3, tls=True),
+    Traffic("tls-1000", "TLS, 1,000 tunnels x 64 B", "tunnels", 1000, 40_000, 4_000, 1.3, tls=True),
+    Traffic("tls-16k", "TLS, 20 tunnels x 16 KiB", "tunnels", 20, 6_000, 600, 1.2, 16 * _KIB, tls=True),
+    Traffic("tls-64k", "TLS, 20 tunnels x 64 KiB", "tunnels", 20, 2_000, 200, 1.2, 64 * _KIB, tls=True),
+    Traffic("handshakes", "handshake, one echo, close", "handshakes", 16, 3_000, 300, 1.5),
+    Traffic("tls-handshakes", "TLS handshake, one echo, close", "handshakes", 16, 1_200, 100, 1.3, tls=True),
+    Traffic("requests", "HTTP GET, kept connections", "requests", 32, 20_000, 2_000, 1.8, path="/"),
+    Traffic("visits", "HTTP GET, a connection each", "visits", 16, 4_000, 400, 1.8, path="/"),
+    Idle("idle", "idle tunnel, of 2,000", 2000, 1.0),
+    Idle("tls-idle", "TLS, idle tunnel, of 1,000", 1000, 1.0, tls=True),
+    Start("start", "worker's RSS at start"),
+)
+
+
+def find(name: str) -> Scenario:
+    """By name; raises KeyError."""
+    return {scenario.name: scenario for scenario in SCENARIOS}[name]
