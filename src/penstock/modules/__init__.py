@@ -21,6 +21,8 @@ ORDER = (
     "upstream",
     "upstream_variables",
     "proxy",
+    "uwsgi",
+    "scgi",
     "try_files",
     "index",
     "static",

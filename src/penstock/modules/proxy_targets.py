@@ -11,7 +11,7 @@ from penstock.modules.upstream import Upstreams, literal_group
 from penstock.upstream.errors import ProxyError, Side
 from penstock.upstream.group import Group
 from penstock.upstream.names import Names
-from penstock.upstream.target import Target, parse_target
+from penstock.upstream.target import HTTP, Target, parse_target
 
 MOST = 1024
 NAMES = Names()
@@ -32,9 +32,18 @@ class Destination:
 class Targets:
     """The destinations of one `proxy_pass`. `fixed` is its only one where it has no variables."""
 
-    __slots__ = ("_addresses", "_literal", "_parsed", "_template", "_upstreams", "fixed")
+    __slots__ = ("_addresses", "_literal", "_parsed", "_schemes", "_template", "_upstreams", "fixed")
 
-    def __init__(self, target: Target | None, template: Template, upstreams: Upstreams, span: Span | None) -> None:
+    def __init__(
+        self,
+        target: Target | None,
+        template: Template,
+        upstreams: Upstreams,
+        span: Span | None,
+        *,
+        schemes: tuple[str, ...] = HTTP,
+    ) -> None:
+        self._schemes = schemes
         self._template = template
         self._upstreams = upstreams
         self._parsed: dict[str, Target] = {}
@@ -65,7 +74,7 @@ class Targets:
         found = self._parsed.get(url)
         if found is None:
             try:
-                found = parse_target(url)
+                found = parse_target(url, self._schemes)
             except ValueError as error:
                 text = str(error)
                 if text == "invalid URL prefix":

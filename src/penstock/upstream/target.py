@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from penstock.config.addresses import Address, peer_address
 
-SCHEMES = {"http://": 80, "https://": 443}
+SCHEMES = {"http://": 80, "https://": 443, "uwsgi://": 0, "suwsgi://": 0, "scgi://": 0}
+"""The default port of each; 0 where the port has to be written."""
+
+HTTP = ("http://", "https://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Target:
 
     @property
     def secure(self) -> bool:
-        return self.scheme == "https://"
+        return self.scheme in ("https://", "suwsgi://")
 
     @property
     def host_header(self) -> str:
@@ -52,15 +55,21 @@ class Target:
         return peer_address(f"{self.name}:{self.port}" if self.port else self.name, self.default_port)
 
 
-def parse_target(url: str) -> Target:
-    """Take a URL apart. Raises `ValueError` in nginx's words: `invalid URL prefix`, `invalid port in upstream "x"`."""
-    lower = url[:8].lower()
-    for scheme in SCHEMES:
+def parse_target(url: str, schemes: tuple[str, ...] = HTTP) -> Target:
+    """Take a URL apart. Raises `ValueError` in nginx's words: `invalid URL prefix`, `invalid port in upstream "x"`.
+
+    Other schemes than HTTP's need not be written: the first is meant.
+    """
+    lower = url[:9].lower()
+    rest = url
+    for scheme in schemes:
         if lower.startswith(scheme):
+            rest = url[len(scheme) :]
             break
     else:
-        raise ValueError("invalid URL prefix")
-    rest = url[len(scheme) :]
+        if schemes is HTTP:
+            raise ValueError("invalid URL prefix")
+        scheme = schemes[0]
     try:
         if rest[:5].lower() == "unix:":
             path, _, uri = rest[5:].partition(":")

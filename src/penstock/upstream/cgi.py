@@ -1,0 +1,59 @@
+"""Answers in the manner of CGI (RFC 3875, section 6.2), as SCGI and uwsgi servers give them.
+
+A head may begin with an HTTP status line; otherwise `Status` says it, and where nothing does it is 302 with a Location
+and 200 without.
+"""
+
+from __future__ import annotations
+
+from penstock.http.errors import BadResponse
+from penstock.http.response import ResponseHead, head_end, is_status_line, parse_response
+from penstock.upstream.framing import CloseFraming, Framing, LengthFraming
+from penstock.upstream.wire import BODILESS
+
+STATUS_LINE = b"HTTP/1.0 200 OK\r\n"
+
+
+class Cgi:
+    """The wire of `scgi_pass` and `uwsgi_pass`: one answer a connection."""
+
+    __slots__ = ()
+
+    def read_head(self, data: bytes, seen: int) -> ResponseHead | None:
+        """Raises `BadResponse`."""
+        end = head_end(data, seen)
+        if end < 0:
+            return None
+        if is_status_line(data):
+            head = parse_response(data[:end])
+        else:
+            head = parse_response(STATUS_LINE + data[:end])
+            head.length = end
+            _settle(head)
+        head.keep_alive = False
+        return head
+
+    def framing(self, head: ResponseHead, method: str) -> Framing:
+        if method == "HEAD" or head.status in BODILESS:
+            return LengthFraming(0)
+        if head.content_length is not None:
+            return LengthFraming(head.content_length)
+        return CloseFraming()
+
+
+def _settle(head: ResponseHead) -> None:
+    """The status by the header of that name, or by there being a Location."""
+    status = head.fields.get("status")
+    if status is None:
+        if "location" in head.fields:
+            head.status, head.reason = 302, ""
+        return
+    code, _, reason = status.partition(" ")
+    if not (code.isascii() and code.isdecimal() and len(code) == 3):
+        raise BadResponse(502, f'upstream sent invalid status "{status[:64]}"')
+    head.status = int(code)
+    head.reason = reason.strip()
+    head.headers = [pair for pair in head.headers if pair[0].lower() != "status"]
+
+
+CGI = Cgi()
