@@ -10,7 +10,7 @@ from penstock.http.fields import CONTROL, NAME, Headers
 LAST_CHUNK = b"0\r\n\r\n"
 
 # chunk-size [ BWS chunk-ext ] CRLF; sizes of up to 60 bits.
-_size_line = re.compile(rb"0*([0-9A-Fa-f]{1,15})(?:[ \t]*(?:;[\t -~\x80-\xff]*)?)\r\n").match
+_size_line = re.compile(rb"(?=[0-9A-Fa-f])0*+([0-9A-Fa-f]{0,15}+)[ \t]*+(?:;[\t -~\x80-\xff]*+)?\r\n").match
 
 _LONGEST_LINE = 4096
 _LONGEST_TRAILERS = 8192
@@ -95,10 +95,17 @@ class ChunkedDecoder:
                 break
             left = self._left
             if left > 2:
-                piece = data[at : at + left - 2]
-                pieces.append(piece)
-                at += len(piece)
-                self._left = left - len(piece)
+                end = at + left - 2
+                pieces.append(data[at:end])
+                if data.startswith(b"\r\n", end):
+                    at = end + 2
+                    self._left = 0
+                elif end < size:
+                    at = end
+                    self._left = 2
+                else:
+                    self._left = end - size + 2
+                    at = size
                 continue
             if left:
                 if data[at] != (13 if left == 2 else 10):
@@ -110,7 +117,7 @@ class ChunkedDecoder:
             if match is None:
                 self._wait(data[at:])
                 break
-            length = int(match[1], 16)
+            length = int(match[1] or b"0", 16)
             at = match.end()
             self._count_waste(at - match.start(), length)
             if length:
@@ -181,6 +188,8 @@ class RequestBodyDecoder(ChunkedDecoder):
         return BadRequest(400, f"client sent {what}")
 
 
-_size_line_so_far = re.compile(rb"(?:0*[0-9A-Fa-f]{1,15}[ \t]*(?:;[\t -~\x80-\xff]*)?\r?)?").fullmatch
+_size_line_so_far = re.compile(
+    rb"(?:(?=[0-9A-Fa-f])0*+[0-9A-Fa-f]{0,15}+[ \t]*+(?:;[\t -~\x80-\xff]*+)?\r?)?"
+).fullmatch
 _lone_line_feed = re.compile(rb"(?<!\r)\n").search
 _token = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+", re.ASCII).fullmatch

@@ -13,9 +13,9 @@ from typing import TypeAlias
 Headers: TypeAlias = list[tuple[str, str]]
 
 # name ":" *SP value without spaces around. What the value may not hold is looked for in the whole head at
-# once.
-_PLAIN = re.compile(r"^([A-Za-z0-9-]+): *([^\r]*)(?<! )\r\n", re.ASCII | re.MULTILINE)
-_PLAIN_OR_UNDERSCORE = re.compile(r"^([A-Za-z0-9_-]+): *([^\r]*)(?<! )\r\n", re.ASCII | re.MULTILINE)
+# once. The quantifiers are possessive: a line that does not fit costs one pass over it, not one per space.
+_PLAIN = re.compile(r"^([A-Za-z0-9-]++): *+([^\r]*+)(?<! )\r\n", re.ASCII | re.MULTILINE)
+_PLAIN_OR_UNDERSCORE = re.compile(r"^([A-Za-z0-9_-]++): *+([^\r]*+)(?<! )\r\n", re.ASCII | re.MULTILINE)
 
 plain_fields = _PLAIN.findall
 plain_or_underscore_fields = _PLAIN_OR_UNDERSCORE.findall

@@ -20,10 +20,11 @@ _status_line_so_far = re.compile(
     r"|HTTP/[1-9][0-9]{0,2}\.[0-9]{1,3}(?: +(?:[0-9]{1,2}|[0-9]{3}(?:[ .][^\r\n]*)?\r?)?)?)?",
     re.ASCII,
 ).fullmatch
+
 _end = re.compile(rb"\n\r?\n").search
 
-_plain_fields = re.compile(r"^([A-Za-z0-9_-]+): *([^\r]*)(?<! )\r\n", re.ASCII | re.MULTILINE).findall
-_odd_name = re.compile(r"([^\x00-\x20\x7f:][^\x00-\x20\x7f:]*)(?::|$)", re.ASCII).match
+_plain_fields = re.compile(r"^([A-Za-z0-9_-]++): *+([^\r]*+)(?<! )\r\n", re.ASCII | re.MULTILINE).findall
+_odd_name = re.compile(r"([^\x00-\x20\x7f:]++)(?::|$)", re.ASCII).match
 
 # Of these the first counts, and what comes after it is dropped.
 _FIRST_COUNTS = frozenset(
@@ -70,9 +71,7 @@ class ResponseHead:
         "version",
     )
 
-    def __init__(
-        self, status: int, status_line: str, version: int, headers: Headers, fields: dict[str, str]
-    ) -> None:
+    def __init__(self, status: int, status_line: str, version: int, headers: Headers, fields: dict[str, str]) -> None:
         self.status = status
         self.status_line = status_line
         self.version = version
@@ -111,11 +110,8 @@ def head_end(buffer: bytes | bytearray, start: int = 0) -> int:
 
     `start` may be the length the buffer had at the last call: what was looked through need not be again.
     """
-    end = buffer.find(b"\r\n\r\n", max(start - 3, 0))
-    lone = _end(buffer, max(start - 2, 0), end + 4 if end >= 0 else len(buffer))
-    if lone is not None:
-        return lone.end()
-    return -1
+    match = _end(buffer, start - 2 if start > 2 else 0)
+    return -1 if match is None else match.end()
 
 
 def is_status_line(data: bytes | bytearray) -> bool:
@@ -180,9 +176,7 @@ def _settle(head: ResponseHead) -> None:
     if "content-length" in fields:
         value = fields["content-length"]
         if "transfer-encoding" in fields:
-            raise BadResponse(
-                502, 'upstream sent "Content-Length" and "Transfer-Encoding" headers at the same time'
-            )
+            raise BadResponse(502, 'upstream sent "Content-Length" and "Transfer-Encoding" headers at the same time')
         head.content_length = decimal(value)
         if head.content_length is None:
             raise BadResponse(502, f'upstream sent invalid "Content-Length" header: "{excerpt(value)}"')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from time import perf_counter
 
 import h11
 import pytest
@@ -195,3 +196,22 @@ def test_names_are_not_remembered_without_end() -> None:
 
 def test_an_error_is_its_reason() -> None:
     assert str(BadRequest(400, "client sent rubbish")) == "client sent rubbish"
+
+
+@pytest.mark.parametrize("filler", [" ", "\t", "a", ":", "\r", "\n", "-", "a: b\r\n", "%", "."])
+def test_no_head_takes_long(filler: str) -> None:
+    """What fits nginx's largest buffer is dealt with in milliseconds, whatever it is made of."""
+    bulk = filler * (8000 // len(filler))
+    started = perf_counter()
+    for text in (
+        f"GET / HTTP/1.1\r\nHost: a\r\nX:{bulk}\r\n\r\n",
+        f"GET / HTTP/1.1\r\nHost: a\r\nX: a{bulk}a\r\n\r\n",
+        f"GET / HTTP/1.1\r\nHost: a\r\n{bulk}\r\n\r\n",
+        f"GET / HTTP/1.1\r\nHost: {bulk}\r\n\r\n",
+        f"GET /{bulk} HTTP/1.1\r\nHost: a\r\n\r\n",
+        f"GET http://{bulk}/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        f"GET / HTTP/1.1{bulk}\r\nHost: a\r\n\r\n",
+        f"GET{bulk} / HTTP/1.1\r\nHost: a\r\n\r\n",
+    ):
+        accepted(text.encode(), HeadOptions(bare_line_feeds=True))
+    assert perf_counter() - started < 0.2
