@@ -158,6 +158,7 @@ class Tunnel:
 
     def reset(self, side: Side, errno: int) -> None:
         """Reading from `side` failed: the tunnel is over."""
+        side.deaf = True
         self.errno = errno
         self._end(End.CLIENT_RESET if side is self.client else End.BACKEND_RESET)
 

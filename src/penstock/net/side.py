@@ -176,7 +176,8 @@ class Side:
         self.ended = True
         self.tunnel.note_end(self)
         peer = self.peer
-        if peer.unsent is None and not peer.deaf:
+        if peer.unsent is None and not peer.deaf and not peer.ended:
+            # Where the peer has ended too, the close that follows says it.
             peer.finish()
             if self.fd < 0:
                 return

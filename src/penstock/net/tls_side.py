@@ -24,13 +24,14 @@ class TlsSide(Side):
     """An end with TLS. Reads go on while whole records come, so that a long message is one write to the other
     side."""
 
-    __slots__ = ("read_needs", "write_needs")
+    __slots__ = ("finished", "read_needs", "write_needs")
 
     sock: ssl.SSLSocket
 
     def __init__(self, sock: socket.socket, hot: HotSelector, send_timeout: float) -> None:
         self.read_needs = READING
         self.write_needs = OUT
+        self.finished = False
         super().__init__(sock, hot, send_timeout)
 
     def on_event(self, mask: int) -> None:
@@ -86,11 +87,21 @@ class TlsSide(Side):
         if not self.ended and self._unread_bytes():
             # SSL_shutdown() would meet them where it looks for the peer's close_notify, and drop them.
             self.take()
-            if self.fd < 0:
+            if self.fd < 0 or self.finished:
                 return
+        self._close_notify()
+        super().finish()
+
+    def close(self) -> None:
+        """Closes the socket, with a close_notify if it can be sent at once."""
+        if not self.deaf and not self.finished:
+            self._close_notify()
+        super().close()
+
+    def _close_notify(self) -> None:
+        self.finished = True
         with suppress(OSError, ValueError):
             self.sock._sslobj.shutdown()  # type: ignore[attr-defined]
-        super().finish()
 
     def _unread_bytes(self) -> bool:
         try:

@@ -515,3 +515,21 @@ def test_tls_reset(secure: Any, connected: Connected, loop: Loop, run: Run) -> N
         assert tunnel.errno == 104
 
     run(main())
+
+
+def test_tls_closed_at_will_says_so(secure: Any, connected: Connected, loop: Loop, run: Run) -> None:
+    async def main() -> None:
+        client, near = await secure()
+        _, far = connected()
+        tunnel = relay(near, far, on_end=lambda *_: None)
+        tunnel.close()
+        await client.readable(1)
+        for _ in range(5):  # the first records are session tickets
+            try:
+                assert client.ssl.read(10) == b""  # an end without close_notify raises SSLEOFError
+                return
+            except ssl.SSLWantReadError:
+                await asyncio.sleep(0.01)
+        raise AssertionError("no close_notify")
+
+    run(main())
