@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
             print(f"\n{name}: {alarm}")
         surprises += len(outcome.alarms)
         for both in outcome.cases.values():
-            verdict = judge(both.case.id, both.differences, rows)
+            verdict = judge(both.case.id, both.nginx.answers, both.differences, rows)
             surprises += bool(verdict.unlisted or verdict.gone)
             if wordy:
                 print(f"\n== {both.case.id}: {both.case.about}\n   {spelled(both.case.sent, 300)}")

@@ -20,12 +20,13 @@ class Known:
     title: str
     reason: str
     cases: tuple[str, ...]
+    when: str
     answers: tuple[str, str] | None
     differs: tuple[str, ...]
     versions: str
 
-    def matches(self, case: str) -> bool:
-        return any(fnmatchcase(case, pattern) for pattern in self.cases)
+    def matches(self, case: str, answers: str) -> bool:
+        return fnmatchcase(answers, self.when) and any(fnmatchcase(case, pattern) for pattern in self.cases)
 
     def applies_to(self, nginx: Version) -> bool:
         """Whether the row is about this version of nginx: `versions` is like ">= 1.29.7 < 1.31.4"."""
@@ -62,6 +63,7 @@ def table() -> list[Known]:
             row["title"],
             row["reason"],
             tuple(row["cases"]),
+            row.get("when", "*"),
             (row["answers"][0], row["answers"][1]) if "answers" in row else None,
             tuple(row.get("differs", ())),
             row.get("nginx", ""),
@@ -70,10 +72,10 @@ def table() -> list[Known]:
     ]
 
 
-def judge(case: str, found: Iterable[Difference], rows: Iterable[Known]) -> Verdict:
-    """Compare a case's differences with the rows about it (those that apply to the nginx at hand)."""
+def judge(case: str, answers: str, found: Iterable[Difference], rows: Iterable[Known]) -> Verdict:
+    """Compare a case's differences with the rows about it; `answers` are nginx's."""
     differences = list(found)
-    about = [row for row in rows if row.matches(case)]
+    about = [row for row in rows if row.matches(case, answers)]
     unlisted = [one for one in differences if not any(row.covers(one) for row in about)]
     gone: list[str] = []
     for row in about:
