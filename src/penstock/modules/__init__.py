@@ -31,4 +31,5 @@ ORDER = (
     "ranges",
     "ssl",
     "ssl_variables",
+    "elsewhere",
 )

@@ -150,6 +150,8 @@ def _bounds(word: Word) -> tuple[int, int]:
             raise ValueError("takes two addresses: 10.0.0.0-10.0.0.9")
         if start.prefix > end.prefix:
             raise ValueError("the first address is the greater one")
+        if end.prefix == 0xFFFFFFFF:
+            raise ValueError("nginx takes 255.255.255.255 for no address")
     except ValueError as error:
         raise ConfigError(f'invalid range "{word.text}"', word.span, hint=str(error)) from None
     return start.prefix, end.prefix

@@ -89,7 +89,7 @@ class Table:
 
     def _by_mask(self, key: str) -> Template | None:
         if self._heads:
-            at = key.find(".", 1)
+            at = key.find(".")
             while at >= 0:
                 found = self._heads.get(key[at:])
                 if found is not None:

@@ -122,7 +122,7 @@ def _sent_elsewhere(status: int, location: str) -> Answer:
 def answer(status: int, text: Template | None) -> Op:
     """`return`: a redirect, an error with its page, or a text."""
     if status in REDIRECTS:
-        return lambda run: _sent_elsewhere(status, text.evaluate(run.request) if text is not None else "")
+        return lambda run: _sent_elsewhere(status, _evaluated(run.request, status, text))
     if status >= 400 and (text is None or text.literal == ""):
         if status in SILENT:
             return lambda run: _silence(status)
@@ -132,12 +132,24 @@ def answer(status: int, text: Template | None) -> Op:
         from penstock.modules.static import Files
 
         request = run.request
-        made = Answer(status, text.evaluate(request).encode("latin-1") if text is not None else b"")
+        made = Answer(status, _evaluated(request, status, text).encode("latin-1"))
         location = request.location
         made.content_type = location[Files].type_of(request.uri, location[HttpCore].default_type)
         return made
 
     return op
+
+
+def _evaluated(request: Request, status: int, text: Template | None) -> str:
+    """The text, in which `$status` is already that of the answer."""
+    if text is None:
+        return ""
+    if text.literal is not None:
+        return text.literal
+    request.status = request.error_status or status
+    value = text.evaluate(request)
+    request.status = 0
+    return value
 
 
 def _silence(status: int) -> Answer:

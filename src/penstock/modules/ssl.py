@@ -1,49 +1,76 @@
 """TLS toward clients: `ssl_certificate` and its kin (nginx: ngx_http_ssl_module).
 
 Contexts are built in the master, before it forks and before it drops its privileges: workers share ticket keys and
-never read a private key.
+never read a private key that the configuration names.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from penstock.config.errors import ConfigError
-from penstock.config.kinds import choice, choices, conf_path, custom, either, flag, number, seconds, text
+from penstock.config.kinds import Kind, choices, conf_path, custom, either, flag, template, text
 from penstock.config.registry import HTTP, SERVER, inert
-from penstock.config.scope import Call, Compilation, Scope
+from penstock.config.scope import Call, Compilation
 from penstock.config.settings import WHOLE, Settings, directive, directives
+from penstock.config.values import number, seconds
+from penstock.config.variables import Template
+from penstock.http.head import RequestHead
+from penstock.http.request import Request
+from penstock.modules.ssl_certificates import NO_PASSWORD, CannotLoad, NamedAtHandshake, passwords
+from penstock.modules.ssl_sessions import TlsSessions
+from penstock.modules.ssl_verify import ClientCertificates
 from penstock.plan.location import Listen, Server
 
 if TYPE_CHECKING:
     import ssl
 
+    from penstock.config.source import Span
+    from penstock.modules.ssl_context import Builder
+
 PAGE = "ngx_http_ssl_module.html"
 WHERE = HTTP | SERVER
 PROTOCOLS = ("SSLv2", "SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
-
-
-def _cache(call: Call) -> tuple[str, ...]:
-    for word in call.args:
-        name = word.text.split(":")[0]
-        if name not in ("off", "none", "builtin", "shared"):
-            raise call.fail(f'invalid session cache "{word.text}"', word, hint="off, none, builtin[:size] or shared:name:size")
-    return tuple(word.text for word in call.args)
+_KEPT_UNASKED = 64
+"""Contexts of names with variables that are kept, checked at each handshake, where ssl_certificate_cache is off."""
 
 
 def _old_switch(call: Call) -> bool:
-    value = call.args[0].text
+    value = call.args[0].text.lower()
     if value not in ("on", "off"):
-        raise call.fail(f'invalid value "{value}" in "ssl" directive, it must be "on" or "off"', call.args[0])
-    raise_later = call.compilation.problems
-    raise_later.warn(
+        raise call.fail(
+            f'invalid value "{call.args[0].text}" in "ssl" directive, it must be "on" or "off"', call.args[0]
+        )
+    call.compilation.problems.warn(
         'the "ssl" directive is deprecated, use the "listen ... ssl" directive instead', call.directive.span
     )
     return value == "on"
 
 
+def _certificate_cache(call: Call) -> tuple[int, float] | None:
+    if len(call.args) == 1 and call.args[0].text == "off":
+        return None
+    most, valid = 0, 60.0
+    for word in call.args:
+        name, _, value = word.text.partition("=")
+        try:
+            if name == "max":
+                most = number(value)
+            elif name == "inactive":
+                seconds(value)
+            elif name == "valid":
+                valid = seconds(value)
+            else:
+                raise ValueError(name)
+        except ValueError:
+            raise call.fail(f'invalid parameter "{word.text}"', word) from None
+    if most < 1:
+        raise call.fail('"ssl_certificate_cache" must have the "max" parameter')
+    return most, valid
+
+
 class Tls(Settings):
-    """Certificates, protocols and sessions of a server."""
+    """Certificates, protocols and ciphers of a server."""
 
     old_switch: bool = directive(
         "ssl",
@@ -53,11 +80,28 @@ class Tls(Settings):
         nginx=PAGE,
         doc="Of configurations written before nginx 1.15: every address of the server speaks TLS.",
     )
-    certificates: tuple[str, ...] = directives(
-        "ssl_certificate", where=WHERE, takes=conf_path, inherit=WHOLE, nginx=PAGE
+    certificates: tuple[Template, ...] = directives(
+        "ssl_certificate", where=WHERE, takes=template, inherit=WHOLE, nginx=PAGE
     )
-    keys: tuple[str, ...] = directives("ssl_certificate_key", where=WHERE, takes=conf_path, inherit=WHOLE, nginx=PAGE)
-    password_file: str | None = directive("ssl_password_file", where=WHERE, takes=conf_path, nginx=PAGE)
+    keys: tuple[Template, ...] = directives(
+        "ssl_certificate_key", where=WHERE, takes=template, inherit=WHOLE, nginx=PAGE
+    )
+    certificate_cache: tuple[int, float] | None = directive(
+        "ssl_certificate_cache",
+        where=WHERE,
+        takes=custom(_certificate_cache, most=3, syntax="off | max=N [inactive=time] [valid=time]"),
+        nginx=PAGE,
+        shown="off",
+        doc="For certificates whose names hold variables. Without it they are kept too, and their files looked at each time.",
+    )
+    passwords: tuple[bytes, ...] = directive(
+        "ssl_password_file",
+        where=WHERE,
+        takes=custom(passwords, syntax="file"),
+        default=NO_PASSWORD,
+        nginx=PAGE,
+        shown="",
+    )
     protocols: frozenset[str] = directive(
         "ssl_protocols",
         where=WHERE,
@@ -74,96 +118,172 @@ class Tls(Settings):
     curves: str | None = directive(
         "ssl_ecdh_curve", where=WHERE, takes=either("auto", None, text), nginx=PAGE, shown="auto"
     )
-    session_cache: tuple[str, ...] = directive(
-        "ssl_session_cache",
+    commands: tuple[tuple[str, str], ...] = directives(
+        "ssl_conf_command",
         where=WHERE,
-        takes=custom(_cache, most=2, syntax="off | none | [builtin[:size]] [shared:name:size]"),
-        default=("none",),
-        nginx=PAGE,
-        shown="none",
-    )
-    session_timeout: float = directive(
-        "ssl_session_timeout", where=WHERE, takes=seconds, default=300.0, nginx=PAGE, shown="5m"
-    )
-    session_tickets: bool = directive("ssl_session_tickets", where=WHERE, takes=flag, default=True, nginx=PAGE)
-    verify_client: str = directive(
-        "ssl_verify_client",
-        where=WHERE,
-        takes=choice("on", "off", "optional", "optional_no_ca"),
-        default="off",
+        takes=Kind(lambda call: (call.args[0].text, call.args[1].text), 2, 2, "name value"),
         nginx=PAGE,
     )
-    verify_depth: int = directive("ssl_verify_depth", where=WHERE, takes=number, default=1, nginx=PAGE)
-    client_certificate: str | None = directive("ssl_client_certificate", where=WHERE, takes=conf_path, nginx=PAGE)
-    trusted_certificate: str | None = directive("ssl_trusted_certificate", where=WHERE, takes=conf_path, nginx=PAGE)
-    crl: str | None = directive("ssl_crl", where=WHERE, takes=conf_path, nginx=PAGE)
     reject_handshake: bool = directive("ssl_reject_handshake", where=WHERE, takes=flag, default=False, nginx=PAGE)
-    context: Any = None
 
-    def build(self, compilation: Compilation) -> ssl.SSLContext:
-        """The context of these settings, made once; raises `ConfigError` at the line that is at fault."""
-        if self.context is None:
-            from penstock.modules.ssl_context import build
+    @property
+    def named_at_handshake(self) -> bool:
+        """Whether a name of a certificate or key holds variables."""
+        return any(name.literal is None for name in (*self.certificates, *self.keys[: len(self.certificates)]))
 
-            self.context = build(self, compilation)
-        return self.context  # type: ignore[no-any-return]
+    def span_of(self, attribute: str, message: str) -> Span | None:
+        """Where the name that a message is about was written."""
+        spans = self.origins.get(attribute, [])
+        names = [name.text for name in getattr(self, attribute)]
+        for name, span in zip(names, spans, strict=False):
+            if name.rpartition("/")[2] in message:
+                return span
+        return spans[0] if spans else None
+
+
+class Offer:
+    """What a server offers at a handshake. `context` is None where it has no certificate of its own: the default
+    server's serves. `reject` turns every client away."""
+
+    __slots__ = ("_full", "_names", "_named", "context", "reject")
+
+    def __init__(self, tls: Tls) -> None:
+        self.reject = tls.reject_handshake
+        self.context: ssl.SSLContext | None = None
+        self._names = (*tls.certificates, *tls.keys[: len(tls.certificates)])
+        self._named: NamedAtHandshake | None = None
+        self._full = str
+
+    def name_later(self, builder: Builder, tls: Tls) -> None:
+        """The certificates' names hold variables: contexts are made at the handshake. Raises `ConfigError`."""
+        self._named = builder.at_handshake(*(tls.certificate_cache or (_KEPT_UNASKED, -1.0)))
+        self._full = builder.full  # type: ignore[assignment]
+
+    @property
+    def able(self) -> bool:
+        """Whether there is a certificate to show."""
+        return self.context is not None or self._named is not None
+
+    def context_for(self, connection: object, server: Server, now: float) -> ssl.SSLContext | None:
+        """The context for a client whose name is known. Raises `CannotLoad`."""
+        if self._named is None:
+            return self.context
+        request = Request(connection, RequestHead("", "", "", 11, [], {}), server)
+        request.uri = request.args = ""
+        names = tuple(self._full(name.evaluate(request)) for name in self._names)
+        if not all(names):
+            raise CannotLoad('cannot load certificate "": its name is empty')
+        return self._named.find(names, now)
 
 
 def secure(compilation: Compilation, listens: list[Listen]) -> None:
-    """Give every server that speaks TLS its context. Called when the whole file has been read."""
+    """Give every server that has certificates its context. Called when the whole file has been read."""
     for listen in listens:
-        for server in listen.servers:
-            if server.root[Tls].old_switch:
-                listen.options = listen.options.with_ssl()
+        if listen.default is not None and listen.default.root[Tls].old_switch:
+            listen.options = listen.options.with_ssl()
+    made: dict[tuple[int, int, int], Offer] = {}
+    servers: list[Server] = compilation.shared["servers"]
+    for server in servers:
+        with compilation.collecting():
+            _prepare(compilation, server, made)
     for listen in listens:
-        if not listen.options.ssl:
-            continue
-        for server in listen.servers:
+        if listen.options.ssl:
             with compilation.collecting():
-                _secure(compilation, listen, server)
+                _check(listen)
 
 
-def _secure(compilation: Compilation, listen: Listen, server: Server) -> None:
-    tls = server.root[Tls]
-    if server.tls is not None:
+def _prepare(compilation: Compilation, server: Server, made: dict[tuple[int, int, int], Offer]) -> None:
+    tls, sessions, clients = server.root[Tls], server.root[TlsSessions], server.root[ClientCertificates]
+    known = (id(tls), id(sessions), id(clients))
+    if known in made:
+        server.tls = made[known]
         return
+    offer = server.tls = made[known] = Offer(tls)
     if not tls.certificates:
-        if tls.reject_handshake:
-            server.tls = tls
-            return
-        default = listen.default
-        if default is not None and server is not default and default.root[Tls].certificates:
-            server.tls = default.root[Tls]
-            return
+        return
+    if len(tls.keys) < len(tls.certificates):
+        raise ConfigError(
+            f'no "ssl_certificate_key" is defined for certificate "{tls.certificates[-1].text}"',
+            tls.origins["certificates"][-1],
+            hint="add: ssl_certificate_key /path/to/key.pem;",
+        )
+    from penstock.modules.ssl_context import Builder
+
+    builder = Builder(tls, sessions, clients, compilation.problems, compilation.conf_path)
+    if tls.named_at_handshake:
+        offer.name_later(builder, tls)
+    else:
+        offer.context = builder.fixed()
+
+
+def _check(listen: Listen) -> None:
+    """Somebody must have a certificate to show on an address that speaks TLS."""
+    default = listen.default
+    assert default is not None
+    if default.root[Tls].certificates:
+        return
+    lacking = [default]
+    if default.tls.reject:
+        lacking = [each for each in listen.servers if not each.root[Tls].certificates and not each.tls.reject]
+    for server in lacking:
+        scope = server.root.scope
         raise ConfigError(
             'no "ssl_certificate" is defined for the "listen ... ssl" directive',
-            listen.span if listen.span is not None else server.span,
+            scope.directive.name.span if scope is not None and scope.directive is not None else server.span,
             hint="add: ssl_certificate /path/to/fullchain.pem; ssl_certificate_key /path/to/key.pem;",
         )
-    tls.build(compilation)
-    server.tls = tls
 
 
-_STAPLING = "Python's ssl can not staple OCSP answers; browsers have stopped asking for them"
 inert(
     "ssl_stapling",
     "ssl_stapling_file",
     "ssl_stapling_responder",
     "ssl_stapling_verify",
     where=WHERE,
-    reason=_STAPLING,
+    reason="Python's ssl can not staple OCSP answers; browsers have stopped asking for them",
     nginx=PAGE,
     module="ssl",
 )
 inert("ssl_buffer_size", where=WHERE, reason="records are cut as the socket takes them", nginx=PAGE, module="ssl")
 inert("ssl_early_data", where=WHERE, reason="0-RTT data is never accepted", nginx=PAGE, module="ssl")
 inert(
-    "ssl_certificate_cache",
     "ssl_certificate_compression",
-    "ssl_key_log",
     where=WHERE,
-    least=1,
-    reason="certificates are read once, when the configuration is",
+    reason="certificates are sent as they are: the option only saves bytes of the handshake",
     nginx=PAGE,
     module="ssl",
 )
+inert(
+    "ssl_ech_file",
+    where=WHERE,
+    reason="Python's OpenSSL has no Encrypted Client Hello; as in an nginx without it the line is ignored",
+    nginx=PAGE,
+    module="ssl",
+)
+
+
+def _ocsp(call: Call) -> bool:
+    value = call.args[0].text
+    if value not in ("on", "off", "leaf"):
+        raise call.fail(f'invalid value "{value}" in "ssl_ocsp" directive', call.args[0])
+    if value != "off":
+        raise call.fail(
+            '"ssl_ocsp" is not supported', call.args[0], hint="revoked certificates of clients can be listed: ssl_crl"
+        )
+    return False
+
+
+class Ocsp(Settings):
+    """Revocation of clients' certificates asked for over the net."""
+
+    enabled: bool = directive(
+        "ssl_ocsp",
+        where=WHERE,
+        takes=custom(_ocsp, syntax="on | off | leaf"),
+        default=False,
+        nginx=PAGE,
+        doc="Only off: responders are not asked. ssl_crl does the same with a file.",
+    )
+
+
+inert("ssl_ocsp_cache", "ssl_ocsp_responder", where=WHERE, reason="ssl_ocsp is off", nginx=PAGE, module="ssl")

@@ -1,17 +1,24 @@
-"""An `ssl.SSLContext` from the settings of a server, with nginx's words for what can not be loaded."""
+"""An `ssl.SSLContext` from the settings of a server, with nginx's words for what can not be used."""
 
 from __future__ import annotations
 
+import hashlib
 import ssl
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from penstock.config.errors import ConfigError
-from penstock.config.scope import Compilation
+from penstock.config.errors import ConfigError, Problems
 from penstock.config.source import Span
+from penstock.modules.ssl_certificates import NamedAtHandshake, load_pair, refused, told
+from penstock.modules.ssl_certificates import CannotLoad
+from penstock.modules.ssl_sessions import TlsSessions, random_ticket_key
+from penstock.modules.ssl_verify import ClientCertificates
+from penstock.net import openssl
 
 if TYPE_CHECKING:
     from penstock.modules.ssl import Tls
+    from penstock.net.openssl_context import TicketKey
 
 VERSIONS = {
     "TLSv1": (ssl.TLSVersion.TLSv1, ssl.OP_NO_TLSv1),
@@ -19,145 +26,153 @@ VERSIONS = {
     "TLSv1.2": (ssl.TLSVersion.TLSv1_2, ssl.OP_NO_TLSv1_2),
     "TLSv1.3": (ssl.TLSVersion.TLSv1_3, ssl.OP_NO_TLSv1_3),
 }
+PROTOCOLS = ("http/1.1", "http/1.0", "http/0.9")
+"""What may be agreed on by ALPN."""
 
 
-def build(tls: Tls, compilation: Compilation) -> ssl.SSLContext:
-    """Raises `ConfigError` at the directive that names what can not be used."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    set_protocols(context, tls.protocols)
-    if not tls.session_tickets:
-        context.options |= ssl.OP_NO_TICKET
-    if tls.prefer_server_ciphers:
-        context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
-    set_ciphers(context, tls.ciphers, tls.origin("ciphers"), "ssl_ciphers")
-    context.set_alpn_protocols(["http/1.1", "http/1.0"])
-    _load_certificates(context, tls)
-    if tls.dhparam is not None:
-        _load(tls.origin("dhparam"), tls.dhparam, "DH parameters", context.load_dh_params)
-    if tls.curves is not None:
-        _set_curve(context, tls, compilation)
-    _verify(context, tls)
-    return context
+class Builder:
+    """Makes the contexts of one server. What can be wrong without a certificate is found when the first is made."""
+
+    def __init__(
+        self,
+        tls: Tls,
+        sessions: TlsSessions,
+        clients: ClientCertificates,
+        problems: Problems,
+        full_name: Callable[[str], str],
+    ) -> None:
+        self.tls = tls
+        self.sessions = sessions
+        self.clients = clients
+        self.problems = problems
+        self.full_name = full_name
+        self._ticket_keys: tuple[TicketKey, ...] = ()
+
+    def fixed(self) -> ssl.SSLContext:
+        """The context with certificates that are named in the configuration. Raises `ConfigError`."""
+        tls = self.tls
+        names = [self.full(template.text) for template in (*tls.certificates, *tls.keys[: len(tls.certificates)])]
+        try:
+            return self._with(names, self.problems)
+        except CannotLoad as error:
+            raise refused(error, tls.span_of("certificates", str(error)), tls.span_of("keys", str(error))) from None
+
+    def at_handshake(self, most: int, valid: float) -> NamedAtHandshake:
+        """What makes contexts once the names of certificates are known. Raises `ConfigError` for all the rest."""
+        if openssl.missing() is None:
+            # Contexts made after the fork would each have ticket keys of their own, unknown to the other workers.
+            self._ticket_keys = (random_ticket_key(),)
+        self._bare(self.problems)
+        return NamedAtHandshake(lambda names: self._with(names, Problems()), most, valid)
+
+    def full(self, name: str) -> str:
+        """A name of a certificate with its path complete."""
+        return name if name.startswith(("data:", "engine:", "store:")) else self.full_name(name)
+
+    def _with(self, names: Sequence[str], problems: Problems) -> ssl.SSLContext:
+        context = self._bare(problems)
+        half = len(names) // 2
+        for certificate, key in zip(names[:half], names[half:], strict=True):
+            load_pair(context, certificate, key, self.tls.passwords)
+        self._keep_sessions(context, names[:half], problems)
+        return context
+
+    def _bare(self, problems: Problems) -> ssl.SSLContext:
+        """Everything but certificates and sessions."""
+        tls = self.tls
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        set_protocols(context, tls.protocols)
+        context.options |= ssl.OP_NO_RENEGOTIATION
+        if not tls.prefer_server_ciphers:
+            context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+        set_ciphers(context, tls.ciphers, tls.origin("ciphers"))
+        context.set_alpn_protocols([name for name in PROTOCOLS if name != "http/0.9"])
+        if tls.dhparam is not None:
+            _load_dh_params(context, tls.dhparam, tls.origin("dhparam"))
+        if tls.curves is not None:
+            set_curves(context, tls.curves, tls.origin("curves"))
+        if openssl.missing() is None:
+            from penstock.net.openssl_context import send_only_given_chain
+
+            send_only_given_chain(context)
+        self.clients.prepare(context, problems)
+        if tls.commands:
+            run_commands(context, tls.commands, self.full_name, tls.origin("commands"))
+        return context
+
+    def _keep_sessions(self, context: ssl.SSLContext, certificates: Sequence[str], problems: Problems) -> None:
+        """A session is good for this server alone: for these certificates, and these authorities of clients."""
+        identity = hashlib.sha256(repr([*certificates, *self.clients._trust()]).encode())
+        why = self.sessions.prepare(context, identity.digest(), self._ticket_keys)
+        if why is not None and self.sessions.origins:
+            problems.warn(why, next(iter(self.sessions.origins.values()))[0])
 
 
 def set_protocols(context: ssl.SSLContext, names: frozenset[str]) -> None:
-    """Allow these protocol versions and no others."""
+    """Allow these protocol versions and no others; of versions that OpenSSL has lost nothing is left."""
     wanted = [name for name in VERSIONS if name in names]
-    if not wanted:
-        return
-    context.minimum_version = VERSIONS[wanted[0]][0]
-    context.maximum_version = VERSIONS[wanted[-1]][0]
-    first, last = list(VERSIONS).index(wanted[0]), list(VERSIONS).index(wanted[-1])
-    for name in list(VERSIONS)[first:last]:
-        if name not in names:
-            context.options |= VERSIONS[name][1]
+    with warnings.catch_warnings():
+        # Old versions are deprecated, and this is for who has to name them all the same.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        if wanted:
+            context.minimum_version = VERSIONS[wanted[0]][0]
+            context.maximum_version = VERSIONS[wanted[-1]][0]
+        for name, (_, denied) in VERSIONS.items():
+            if name not in names:
+                context.options |= denied
 
 
-def set_ciphers(context: ssl.SSLContext, names: str, span: Span | None, directive: str) -> None:
+def set_ciphers(context: ssl.SSLContext, names: str, span: Span | None) -> None:
+    """OpenSSL's list of ciphers for TLS up to 1.2. Raises `ConfigError`."""
     try:
         context.set_ciphers(names)
-    except ssl.SSLError as error:
-        raise ConfigError(f'{directive} "{names}" failed ({reason(error)})', span) from None
-
-
-def passwords(path: str | None, span: Span | None) -> list[str]:
-    """The lines of a password file; a single empty one without it, so that OpenSSL never asks the terminal."""
-    if path is None:
-        return [""]
-    try:
-        with open(path.encode("latin-1"), "rb") as file:
-            return [line.decode("latin-1").rstrip("\r\n") for line in file] or [""]
-    except OSError as error:
-        raise ConfigError(f'open() "{path}" failed ({error.errno}: {error.strerror})', span) from None
-
-
-def _load_certificates(context: ssl.SSLContext, tls: Tls) -> None:
-    spans = tls.origins.get("certificates", [])
-    key_spans = tls.origins.get("keys", [])
-    if len(tls.keys) < len(tls.certificates):
-        missing = tls.certificates[len(tls.keys)]
+    except ssl.SSLError:
         raise ConfigError(
-            f'no "ssl_certificate_key" is defined for certificate "{missing}"', spans[len(tls.keys)] if spans else None
-        )
-    words = passwords(tls.password_file, tls.origin("password_file"))
-    for number, certificate in enumerate(tls.certificates):
-        span = spans[number] if number < len(spans) else None
-        key_span = key_spans[number] if number < len(key_spans) else span
-        load_pair(context, certificate, tls.keys[number], words, span, key_span)
+            f'SSL_CTX_set_cipher_list("{names}") failed (SSL: SSL routines::no cipher match)',
+            span,
+            hint="openssl ciphers LIST shows what a list stands for",
+        ) from None
 
 
-def load_pair(
-    context: ssl.SSLContext, certificate: str, key: str, words: list[str], span: Span | None, key_span: Span | None
-) -> None:
-    """Load a certificate chain and its key, trying each password."""
-    for path, where, what in ((certificate, span, "certificate"), (key, key_span, "certificate key")):
+def set_curves(context: ssl.SSLContext, names: str, span: Span | None) -> None:
+    """The groups for key exchange; only the first that is known where OpenSSL can not be reached. Raises
+    `ConfigError`."""
+    if openssl.missing() is None:
+        from penstock.net.openssl_context import set_groups
+
         try:
-            with open(path.encode("latin-1"), "rb"):
-                pass
-        except OSError as error:
-            raise ConfigError(
-                f'cannot load {what} "{path}": open() failed ({error.errno}: {error.strerror})', where
-            ) from None
-    failure: ssl.SSLError | None = None
-    for word in words:
+            set_groups(context, names)
+        except ValueError as error:
+            raise ConfigError(str(error), span) from None
+        return
+    for name in names.split(":"):
         try:
-            context.load_cert_chain(certificate, key, password=lambda word=word: word.encode("latin-1"))
-            return
-        except ssl.SSLError as error:
-            failure = error
-    assert failure is not None
-    if "MISMATCH" in (failure.reason or ""):
-        raise ConfigError(
-            f'SSL_CTX_use_PrivateKey("{key}") failed ({reason(failure)})',
-            key_span,
-            hint="this key belongs to another certificate",
-        )
-    raise ConfigError(
-        f'cannot load certificate "{certificate}" with key "{key}": {reason(failure)}',
-        key_span,
-        hint="is the key encrypted? see ssl_password_file" if failure.reason and "DECRYPT" in failure.reason else None,
-    )
-
-
-def _set_curve(context: ssl.SSLContext, tls: Tls, compilation: Compilation) -> None:
-    """Python's ssl takes one curve; of a list the first that it knows."""
-    assert tls.curves is not None
-    for name in tls.curves.split(":"):
-        known = {"P-256": "prime256v1", "P-384": "secp384r1", "P-521": "secp521r1", "X25519": "X25519"}.get(name, name)
-        try:
-            context.set_ecdh_curve(known)
+            context.set_ecdh_curve({"P-256": "prime256v1", "P-384": "secp384r1", "P-521": "secp521r1"}.get(name, name))
             return
         except (ValueError, ssl.SSLError):
             continue
-    raise ConfigError(f'SSL_CTX_set1_curves_list("{tls.curves}") failed', tls.origin("curves"))
+    raise ConfigError(f'SSL_CTX_set1_curves_list("{names}") failed', span)
 
 
-def _verify(context: ssl.SSLContext, tls: Tls) -> None:
-    trusted = [path for path in (tls.client_certificate, tls.trusted_certificate) if path is not None]
-    if tls.verify_client in ("on", "optional") and not trusted:
-        raise ConfigError(
-            "no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client", tls.origin("verify_client")
-        )
-    for path in trusted:
-        origin = tls.origin("client_certificate") if path == tls.client_certificate else tls.origin("trusted_certificate")
-        _load(origin, path, "certificates", lambda name: context.load_verify_locations(cafile=name))
-    if tls.crl is not None:
-        _load(tls.origin("crl"), tls.crl, "CRL", lambda name: context.load_verify_locations(cafile=name))
-        context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
-    if tls.verify_client == "on":
-        context.verify_mode = ssl.CERT_OPTIONAL  # nginx completes the handshake and answers 400 (495, 496)
-    elif tls.verify_client != "off":
-        context.verify_mode = ssl.CERT_OPTIONAL
+def run_commands(
+    context: ssl.SSLContext, commands: Sequence[tuple[str, str]], full_name: Callable[[str], str], span: Span | None
+) -> None:
+    """`ssl_conf_command`. Raises `ConfigError`."""
+    why = openssl.missing()
+    if why is not None:
+        raise ConfigError("SSL_CONF_cmd() is not available on this platform", span, hint=why)
+    from penstock.net import openssl_context
 
-
-def _load(span: Span | None, path: str, what: str, load: Callable[[str], object]) -> None:
     try:
-        load(path)
+        openssl_context.run_commands(context, commands, full_name)
+    except ValueError as error:
+        raise ConfigError(str(error), span) from None
+
+
+def _load_dh_params(context: ssl.SSLContext, path: str, span: Span | None) -> None:
+    try:
+        context.load_dh_params(path.encode("latin-1"))
+    except ssl.SSLError as error:
+        raise ConfigError(f'PEM_read_bio_DHparams("{path}") failed ({told(error)})', span) from None
     except OSError as error:
-        words = reason(error) if isinstance(error, ssl.SSLError) else f"{error.errno}: {error.strerror}"
-        raise ConfigError(f'cannot load {what} "{path}" ({words})', span) from None
-
-
-def reason(error: ssl.SSLError) -> str:
-    """OpenSSL's words without Python's."""
-    return f"SSL: {error.reason}" if error.reason else str(error)
+        raise ConfigError(f'BIO_new_file("{path}") failed ({error.errno}: {error.strerror})', span) from None

@@ -6,7 +6,7 @@ and 200 without.
 
 from __future__ import annotations
 
-from penstock.http.errors import BadResponse
+from penstock.http.errors import BadResponse, excerpt
 from penstock.http.response import ResponseHead, head_end, is_status_line, parse_response
 from penstock.upstream.framing import CloseFraming, Framing, LengthFraming
 from penstock.upstream.wire import BODILESS
@@ -46,13 +46,13 @@ def _settle(head: ResponseHead) -> None:
     status = head.fields.get("status")
     if status is None:
         if "location" in head.fields:
-            head.status, head.reason = 302, ""
+            head.status, head.status_line = 302, "302 Moved Temporarily"
         return
-    code, _, reason = status.partition(" ")
-    if not (code.isascii() and code.isdecimal() and len(code) == 3):
-        raise BadResponse(502, f'upstream sent invalid status "{status[:64]}"')
+    code = status[:3]
+    if not (code.isascii() and code.isdecimal() and len(code) == 3 and status[3:4] in ("", " ")):
+        raise BadResponse(502, f'upstream sent invalid status "{excerpt(status)}"')
     head.status = int(code)
-    head.reason = reason.strip()
+    head.status_line = status
     head.headers = [pair for pair in head.headers if pair[0].lower() != "status"]
 
 
