@@ -20,6 +20,7 @@ from signal import (
     SIGUSR1,
     SIGUSR2,
     SIGWINCH,
+    sigpending,
     sigtimedwait,
     sigwaitinfo,
 )
@@ -50,6 +51,8 @@ PROVEN = 10.0
 """Seconds after which a worker's death is no longer one of a row."""
 
 LONGEST_DELAY = 10.0
+
+LEAVE = frozenset({SIGTERM, SIGINT, SIGQUIT})
 
 
 class Child:
@@ -144,7 +147,7 @@ class Master:
         gc.freeze()
         old = list(self.children.values())
         self._due.clear()
-        self._start_workers()
+        self._succeed_workers()
         for child in old:
             self._send_away(child)
 
@@ -171,22 +174,17 @@ class Master:
 
     def _start_workers(self) -> None:
         report(None, NOTICE, "start worker processes")
+        for index in range(self.cycle.workers):
+            self._spawn(index, 0)
+
+    def _succeed_workers(self) -> None:
+        """Start workers for a new configuration; return when they accept, so that no moment is without one."""
+        report(None, NOTICE, "start worker processes")
         begun = os.pipe()
         started = [index for index in range(self.cycle.workers) if self._spawn(index, 0, begun)]
         os.close(begun[1])
-        self._wait_until_begun(begun[0], len(started))
+        wait_until_begun(begun[0], len(started))
         os.close(begun[0])
-
-    def _wait_until_begun(self, ready: int, count: int) -> None:
-        """Each worker writes a byte when it accepts, and one that dies closes the pipe."""
-        deadline = monotonic() + READY_WITHIN
-        poll = select.poll()
-        poll.register(ready, select.POLLIN)
-        while count > 0 and (left := deadline - monotonic()) > 0 and poll.poll(left * 1000):
-            told = os.read(ready, count)
-            if not told:
-                return
-            count -= len(told)
 
     def _spawn(self, index: int, failures: int, begun: tuple[int, int] | None = None) -> bool:
         try:
@@ -281,6 +279,20 @@ class Master:
             report(None, ALERT, f"kill({pid}, {number}) failed {words}")
 
 
+def wait_until_begun(ready: int, count: int) -> None:
+    """Each worker writes a byte when it accepts; one that dies does not, and closes the pipe. Not for ever, and not
+    when somebody wants the master to go."""
+    deadline = monotonic() + READY_WITHIN
+    poll = select.poll()
+    poll.register(ready, select.POLLIN)
+    while count > 0 and monotonic() < deadline and not sigpending() & LEAVE:
+        if poll.poll(50):
+            told = os.read(ready, count)
+            if not told:
+                return
+            count -= len(told)
+
+
 def serve(cycle: Cycle, index: int, lifeline: int, begun: int) -> int:
     """Be a worker; its exit code."""
     try:
@@ -292,7 +304,10 @@ def serve(cycle: Cycle, index: int, lifeline: int, begun: int) -> int:
     worker.adopt(cycle.plan, cycle.sockets.for_worker(index))
     _keep_only(cycle.sockets, index)
     if begun >= 0:
-        os.write(begun, b".")
+        try:
+            os.write(begun, b".")
+        except BrokenPipeError:
+            pass  # the master had no time to wait
         os.close(begun)
     worker.run()
     return 0

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from penstock.plan.plan import Plan
 
 Bound = dict["Listen", socket.socket]
-_POLL = 0.05
+GRACE = 0.1
+"""Seconds between the end of accepting and the end of idle connections."""
+
+_POLL = 0.02
 _GC_THRESHOLD = (50_000, 20, 50)
 """Connections leave no cycles behind, so that a collection mostly finds nothing; it shall not look often."""
 
@@ -42,6 +45,7 @@ class Worker:
         self._services: list[Service] = []
         self._sockets: list[socket.socket] = []
         self._timeout = Alarm(self.loop.timers, self._time_is_up)
+        self._grace = Alarm(self.loop.timers, self._close_idle)
         self._look = Alarm(self.loop.timers, self._look_whether_drained)
         sys.excepthook = log_crash
         self.loop.set_exception_handler(_log_loop_error)
@@ -91,8 +95,8 @@ class Worker:
             service.stop_accepting()
         for sock in self._sockets:
             sock.close()
-        for service in self._services:
-            service.close_idle()
+        # What was accepted a moment ago has its request on the way; closing it would lose that.
+        self._grace.set(GRACE)
         patience = self.plan.main.settings(Main).shutdown_timeout
         if patience:
             self._timeout.set(patience)
@@ -111,6 +115,10 @@ class Worker:
         report(None, NOTICE, "reopening logs")
         for error in self.files.reopen():
             report(None, EMERG, str(error))
+
+    def _close_idle(self) -> None:
+        for service in self._services:
+            service.close_idle()
 
     def _look_whether_drained(self) -> None:
         if any(service.live for service in self._services):

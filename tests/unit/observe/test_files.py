@@ -89,7 +89,7 @@ def test_stays_where_it_was_when_reopening_fails(tmp_path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
 def test_gives_the_file_to_its_owner(tmp_path) -> None:
     file = opened(tmp_path / "log")
-    os.chmod(tmp_path / "log", 0o044)
+    (tmp_path / "log").chmod(0o044)
     file.reopen(65534)
     found = (tmp_path / "log").stat()
     assert (found.st_uid, found.st_mode & 0o777) == (65534, 0o644)
