@@ -1,11 +1,13 @@
 """How what two proxies did differs."""
 
+import os.path
 from dataclasses import dataclass
 
 from differential.observe import Message, Observation
 from differential.spelling import spelled
 
 ANSWERS = "answers"
+_LONG = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +19,8 @@ class Difference:
     penstock: str
 
     def __str__(self) -> str:
-        return f"{self.what}\n    nginx:    {self.nginx}\n    penstock: {self.penstock}"
+        left, right = _around(self.nginx, self.penstock)
+        return f"{self.what}\n    nginx:    {left}\n    penstock: {right}"
 
 
 def differences(nginx: Observation, penstock: Observation) -> list[Difference]:
@@ -68,3 +71,13 @@ def _of_lines(one: str, other: str) -> list[Difference]:
         for at, (field, other_field) in enumerate(zip(left, right, strict=True))
         if field != other_field
     ]
+
+
+def _around(one: str, other: str) -> tuple[str, str]:
+    """Of long texts the part in which they differ."""
+    if max(len(one), len(other)) < _LONG:
+        return one, other
+    same = len(os.path.commonprefix([one, other]))
+    start = max(same - _LONG // 4, 0)
+    left, right = ("..." * bool(start) + text[start : start + _LONG] for text in (one, other))
+    return left, right

@@ -16,6 +16,7 @@ _TIME = re.compile(r"\[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]")
 _METHODS = re.compile(rb"(?:^|\n)([A-Z]+) [^ ]+ HTTP/1")
 _RESPONSE = re.compile(rb"HTTP/\d\.\d (\d{3})")
 _SENT = re.compile(r'^((?:[^"\\]|\\.)*"(?:[^"\\]|\\.)*" \d+ )(\d+) ')
+_BOUNDARY = re.compile(r"(boundary=|--)[0-9]{20}\b")
 _SIGNED = b"PRODUCT"
 
 
@@ -67,7 +68,7 @@ class Normal:
 
     def text(self, text: str) -> str:
         text = self._port.sub(lambda found: f"PORT-{self._names[found[1]]}", text)
-        return text.replace(self._address, "127.C.C.C")
+        return _BOUNDARY.sub(r"\1BOUNDARY", text.replace(self._address, "127.C.C.C"))
 
     def data(self, data: bytes) -> bytes:
         return self.text(data.decode("latin-1")).encode("latin-1")
