@@ -214,7 +214,6 @@ class Request:
     # Where it is.
     server: Server
     location: Location
-    main: Request
     parent: Request | None = None
     internal = False
     redirects = 0
@@ -255,7 +254,11 @@ class Request:
         self.location = server.root
         self.variables = {}
         self.cached = {}
-        self.main = self
+
+    @property
+    def main(self) -> Request:
+        """The client's own request, of which this may be a part."""
+        return self if self.parent is None else self.parent.main
 
     def go_on(self) -> None:
         """Tell a client that waits for it that its body is wanted: 100 (RFC 9110, section 10.1.1)."""
