@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from penstock.config.errors import ConfigFailed
@@ -61,6 +62,7 @@ class Client:
     stream = None
     proxy_protocol: Any = None
     started = 0.0
+    service = SimpleNamespace(draining=False, timers=SimpleNamespace(now=0.0))
     client_port = 40000
     local_address = "127.0.0.1"
     local_port = 8080

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import os
 import re
-import socket
-import struct
 from binascii import a2b_base64
 from functools import cache, lru_cache
 
-from penstock.config.values import size
+from penstock.config.values import network, size
 from penstock.config.variables import Getter, family, variable
 from penstock.http.request import Request
 from penstock.http.uri import arg
@@ -224,8 +222,8 @@ def packed(address: str) -> str:
     """The 4 or 16 bytes of an address; "unix:" for a client of a unix socket."""
     if address.startswith("unix:"):
         return address
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    return socket.inet_pton(family, address.partition("%")[0]).decode("latin-1")
+    found = network(address.partition("%")[0])
+    return found.prefix.to_bytes(4 if found.family == "inet" else 16, "big").decode("latin-1")
 
 
 @variable("scheme")
@@ -239,24 +237,19 @@ def https(request: Request) -> str:
     return "on" if request.connection.scheme == "https" else ""
 
 
-_TCP_INFO = {"rtt": 68, "rttvar": 72, "snd_cwnd": 80, "rcv_space": 96}
-"""Offsets in Linux' struct tcp_info, each of 32 bits."""
-
-
-def _tcp_info(offset: int) -> Getter:
+def _tcp_info(name: str) -> Getter:
     def get(request: Request) -> str | None:
+        from penstock.net.tcp_info import tcp_info
+
         sock = getattr(request.connection.stream, "sock", None)
-        try:
-            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, offset + 4) if sock is not None else b""
-        except OSError:
-            return None  # not TCP, or closed by now
-        return str(struct.unpack_from("=I", info, offset)[0]) if len(info) >= offset + 4 else None
+        value = tcp_info(sock, name) if sock is not None else None
+        return None if value is None else str(value)
 
     return get
 
 
-for _name, _offset in _TCP_INFO.items():
-    variable(f"tcpinfo_{_name}")(_tcp_info(_offset))
+for _name in ("rtt", "rttvar", "snd_cwnd", "rcv_space"):
+    variable(f"tcpinfo_{_name}")(_tcp_info(_name))
 
 
 # Where it arrived.
