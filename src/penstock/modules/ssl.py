@@ -25,7 +25,6 @@ from penstock.plan.location import Listen, Server
 if TYPE_CHECKING:
     import ssl
 
-    from penstock.config.source import Span
     from penstock.modules.ssl_context import Builder
 
 PAGE = "ngx_http_ssl_module.html"
@@ -92,7 +91,7 @@ class Tls(Settings):
         takes=custom(_certificate_cache, most=3, syntax="off | max=N [inactive=time] [valid=time]"),
         nginx=PAGE,
         shown="off",
-        doc="For certificates whose names hold variables. Without it they are kept too, and their files looked at each time.",
+        doc="For names with variables. Without it certificates are kept too, their files looked at each time.",
     )
     passwords: tuple[bytes, ...] = directive(
         "ssl_password_file",
@@ -131,21 +130,12 @@ class Tls(Settings):
         """Whether a name of a certificate or key holds variables."""
         return any(name.literal is None for name in (*self.certificates, *self.keys[: len(self.certificates)]))
 
-    def span_of(self, attribute: str, message: str) -> Span | None:
-        """Where the name that a message is about was written."""
-        spans = self.origins.get(attribute, [])
-        names = [name.text for name in getattr(self, attribute)]
-        for name, span in zip(names, spans, strict=False):
-            if name.rpartition("/")[2] in message:
-                return span
-        return spans[0] if spans else None
-
 
 class Offer:
     """What a server offers at a handshake. `context` is None where it has no certificate of its own: the default
     server's serves. `reject` turns every client away."""
 
-    __slots__ = ("_full", "_names", "_named", "context", "reject")
+    __slots__ = ("_full", "_named", "_names", "context", "reject")
 
     def __init__(self, tls: Tls) -> None:
         self.reject = tls.reject_handshake

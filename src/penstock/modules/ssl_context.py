@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from penstock.config.errors import ConfigError, Problems
 from penstock.config.source import Span
-from penstock.modules.ssl_certificates import NamedAtHandshake, load_pair, refused, told
-from penstock.modules.ssl_certificates import CannotLoad
+from penstock.modules.ssl_certificates import CannotLoad, NamedAtHandshake, load_pair, on_disk, told
 from penstock.modules.ssl_sessions import TlsSessions, random_ticket_key
 from penstock.modules.ssl_verify import ClientCertificates
 from penstock.net import openssl
@@ -55,7 +54,8 @@ class Builder:
         try:
             return self._with(names, self.problems)
         except CannotLoad as error:
-            raise refused(error, tls.span_of("certificates", str(error)), tls.span_of("keys", str(error))) from None
+            spans = tls.origins["keys" if error.key else "certificates"]
+            raise ConfigError(str(error), spans[error.number], hint=error.hint) from None
 
     def at_handshake(self, most: int, valid: float) -> NamedAtHandshake:
         """What makes contexts once the names of certificates are known. Raises `ConfigError` for all the rest."""
@@ -72,8 +72,12 @@ class Builder:
     def _with(self, names: Sequence[str], problems: Problems) -> ssl.SSLContext:
         context = self._bare(problems)
         half = len(names) // 2
-        for certificate, key in zip(names[:half], names[half:], strict=True):
-            load_pair(context, certificate, key, self.tls.passwords)
+        for number in range(half):
+            try:
+                load_pair(context, names[number], names[half + number], self.tls.passwords)
+            except CannotLoad as error:
+                error.number = number
+                raise
         self._keep_sessions(context, names[:half], problems)
         return context
 
@@ -86,7 +90,7 @@ class Builder:
         if not tls.prefer_server_ciphers:
             context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
         set_ciphers(context, tls.ciphers, tls.origin("ciphers"))
-        context.set_alpn_protocols([name for name in PROTOCOLS if name != "http/0.9"])
+        context.set_alpn_protocols(list(PROTOCOLS))
         if tls.dhparam is not None:
             _load_dh_params(context, tls.dhparam, tls.origin("dhparam"))
         if tls.curves is not None:
@@ -102,7 +106,7 @@ class Builder:
 
     def _keep_sessions(self, context: ssl.SSLContext, certificates: Sequence[str], problems: Problems) -> None:
         """A session is good for this server alone: for these certificates, and these authorities of clients."""
-        identity = hashlib.sha256(repr([*certificates, *self.clients._trust()]).encode())
+        identity = hashlib.sha256(repr([*certificates, *self.clients.trust()]).encode())
         why = self.sessions.prepare(context, identity.digest(), self._ticket_keys)
         if why is not None and self.sessions.origins:
             problems.warn(why, next(iter(self.sessions.origins.values()))[0])
@@ -171,7 +175,7 @@ def run_commands(
 
 def _load_dh_params(context: ssl.SSLContext, path: str, span: Span | None) -> None:
     try:
-        context.load_dh_params(path.encode("latin-1"))
+        context.load_dh_params(str(on_disk(path)))
     except ssl.SSLError as error:
         raise ConfigError(f'PEM_read_bio_DHparams("{path}") failed ({told(error)})', span) from None
     except OSError as error:

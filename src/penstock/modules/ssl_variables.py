@@ -1,34 +1,132 @@
-"""`$ssl_...`: what is known of the client's TLS (nginx: ngx_http_ssl_module). Empty on a plain connection."""
+"""`$ssl_...`: what is known of the client's TLS (nginx: ngx_http_ssl_module). Not found on a plain connection.
+
+What Python's `ssl` does not tell is asked of OpenSSL (`penstock.net.openssl_peer`), and empty where that can not be.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from penstock.config.variables import variable
 from penstock.http.request import Request
 from penstock.http.uri import escape_component
+from penstock.modules.ssl_verify import outcome
+
+if TYPE_CHECKING:
+    from penstock.net.openssl_peer import Certificate
+
+_KEPT = 64
 
 
-def _of_tls(read: Callable[[Any], str | None]) -> Callable[[Request], str | None]:
-    """A getter over the connection's TLS stream."""
+def _of_tls(name: str, read: Callable[[Any], str | None]) -> None:
+    """A variable that is read from the connection's `TlsStream`."""
 
     def get(request: Request) -> str | None:
         tls = request.connection.tls
-        return read(tls) if tls is not None else None
+        return (read(tls) or None) if tls is not None else None
 
-    return get
-
-
-variable("ssl_protocol")(_of_tls(lambda tls: tls.sock.version()))
+    variable(name)(get)
 
 
-@variable("ssl_cipher")
-def cipher(request: Request) -> str | None:
-    """The cipher's name."""
-    tls = request.connection.tls
-    found = tls.sock.cipher() if tls is not None else None
-    return found[0] if found else None
+def _of_openssl(name: str, function: str) -> None:
+    """A variable that only OpenSSL can tell: a function of `openssl_peer`."""
+
+    def read(tls: Any) -> str:
+        from penstock.net import openssl, openssl_peer
+
+        if openssl.missing() is not None:
+            return ""
+
+        text: str = getattr(openssl_peer, function)(tls.ssl)
+        return text
+
+    _of_tls(name, read)
+
+
+def _of_certificate(name: str, attribute: str) -> None:
+    """A variable that is read from the client's certificate; empty without one."""
+
+    def read(tls: Any) -> str:
+        der = tls.ssl.getpeercert(True)
+        from penstock.net.openssl import missing
+
+        return str(getattr(_certificate(der), attribute)) if der and missing() is None else ""
+
+    _of_tls(name, read)
+
+
+@lru_cache(_KEPT)
+def _certificate(der: bytes) -> Certificate:
+    from penstock.net.openssl_peer import Certificate
+
+    return Certificate(der)
+
+
+def _cipher(tls: Any) -> str:
+    found = tls.ssl.cipher()
+    return found[0] if found else ""
+
+
+def _session_id(tls: Any) -> str:
+    session = tls.sock.session
+    return session.id.hex() if session is not None and session.id else ""
+
+
+def _offered_ciphers(tls: Any) -> str:
+    from penstock.net.openssl import missing
+
+    if missing() is not None:
+        return ":".join(name for name, *_ in tls.sock.shared_ciphers() or ())
+    from penstock.net.openssl_peer import offered_ciphers
+
+    return offered_ciphers(tls.ssl)
+
+
+def _verified(tls: Any) -> str:
+    """NONE without a certificate, SUCCESS, or FAILED with the reason."""
+    if not tls.ssl.getpeercert(True):
+        return "NONE"
+    result, words = outcome(tls)
+    return f"FAILED:{words}" if result else "SUCCESS"
+
+
+def _pem(tls: Any) -> str:
+    """The client's certificate; "" without one."""
+    from ssl import DER_cert_to_PEM_cert
+
+    der = tls.ssl.getpeercert(True)
+    return DER_cert_to_PEM_cert(der) if der else ""
+
+
+_of_tls("ssl_protocol", lambda tls: tls.ssl.version() or "")
+_of_tls("ssl_cipher", _cipher)
+_of_tls("ssl_ciphers", _offered_ciphers)
+_of_openssl("ssl_curve", "group")
+_of_openssl("ssl_curves", "offered_groups")
+_of_openssl("ssl_sigalg", "signature")
+_of_openssl("ssl_sigalgs", "offered_signatures")
+_of_tls("ssl_session_id", _session_id)
+_of_tls("ssl_session_reused", lambda tls: "r" if tls.ssl.session_reused else ".")
+_of_tls("ssl_early_data", lambda tls: "")
+_of_tls("ssl_alpn_protocol", lambda tls: tls.ssl.selected_alpn_protocol() or "")
+_of_tls("ssl_ech_status", lambda tls: "")
+_of_tls("ssl_ech_outer_server_name", lambda tls: "")
+_of_tls("ssl_client_verify", _verified)
+_of_tls("ssl_client_raw_cert", _pem)
+_of_tls("ssl_client_cert", lambda tls: _pem(tls).rstrip("\n").replace("\n", "\n\t"))
+_of_tls("ssl_client_escaped_cert", lambda tls: escape_component(_pem(tls)))
+_of_certificate("ssl_client_s_dn", "subject")
+_of_certificate("ssl_client_i_dn", "issuer")
+_of_certificate("ssl_client_s_dn_legacy", "subject_oneline")
+_of_certificate("ssl_client_i_dn_legacy", "issuer_oneline")
+_of_certificate("ssl_client_serial", "serial")
+_of_certificate("ssl_client_fingerprint", "fingerprint")
+_of_certificate("ssl_client_v_start", "start")
+_of_certificate("ssl_client_v_end", "end")
+_of_certificate("ssl_client_v_remain", "days_left")
+_of_openssl("ssl_client_sigalg", "peer_signature")
 
 
 @variable("ssl_server_name")
@@ -36,74 +134,3 @@ def server_name(request: Request) -> str | None:
     """The name the client asked for by SNI."""
     name: str | None = request.connection.server_name
     return name
-
-
-@variable("ssl_session_reused")
-def session_reused(request: Request) -> str | None:
-    """`r` or `.`, as nginx writes it."""
-    tls = request.connection.tls
-    if tls is None:
-        return None
-    return "r" if tls.sock.session_reused else "."
-
-
-@variable("ssl_session_id")
-def session_id(request: Request) -> str | None:
-    """In hexadecimal."""
-    tls = request.connection.tls
-    session = tls.sock.session if tls is not None else None
-    return session.id.hex() if session is not None and session.id else None
-
-
-@variable("ssl_alpn_protocol")
-def alpn(request: Request) -> str | None:
-    """The protocol chosen by ALPN."""
-    tls = request.connection.tls
-    return tls.sock.selected_alpn_protocol() if tls is not None else None
-
-
-@variable("ssl_early_data")
-def early_data(request: Request) -> str | None:
-    """Always empty: 0-RTT data is never accepted."""
-    return ""
-
-
-def _certificate(request: Request) -> bytes | None:
-    tls = request.connection.tls
-    found: bytes | None = tls.sock.getpeercert(binary_form=True) if tls is not None else None
-    return found
-
-
-@variable("ssl_client_verify")
-def client_verify(request: Request) -> str | None:
-    """SUCCESS, or NONE where no certificate was shown."""
-    if request.connection.tls is None:
-        return None
-    return "SUCCESS" if _certificate(request) else "NONE"
-
-
-def _pem(der: bytes) -> str:
-    from ssl import DER_cert_to_PEM_cert
-
-    return DER_cert_to_PEM_cert(der)
-
-
-@variable("ssl_client_raw_cert")
-def raw_certificate(request: Request) -> str | None:
-    """The client's certificate in PEM."""
-    der = _certificate(request)
-    return _pem(der) if der else None
-
-
-@variable("ssl_client_cert")
-def certificate(request: Request) -> str | None:
-    """The same, each line but the first begun by a tab, fit for a header."""
-    der = _certificate(request)
-    return _pem(der).strip().replace("\n", "\n\t") if der else None
-
-
-@variable("ssl_client_escaped_cert")
-def escaped_certificate(request: Request) -> str | None:
-    """The same, %-encoded."""
-    der = _certificate(request)
-    return escape_component(_pem(der)) if der else None

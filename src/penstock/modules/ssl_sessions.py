@@ -1,0 +1,131 @@
+"""TLS sessions that clients resume: cache, tickets and their keys (nginx: ngx_http_ssl_module, ssl_session_...).
+
+Contexts are made before the fork, so all workers share the ticket keys. The cache is OpenSSL's, one in each worker: of
+`shared:name:size` only the size counts, and a client that comes without a ticket can resume at the worker it has met.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import ssl
+from typing import TYPE_CHECKING
+
+from penstock.config.kinds import custom, flag, seconds
+from penstock.config.registry import HTTP, SERVER
+from penstock.config.scope import Call
+from penstock.config.settings import Settings, directive, directives
+from penstock.config.values import size
+from penstock.modules.ssl_certificates import on_disk
+
+if TYPE_CHECKING:
+    from penstock.net.openssl_context import Sessions, TicketKey
+
+PAGE = "ngx_http_ssl_module.html"
+_SESSION = 256
+"""nginx's estimate of a session's size in its shared cache: 4000 sessions in a megabyte."""
+
+
+def _cache(call: Call) -> tuple[str, int | None]:
+    """Mode and number of sessions; `builtin` beside `shared` is what nginx makes of it too: one cache."""
+    mode: tuple[str, int | None] = "none", None
+    for word in call.args:
+        name, given, rest = word.text.partition(":")
+        if name in ("off", "none") and not given:
+            mode = name, None
+        elif name == "builtin" and (not given or rest.isdigit()):
+            mode = "kept", int(rest) if given else None
+        elif name == "shared" and rest.partition(":")[0] and rest.partition(":")[2]:
+            try:
+                number = size(rest.partition(":")[2])
+            except ValueError:
+                raise _bad(call, word.text) from None
+            if number < 8 * os.sysconf("SC_PAGESIZE"):
+                raise call.fail(f'session cache "{word.text}" is too small', word, hint="32k at least")
+            mode = "kept", number // _SESSION
+        else:
+            raise _bad(call, word.text)
+    return mode
+
+
+def _bad(call: Call, text: str) -> Exception:
+    return call.fail(f'invalid session cache "{text}"', hint="off, none, builtin[:sessions], shared:name:size")
+
+
+def _ticket_key(call: Call) -> TicketKey:
+    from penstock.net.openssl_context import TicketKey
+
+    word = call.args[0]
+    path = call.compilation.conf_path(word.text)
+    try:
+        with on_disk(path).open("rb") as file:
+            text = file.read(81)
+    except OSError as error:
+        raise call.fail(f'open() "{path}" failed ({error.errno}: {error.strerror})', word) from None
+    if len(text) == 48:
+        return TicketKey(name=text[:16], cipher=text[16:32], mac=text[32:48])
+    if len(text) == 80:
+        return TicketKey(name=text[:16], mac=text[16:48], cipher=text[48:80])
+    raise call.fail(f'"{path}" must be 48 or 80 bytes', word, hint="make one with: openssl rand 80")
+
+
+class TlsSessions(Settings):
+    """How long sessions live, where, and what encrypts their tickets."""
+
+    cache: tuple[str, int | None] = directive(
+        "ssl_session_cache",
+        where=HTTP | SERVER,
+        takes=custom(_cache, most=2, syntax="off | none | [builtin[:size]] [shared:name:size]"),
+        default=("none", None),
+        nginx=PAGE,
+        shown="none",
+        doc="Where sessions without tickets are kept: in each worker. Clients with tickets need no cache.",
+    )
+    timeout: float = directive(
+        "ssl_session_timeout", where=HTTP | SERVER, takes=seconds, default=300.0, nginx=PAGE, shown="5m"
+    )
+    tickets: bool = directive("ssl_session_tickets", where=HTTP | SERVER, takes=flag, default=True, nginx=PAGE)
+    ticket_keys: tuple[TicketKey, ...] = directives(
+        "ssl_session_ticket_key",
+        where=HTTP | SERVER,
+        takes=custom(_ticket_key, syntax="file"),
+        nginx=PAGE,
+        doc="A file of 48 or 80 random bytes. The first encrypts, all decrypt.",
+    )
+
+    def prepare(self, context: ssl.SSLContext, certificates: bytes, keys: tuple[TicketKey, ...] = ()) -> str | None:
+        """Make a context keep sessions this way. `certificates` tells servers apart that share ticket keys; `keys` are
+        the ticket keys where the configuration names none. Returns what can not be done here, in words."""
+        if not self.tickets:
+            context.options |= ssl.OP_NO_TICKET
+        from penstock.net.openssl import missing
+
+        why = missing()
+        if why is not None:
+            if not self.tickets and self.cache[0] != "kept":
+                context.num_tickets = 0
+            return f"sessions are kept as Python's ssl keeps them: {why}"
+        from penstock.net.openssl_context import keep_sessions, set_ticket_keys
+
+        mode, number = self._mode()
+        keep_sessions(context, mode, number, self.timeout, hashlib.sha256(certificates).digest())
+        if self.ticket_keys or keys:
+            set_ticket_keys(context, self.ticket_keys or keys)
+        return None
+
+    def _mode(self) -> tuple[Sessions, int | None]:
+        from penstock.net.openssl_context import Sessions
+
+        kind, number = self.cache
+        if kind == "off":
+            return Sessions.OFF, None
+        if kind == "none":  # nginx pretends to keep sessions: some clients can not do without
+            return Sessions.SERVER | Sessions.NO_AUTO_CLEAR | Sessions.NO_STORE, 1
+        return Sessions.SERVER, number
+
+
+def random_ticket_key() -> TicketKey:
+    """A key for one run of the program."""
+    from penstock.net.openssl_context import TicketKey
+
+    return TicketKey(name=os.urandom(16), cipher=os.urandom(32), mac=os.urandom(32))

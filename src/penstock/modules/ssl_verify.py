@@ -1,0 +1,174 @@
+"""Certificates of clients: `ssl_verify_client` and its kin (nginx: ngx_http_ssl_module).
+
+As in nginx the handshake always completes, and the answer tells: 400 for a certificate that does not verify (495 to
+`error_page`) or is missing (496). That takes OpenSSL's verify callback, which Python's `ssl` does not have: where
+OpenSSL can not be reached (`penstock.net.openssl`) a bad certificate ends the handshake instead.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+from penstock.config.errors import ConfigError
+from penstock.config.kinds import choice, conf_path, number
+from penstock.config.registry import HTTP, SERVER
+from penstock.config.settings import Settings, directive, phase
+from penstock.http.request import Answer, Request, special
+from penstock.modules.ssl_certificates import on_disk, told
+from penstock.observe.errorlog import INFO, report
+from penstock.plan import phases
+
+if TYPE_CHECKING:
+    from penstock.config.errors import Problems
+    from penstock.config.source import Span
+
+PAGE = "ngx_http_ssl_module.html"
+WHERE = HTTP | SERVER
+MISDIRECTED = 421
+BAD_CERTIFICATE = 495
+NO_CERTIFICATE = 496
+
+
+class ClientCertificates(Settings):
+    """Which certificates of clients are asked for, and who must have signed them."""
+
+    verify: str = directive(
+        "ssl_verify_client",
+        where=WHERE,
+        takes=choice("off", "on", "optional", "optional_no_ca"),
+        default="off",
+        nginx=PAGE,
+        doc="optional_no_ca takes certificates of unknown authorities: somebody behind the proxy verifies them.",
+    )
+    depth: int = directive("ssl_verify_depth", where=WHERE, takes=number, default=1, nginx=PAGE)
+    authorities: str | None = directive("ssl_client_certificate", where=WHERE, takes=conf_path, nginx=PAGE)
+    trusted: str | None = directive("ssl_trusted_certificate", where=WHERE, takes=conf_path, nginx=PAGE)
+    crl: str | None = directive("ssl_crl", where=WHERE, takes=conf_path, nginx=PAGE)
+
+    @phase(phases.POST_READ, when=lambda self: self.verify != "off")
+    def admit(self, request: Request) -> Answer | None:
+        """Nobody passes who has not shown what this server asks for, to this server."""
+        connection = request.connection
+        tls = connection.tls
+        if tls is None:
+            return None
+        if not self._negotiated(request):
+            report(
+                request,
+                INFO,
+                "client attempted to request the server name different from the one that was negotiated",
+            )
+            return special(MISDIRECTED)
+        result, words = outcome(tls)
+        if result and not (self.verify == "optional_no_ca" and untrusted(result)):
+            report(request, INFO, f"client SSL certificate verify error: ({result}:{words})")
+            return _turned_away(tls, BAD_CERTIFICATE)
+        if self.verify == "on" and not tls.ssl.getpeercert(True):
+            report(request, INFO, "client sent no required SSL certificate")
+            return _turned_away(tls, NO_CERTIFICATE)
+        return None
+
+    def _negotiated(self, request: Request) -> bool:
+        """Whether the handshake asked for what this server asks for.
+
+        nginx goes by the names; without SNI, or with a name that no server has, it lets a request for another server
+        through to be judged by what the default server trusts. Here that needs both to trust the same, or the default
+        server not to ask at all: then nobody has shown anything.
+        """
+        connection = request.connection
+        if request.server is connection.server:
+            return True
+        if connection.server is not connection.listen.default:
+            return False
+        asked: ClientCertificates = connection.server.root[ClientCertificates]
+        return asked.verify == "off" or self.trust() == asked.trust()
+
+    def trust(self) -> tuple[object, ...]:
+        return self.depth, self.authorities, self.trusted, self.crl
+
+    def prepare(self, context: ssl.SSLContext, problems: Problems) -> None:
+        """Make a context ask. Raises `ConfigError`."""
+        if self.verify in ("on", "optional") and self.authorities is None and self.trusted is None:
+            raise ConfigError(
+                "no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client", self.origin("verify")
+            )
+        asks = self.verify != "off"
+        if asks and self.authorities is not None:
+            _load(context, self.authorities, "certificate", self.origin("authorities"))
+        if self.trusted is not None:
+            _load(context, self.trusted, "certificate", self.origin("trusted"))
+        if self.crl is not None:
+            _load(context, self.crl, "CRL", self.origin("crl"))
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
+        if asks:
+            self._ask(context, problems)
+
+    def _ask(self, context: ssl.SSLContext, problems: Problems) -> None:
+        from penstock.net.openssl import missing
+
+        why = missing()
+        if why is None:
+            from penstock.net.openssl_context import announce_authorities, ask_for_certificate
+
+            ask_for_certificate(context, self.depth)
+            if self.authorities is not None:
+                try:
+                    announce_authorities(context, self.authorities)
+                except ValueError as error:
+                    raise ConfigError(str(error), self.origin("authorities")) from None
+            return
+        if self.verify == "optional_no_ca":
+            raise ConfigError(
+                '"ssl_verify_client optional_no_ca" is not possible here', self.origin("verify"), hint=why
+            )
+        problems.warn(
+            "clients whose certificates do not verify are turned away in the handshake, without an answer, and "
+            f"ssl_verify_depth is not kept: {why}",
+            self.origin("verify"),
+        )
+        context.verify_mode = ssl.CERT_OPTIONAL
+
+
+def outcome(tls: object) -> tuple[int, str]:
+    """What verification found: a number, zero where all is well or nothing was shown, and its words."""
+    from penstock.net.openssl import missing
+
+    if missing() is not None:
+        return 0, "ok"  # a bad certificate does not get this far
+    from penstock.net.openssl_peer import verify_result, verify_words
+
+    result = verify_result(tls.ssl)  # type: ignore[attr-defined]
+    return result, verify_words(result)
+
+
+def untrusted(result: int) -> bool:
+    """Whether a certificate only lacks an authority that is known here."""
+    from penstock.net.openssl_peer import UNTRUSTED
+
+    return result in UNTRUSTED
+
+
+def _turned_away(tls: object, status: int) -> Answer:
+    """The session shall not be resumed either."""
+    from penstock.net.openssl import missing
+
+    if missing() is None:
+        from penstock.net.openssl_peer import forget_session
+
+        forget_session(tls.ssl)  # type: ignore[attr-defined]
+    return special(status, close=True)
+
+
+def _load(context: ssl.SSLContext, path: str, what: str, span: Span | None) -> None:
+    try:
+        context.load_verify_locations(cafile=on_disk(path))
+    except ssl.SSLError as error:
+        reader = "X509_CRL" if what == "CRL" else "X509_AUX"
+        raise ConfigError(
+            f'cannot load {what} "{path}": PEM_read_bio_{reader}() failed ({told(error)})', span
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            f'cannot load {what} "{path}": BIO_new_file() failed ({error.errno}: {error.strerror})', span
+        ) from None
