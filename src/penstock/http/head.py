@@ -170,11 +170,8 @@ def parse_request(data: bytes, options: HeadOptions = DEFAULT_OPTIONS) -> Reques
         return _odd_request(text, options, len(data))
     method, target, minor = match.groups()
     start = match.end()
-    headers: Headers
-    if options.underscores_in_headers:
-        headers = plain_or_underscore_fields(text, start)
-    else:
-        headers = plain_fields(text, start)
+    find = plain_or_underscore_fields if options.underscores_in_headers else plain_fields
+    headers: Headers = find(text, start)
     # All lines are headers but the first and the last, which is empty; and nothing is in them that must not
     # be.
     if (
