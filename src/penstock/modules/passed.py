@@ -19,6 +19,7 @@ from penstock.upstream.buffer import Buffered
 from penstock.upstream.errors import failed
 from penstock.upstream.incoming import Incoming, Unbuffered
 from penstock.upstream.upgrade import Upgrade
+from penstock.upstream.wire import BODILESS
 
 if TYPE_CHECKING:
     from penstock.http.response import ResponseHead
@@ -154,27 +155,33 @@ class Passed:
         """What to do with a backend's answer. Raises `ProxyError`."""
         passing = self._passing
         status = head.status
-        incoming = exchange.incoming
-        assert incoming is not None
         if status == 101:
-            return self._upgrade(request, exchange, incoming)
+            return self._upgrade(request, exchange, head)
         fields = head.fields
         if head.dropped:
             _say_dropped(request, head)
         if status >= 300 and passing.intercept_errors:
-            page = self._intercept(request, incoming)
+            page = self._intercept(request, exchange, head)
             if page is not None:
                 return page
         if "x-accel-redirect" in fields and "x-accel-redirect" not in self._ignored:
-            return self._redirect(request, incoming, fields["x-accel-redirect"])
+            return self._redirect(request, exchange, head)
         answer = Answer(status)
         answer.from_upstream = True
         if head.status_line:
             answer.reason = head.status_line[4:]
         self._headers(request, answer, head)
-        answer.length = head.content_length
+        answer.length = length = head.content_length
         if passing.force_ranges:
             answer.allow_ranges = True
+        rest = exchange.rest
+        if length is not None and length == len(rest) and exchange.plan.asked != "HEAD" and status not in BODILESS:
+            # All of it came with the head, as small answers do.
+            exchange.attempt.length = length
+            exchange.release(reusable=head.keep_alive)
+            answer.body = rest
+            return answer
+        incoming = exchange.open(head)
         first = incoming.now()
         if incoming.framing.done:
             answer.body = first
@@ -225,20 +232,20 @@ class Passed:
         except ValueError:
             return 0
 
-    def _intercept(self, request: Request, incoming: Incoming) -> Answer | None:
-        status = incoming.head.status
+    def _intercept(self, request: Request, exchange: Exchange, head: ResponseHead) -> Answer | None:
+        status = head.status
         if request.location[ErrorPages].find(status) is None:
             return None
         page = special(status)
         if status == 401:
-            page.headers += [pair for pair in incoming.head.headers if pair[0].lower() == "www-authenticate"]
-        incoming.drop()
+            page.headers += [pair for pair in head.headers if pair[0].lower() == "www-authenticate"]
+        exchange.open(head).drop()
         return page
 
-    def _redirect(self, request: Request, incoming: Incoming, target: str) -> Outcome:
+    def _redirect(self, request: Request, exchange: Exchange, head: ResponseHead) -> Outcome:
         """X-Accel-Redirect: the answer comes from elsewhere on this server."""
-        head = incoming.head
-        incoming.drop()
+        target = head.fields["x-accel-redirect"]
+        exchange.open(head).drop()
         kept = [pair for pair in head.headers if LOWER[pair[0]] in KEPT_ON_REDIRECT]
         if kept:
             request.kept_headers = [*(request.kept_headers or ()), *kept]
@@ -253,27 +260,27 @@ class Passed:
             request.method = "GET"
         return Redirect(path, args)
 
-    def _upgrade(self, request: Request, exchange: Exchange, incoming: Incoming) -> Answer:
+    def _upgrade(self, request: Request, exchange: Exchange, head: ResponseHead) -> Answer:
         """101: the connection is no longer HTTP's. Raises `ProxyError` where the client did not ask for that."""
         if not request.head.fields.get("upgrade"):
             text = (
                 "upstream sent 101 Switching Protocols, but the client did not ask for an upgrade"
                 " while reading response header from upstream"
             )
-            exchange.log(request, "error", text)
+            exchange.log("error", text)
             exchange.attempt.status = 502
             exchange.abandon()
             raise failed("", retry="")
         if request.parent is not None:
-            exchange.log(request, "error", "connection upgrade in subrequest")
+            exchange.log("error", "connection upgrade in subrequest")
             exchange.abandon()
             raise failed("", retry="", status=500)
         answer = Answer(101)
         answer.from_upstream = True
-        answer.reason = incoming.head.reason
+        answer.reason = head.reason
         answer.length = None
-        self._headers(request, answer, incoming.head)
-        answer.upgraded = Upgrade(exchange, incoming.rest)
+        self._headers(request, answer, head)
+        answer.upgraded = Upgrade(exchange, exchange.rest)
         return answer
 
 

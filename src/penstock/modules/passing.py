@@ -22,12 +22,14 @@ from penstock.modules.passed import Passed, Route, routes_for
 from penstock.observe.errorlog import CRIT, ERROR, INFO, WARN, report
 from penstock.plan import phases
 from penstock.upstream.errors import ProxyError
-from penstock.upstream.exchange import Exchange, Secure
-from penstock.upstream.group import Group
+from penstock.upstream.exchange import Exchange
 from penstock.upstream.policy import CONDITIONS, Policy
+from penstock.upstream.prepared import Local, Prepared
 from penstock.upstream.sending import NOTHING, FromSpool, InMemory, Outgoing, Streamed
 from penstock.upstream.spool import Spooled, TempFile, spool
 from penstock.upstream.wire import HTTP1, Wire
+
+__all__ = ["Bind", "Passing", "Prepared", "declare_inert", "local_address"]
 
 LEVELS = {"crit": CRIT, "error": ERROR, "warn": WARN, "info": INFO}
 PAGE_SIZE = 4096
@@ -83,17 +85,6 @@ def _buffers(call: Call) -> tuple[int, int]:
 
 def _levels_path(call: Call) -> str:
     return call.compilation.logs_path(call.args[0].text)
-
-
-@dataclass(slots=True)
-class Prepared:
-    """A request as a backend will get it: `head` as bytes, `asked` the method, `label` scheme and URI for the log."""
-
-    group: Group
-    head: bytes
-    asked: str
-    label: tuple[str, str]
-    secure: Secure | None = None
 
 
 class Passing(Settings, abstract=True):
@@ -184,6 +175,8 @@ class Passing(Settings, abstract=True):
             socket_keepalive=self.socket_keepalive,
             rcvbuf=self.socket_rcvbuf,
             sndbuf=self.socket_sndbuf,
+            wire=self.wire,
+            log=_log,
         )
         self.routes = routes_for(self.hidden_headers, self.passed_headers, self.ignored_headers)
         self.answers = Passed(self)
@@ -261,20 +254,8 @@ class Passing(Settings, abstract=True):
         try:
             prepared = await self.prepare(request, length, chunked=chunked)
             bind = self.bind
-            exchange = Exchange(
-                request,
-                prepared.group,
-                self.policy,
-                self.wire,
-                prepared.head,
-                body,
-                prepared.label,
-                _log,
-                asked=prepared.asked,
-                secure=prepared.secure,
-                bind=None if bind is None else _local(bind, request),
-                transparent=bind is not None and bind.transparent,
-            )
+            local = None if bind is None else _local(bind, request)
+            exchange = Exchange(request, prepared, self.policy, body, local)
             head = await exchange.run()
             return self.answers.make(request, exchange, head)
         except ProxyError as error:
@@ -316,7 +297,7 @@ class Passing(Settings, abstract=True):
         return FromSpool(body), body.length, False
 
 
-def _local(bind: Bind, request: Request) -> tuple[str, int] | None:
+def _local(bind: Bind, request: Request) -> Local | None:
     if bind.address is None:
         return None
     text = bind.address.evaluate(request)
@@ -325,7 +306,8 @@ def _local(bind: Bind, request: Request) -> tuple[str, int] | None:
     found = local_address(text)
     if found is None:
         report(request, ERROR, f'invalid local address "{text}"')
-    return found
+        return None
+    return Local(found, bind.transparent)
 
 
 def _log(request: Request, level: str, message: str) -> None:

@@ -17,7 +17,7 @@ from penstock.net.errors import NetError, TimedOut, TlsFailed
 from penstock.net.stream import Stream
 from penstock.net.tls import TlsStream, connect
 from penstock.upstream.errors import ProxyError, Side, failed, timed_out
-from penstock.upstream.exchange import Secure
+from penstock.upstream.prepared import Secure
 from penstock.upstream.target import Target
 
 MOST = 256

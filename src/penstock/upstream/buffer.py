@@ -139,7 +139,7 @@ class Buffered:
 
     async def _read_ahead(self) -> None:
         incoming = self._incoming
-        hot = incoming.exchange.request.connection.stream.hot
+        hot = incoming.exchange.stream.hot
         started = hot.now
         count = 0
         while True:
@@ -192,7 +192,6 @@ class Buffered:
         exchange = self._incoming.exchange
         file = TempFile(self._policy.spill_path)
         exchange.log(
-            exchange.request,
             "warn",
             f"an upstream response is buffered to a temporary file {file.path} while reading upstream",
         )

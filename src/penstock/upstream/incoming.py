@@ -28,7 +28,7 @@ class Incoming:
         self.exchange = exchange
         self.head = head
         self.rest = rest
-        self.framing: Framing = exchange.wire.framing(head, exchange.asked)
+        self.framing: Framing = exchange.policy.wire.framing(head, exchange.plan.asked)
 
     def now(self) -> bytes:
         """What came with the head, decoded. If that is all of it, the backend is given back. Raises `ProxyError`."""
@@ -101,14 +101,14 @@ class Incoming:
         surplus = self.framing.surplus
         exchange = self.exchange
         if surplus and exchange.line is not None:
-            exchange.log(exchange.request, "warn", f"{surplus} while reading upstream")
+            exchange.log("warn", f"{surplus} while reading upstream")
         exchange.release(reusable=self.head.keep_alive and not surplus)
 
     def _broken(self, error: ProxyError) -> ProxyError:
         """The answer breaks off: the peer has not failed (its head was good), the connection is of no use."""
         exchange = self.exchange
         if error.text:
-            exchange.log(exchange.request, error.level, error.text)
+            exchange.log(error.level, error.text)
             error.text = ""
         exchange.release(reusable=False)
         return error

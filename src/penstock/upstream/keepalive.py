@@ -69,7 +69,7 @@ class Pool:
             del idle[at]
             stream = line.stream
             stream.on_hangup = None
-            if stream.ready or stream.closed:
+            if stream.ready or stream.fd < 0:
                 stream.close()
                 continue
             line.reused = True
@@ -81,7 +81,7 @@ class Pool:
         options = self.options
         stream = line.stream
         if (
-            stream.closed
+            stream.fd < 0
             or stream.ready
             or line.requests >= options.requests
             or now - line.opened > options.time

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from penstock.upstream.wire import HTTP1, Wire
+
+Log: TypeAlias = Callable[[Any, str, str], None]
+"""Writes a line to the error log: request, level ("error", "warn", ...), text."""
 
 CONDITIONS = (
     "error",
@@ -20,12 +27,16 @@ CONDITIONS = (
 """Words of `proxy_next_upstream`, besides `off`, and `updating` which is the cache's."""
 
 
+def _silent(request: Any, level: str, text: str) -> None:
+    """Where nobody listens."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """Times are seconds, sizes bytes. `next` holds the conditions under which another peer is tried.
 
     `memory` is how much of an answer may wait in memory for a slow client, `spill` how much in a temporary file,
-    which is made in `spill_path`.
+    which is made in `spill_path`. `wire` is the protocol of the backends, `log` takes what is to be said.
     """
 
     connect_timeout: float = 60.0
@@ -42,3 +53,5 @@ class Policy:
     socket_keepalive: bool = False
     rcvbuf: int | None = None
     sndbuf: int | None = None
+    wire: Wire = HTTP1
+    log: Log = _silent

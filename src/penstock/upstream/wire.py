@@ -33,7 +33,9 @@ class Http1:
 
     def read_head(self, data: bytes, seen: int) -> ResponseHead | None:
         """Raises `BadResponse`; bytes that can be no status line make a bare 200 whose `length` is 0."""
-        end = head_end(data, seen)
+        end = data.find(b"\r\n\r\n", seen - 3 if seen > 3 else 0) + 4
+        if end < 4 or data.count(b"\n", 0, end) != data.count(b"\r\n", 0, end):
+            end = head_end(data, seen)  # a line feed alone ends a line, and perhaps the head, too
         if end < 0:
             return None if is_status_line(data) else bare()
         try:

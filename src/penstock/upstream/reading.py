@@ -1,0 +1,95 @@
+"""Reading the head of a backend's answer, which may come before the request has been sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from penstock.http.errors import BadResponse
+from penstock.net.errors import NetError, TimedOut
+from penstock.net.stream import wait
+from penstock.upstream.errors import ClientGone, ProxyError, failed, timed_out
+
+if TYPE_CHECKING:
+    from penstock.http.response import ResponseHead
+    from penstock.net.fiber import Fiber
+    from penstock.net.stream import Stream
+    from penstock.upstream.exchange import Exchange
+
+DOING = "reading response header from upstream"
+
+
+async def read_head(exchange: Exchange, stream: Stream, data: bytes) -> ResponseHead:
+    """Read on from `data` until a whole head has come that is no interim one. Raises `ProxyError`."""
+    policy = exchange.policy
+    attempt = exchange.attempt
+    parse = policy.wire.read_head
+    seen = 0
+    while True:
+        if not data:
+            data = await receive(exchange, stream, policy.head_size)
+            attempt.bytes_received += len(data)
+        while data:
+            try:
+                head = parse(data, seen)
+            except BadResponse as error:
+                text = f"{error.reason} while {DOING}"
+                raise failed(text, retry="invalid_header", cause=error) from None
+            if head is None:
+                break
+            length = head.length
+            if head.status >= 200 or head.status == 101:
+                exchange.rest = data[length:] if len(data) > length else b""
+                return head
+            data = data[length:]
+            seen = 0
+        if data:
+            seen = len(data)
+            room = policy.head_size - seen
+            if room <= 0:
+                raise failed(f"upstream sent too big header while {DOING}", retry="invalid_header")
+            got = await receive(exchange, stream, room)
+            attempt.bytes_received += len(got)
+            data += got
+
+
+async def receive(exchange: Exchange, stream: Stream, limit: int) -> bytes:
+    """What comes next; while the request is still being sent, however long that takes. Raises `ProxyError`."""
+    try:
+        while exchange.sender is not None:
+            sender = exchange.sender
+            if sender.done:
+                exchange.sender = None
+                _sent(sender, stream)
+                break
+            await wait([stream], [], None)
+            early = stream.recv_now(limit) if stream.ready else None
+            if early:
+                return early
+            if early is not None:
+                raise failed("upstream prematurely closed connection while sending request to upstream")
+        data = await stream.recv(limit, exchange.policy.read_timeout)
+    except TimedOut as error:
+        raise timed_out(DOING, error) from None
+    except ClientGone:
+        raise
+    except NetError as error:
+        raise failed(f"{error} while {DOING}", cause=error) from None
+    if not data:
+        raise failed(f"upstream prematurely closed connection while {DOING}")
+    return data
+
+
+def _sent(sender: Fiber[None], stream: Stream) -> None:
+    """All is sent, or sending failed. A backend that refuses a body may have said why before it closed."""
+    try:
+        sender.outcome()
+    except ProxyError as error:
+        if error.retry != "error":
+            raise
+        try:
+            data = stream.recv_now()
+        except NetError:
+            raise error from None
+        if not data:
+            raise
+        stream.unread(data)
