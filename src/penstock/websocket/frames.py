@@ -54,8 +54,7 @@ def _whole(side: Side) -> tuple[int, ...]:
     """By its second byte, how many bytes a frame with a short length has; 0 for any other."""
     header = 6 if side else 2
     return tuple(
-        header + (second & 0x7F) if second & 0x80 == side and second & 0x7F < 126 else 0
-        for second in range(256)
+        header + (second & 0x7F) if second & 0x80 == side and second & 0x7F < 126 else 0 for second in range(256)
     )
 
 
@@ -156,7 +155,6 @@ class FrameScanner:
         self._scan(buffer, size)
 
     def _scan(self, buffer: bytes | bytearray | memoryview, size: int) -> None:
-        whole, kinds = self._whole, self._kinds
         at = 0
         while at < size and self._left >= 0:
             left = self._left
@@ -166,15 +164,10 @@ class FrameScanner:
                 at += step
                 continue
             pending = self._pending
-            if not pending and at + 1 < size and not self._fragmented and self.close_code is None:
-                total = whole[buffer[at + 1]]
-                if total and at + total <= size and kinds[buffer[at]] == _SINGLE:
-                    self.frames += 1
-                    self.messages += 1
-                    self.first = buffer[at]
-                    self.length = buffer[at + 1] & 0x7F
-                    at += total
-                    continue
+            if not pending and not self._fragmented and self.close_code is None:
+                at = self._scan_simple(buffer, at, size)
+                if at >= size:
+                    return
             # The longest header, with the code of a close frame, has 16 bytes.
             header = pending + bytes(buffer[at : min(at + 16, size)])
             used = self._header(header)
@@ -183,6 +176,25 @@ class FrameScanner:
                 return
             self._pending = b""
             at += used - len(pending)
+
+    def _scan_simple(self, buffer: bytes | bytearray | memoryview, at: int, size: int) -> int:
+        """Count short, whole, unfragmented data frames, one after the other: where the first other one begins."""
+        whole, kinds = self._whole, self._kinds
+        count = 0
+        start = at
+        while at + 1 < size:
+            total = whole[buffer[at + 1]]
+            if not total or at + total > size or kinds[buffer[at]] != _SINGLE:
+                break
+            count += 1
+            start = at
+            at += total
+        if count:
+            self.frames += count
+            self.messages += count
+            self.first = buffer[start]
+            self.length = buffer[start + 1] & 0x7F
+        return at
 
     def _header(self, header: bytes) -> int:
         """Take in what a frame begins with: how many bytes that was, or 0 if they are not all there."""
