@@ -79,7 +79,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Traffic("tls-64k", "TLS, 20 tunnels x 64 KiB", "tunnels", 20, 2_000, 200, 1.2, 64 * _KIB, tls=True),
     Traffic("handshakes", "handshake, one echo, close", "handshakes", 16, 3_000, 300, 1.5),
     Traffic("tls-handshakes", "TLS handshake, one echo, close", "handshakes", 16, 1_200, 100, 1.3, tls=True),
-    Traffic("requests", "HTTP GET, kept connections", "requests", 32, 20_000, 2_000, 1.8, path="/"),
+    Traffic("requests", "HTTP GET, kept connections", "requests", 32, 15_000, 1_500, 1.8, path="/"),
     Traffic("visits", "HTTP GET, a connection each", "visits", 16, 4_000, 400, 1.8, path="/"),
     Idle("idle", "idle tunnel, of 2,000", 2000, 1.0),
     Idle("tls-idle", "TLS, idle tunnel, of 1,000", 1000, 1.0, tls=True),
