@@ -51,10 +51,7 @@ class LengthBody:
         return data
 
     async def discard(self) -> None:
-        """Drop what is left. A client that waits for a 100 that never came has nothing to drop."""
-        if self._request.expecting is not None:
-            self.done = True
-            return
+        """Drop what is left."""
         while not self.done:
             await self.read()
 
@@ -102,8 +99,5 @@ class ChunkedBody:
         return b""
 
     async def discard(self) -> None:
-        if self._request.expecting is not None:
-            self.done = True
-            return
         while not self.done:
             await self.read()

@@ -49,7 +49,8 @@ class Connection:
     ) -> None:
         self.service = service
         self.number = number
-        self.stream = stream
+        self.stream: Stream = stream
+        """None once the relay has taken it over; whoever asks then knows it by `tunnelled`."""
         self.listen = listen
         assert listen.default is not None
         self.server: Server = listen.default

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from penstock.net.stream import Stream
     from penstock.server.connection import Connection
 
+STALLED = 408
 CLIENT_CLOSED = 499
 CLIENT_STALLED = "client timed out (110: Connection timed out)"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -96,10 +97,9 @@ async def _next_head(connection: Connection, stream: Stream, reader: HeadReader)
             await _refuse(connection, stream, error, reader.line)
             return None
         except TimedOut:
-            await _refuse(connection, stream, BadRequest(408, CLIENT_STALLED), reader.line)
+            _give_up(connection, BadRequest(STALLED, CLIENT_STALLED), reader.line)
             return None
-    report(connection, INFO, "client prematurely closed connection while reading client request headers")
-    await _refuse(connection, stream, BadRequest(400, "client closed connection"), reader.line)
+    _give_up(connection, BadRequest(400, "client prematurely closed connection"), reader.line)
     return None
 
 
@@ -158,8 +158,9 @@ async def _handle(connection: Connection, stream: Stream, request: Request) -> b
             report(request, INFO, error.reason)
             answer = await special_answer(request, error.status)
         except TimedOut:
-            report(request, INFO, "client timed out (110: Connection timed out) while reading client request body")
-            answer = await special_answer(request, 408)
+            report(request, INFO, f"{CLIENT_STALLED} while reading client request body")
+            request.status = STALLED
+            return False
         if answer.status == DROP:
             request.status = DROP
             request.keep_alive = False
@@ -167,6 +168,9 @@ async def _handle(connection: Connection, stream: Stream, request: Request) -> b
         if answer.upgraded is not None:
             await open_tunnel(connection, stream, request, answer)
             return False
+        if request.expecting is not None and not request.body.done:
+            # The body may come all the same (RFC 9110, 10.1.1), and must not be taken for the next request.
+            request.keep_alive = False
         await send_answer(request, answer, stream)
         if request.keep_alive and not request.body.done:
             await request.body.discard()
@@ -222,22 +226,35 @@ def finish(request: Request) -> None:
 
 async def _refuse(connection: Connection, stream: Stream, error: BadRequest, line: str) -> None:
     """Answer a head that can not be used. `line` is the request line as far as it came."""
-    request = Request(connection, refused_head(line), connection.server)
-    request.uri = request.args = ""
-    request.started = connection.request_started
-    request.wall = time()
-    request.request_length = connection.head_bytes
-    report(request, INFO, f"{error.reason} while reading client request headers")
+    request = _refused(connection, error, line)
     try:
         answer = await special_answer(request, error.status)
-        if answer.status == 408 or answer.status == DROP:
-            request.status = answer.status  # nobody listens: nginx closes and only logs
+        if answer.status == DROP:
+            request.status = DROP
         else:
             await send_answer(request, answer, stream)
     finally:
         request.status = request.status or error.status
         finish(request)
     await stream.lingering_close(1.0, 1.0)
+
+
+def _give_up(connection: Connection, error: BadRequest, line: str) -> None:
+    """Log a head that never came to its end. Nobody listens: there is no answer."""
+    request = _refused(connection, error, line)
+    request.status = error.status
+    finish(request)
+
+
+def _refused(connection: Connection, error: BadRequest, line: str) -> Request:
+    """The transaction of a head that can not be used, and its line in the error log."""
+    request = Request(connection, refused_head(line), connection.server)
+    request.uri = request.args = ""
+    request.started = connection.request_started
+    request.wall = time()
+    request.request_length = connection.head_bytes
+    report(request, INFO, f"{error.reason} while reading client request headers")
+    return request
 
 
 def refused_head(line: str) -> RequestHead:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from penstock.net.stream import Stream
 
 BARE = frozenset({204, 304})
+DATED = frozenset({200, 206, 304})
+"""Only these keep the date of a file: an error page is not what was asked for."""
 
 
 async def send_answer(request: Request, answer: Answer, stream: Stream) -> None:
@@ -25,8 +27,8 @@ async def send_answer(request: Request, answer: Answer, stream: Stream) -> None:
     if answer.status in BARE:
         answer.length = None
         answer.content_type = None
-        if answer.status == 204:
-            answer.last_modified = None
+    if answer.status == 204 or request.error_status and answer.status not in DATED:
+        answer.last_modified = None
     if answer.location is not None:
         answer.location = absolute(request, answer.location)
     if answer.close:
@@ -227,7 +229,7 @@ def _make_page(request: Request, answer: Answer) -> None:
     tokens = request.location[HttpCore].server_tokens
     answer.body = error_page(answer.status, product(tokens))
     answer.length = len(answer.body)
-    answer.content_type = "text/html"
+    answer.content_type = "text/html" if answer.body else None
     answer.status = shown(answer.status)
     answer.charset = None
 

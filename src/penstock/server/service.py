@@ -86,7 +86,7 @@ class Service:
     @property
     def live(self) -> int:
         """Connections and tunnels that are open."""
-        return len(self.connections) + len(self.loop.tunnels)
+        return len(self.connections)
 
     def stop_accepting(self) -> None:
         """Close the listeners, here: siblings and the master have their own descriptors."""
@@ -98,7 +98,7 @@ class Service:
     def close_idle(self) -> None:
         """End what waits for a request that nobody has begun to send."""
         for connection in list(self.connections):
-            if connection.idle:
+            if connection.idle and connection.stream is not None:
                 connection.stream.close()
                 if connection.fiber is not None:
                     connection.fiber.cancel()
@@ -113,6 +113,8 @@ class Service:
     def abort_all(self) -> None:
         """End everything, now."""
         for connection in list(self.connections):
+            if connection.stream is None:
+                continue
             connection.stream.close()
             if connection.fiber is not None:
                 connection.fiber.cancel()

@@ -39,10 +39,12 @@ async def open_tunnel(connection: Connection, stream: Stream, request: Request, 
     ending = Ending(connection, request)
     rest = upgraded.rest
     request.body_bytes_sent = len(rest)
+    backend = upgraded.stream
+    ending.slim()
     connection.tunnelled = True
-    request.tunnel = relay(
+    relay(
         stream,
-        upgraded.stream,
+        backend,
         to_client=rest,
         idle_timeout=upgraded.read_timeout,
         send_timeouts=(core.send_timeout, upgraded.send_timeout),
@@ -56,18 +58,32 @@ class Ending:
     While the tunnel lives this holds what its log line needs and lets the rest of the request go.
     """
 
-    __slots__ = ("connection", "lines", "request", "subject")
+    __slots__ = ("connection", "lines", "on_end", "request", "subject", "upgraded")
 
     def __init__(self, connection: Connection, request: Request) -> None:
         self.connection = connection
         self.request = request
+        answer = request.answer
+        assert answer is not None
+        self.upgraded = answer.upgraded
+        self.on_end = answer.on_end
         self.lines = request.location[AccessLogs].freeze(request)
         self.subject = Subject(request)
+
+    def slim(self) -> None:
+        """Let go of what the end does not need."""
+        request, connection = self.request, self.connection
         request.head = GONE
         request.variables = NOTHING
         request.cached = NOTHING
         request.captures = None
         request.body = NO_BODY
+        request.answer = None
+        request.upstream_head = None
+        request.expecting = None
+        self.upgraded.settle()
+        connection.stream = None  # type: ignore[assignment]
+        connection.fiber = None
 
     def ended(self, tunnel: Tunnel, reason: End) -> None:
         request, connection = self.request, self.connection
@@ -76,14 +92,12 @@ class Ending:
         request.bytes_sent += request.body_bytes_sent
         request.completed = reason is not End.SHUTDOWN
         request.finished = connection.service.timers.now
-        answer = request.answer
-        assert answer is not None
-        answer.upgraded.ended(tunnel.from_client, tunnel.from_backend)
+        self.upgraded.ended(tunnel.from_client, tunnel.from_backend)
         _explain(self.subject, tunnel, reason)
         for line in self.lines:
             line.write(request)
-        if answer.on_end is not None:
-            answer.on_end()
+        if self.on_end is not None:
+            self.on_end()
         connection.service.gone(connection)
 
 

@@ -54,24 +54,9 @@ class Selection:
 
     def choose(self, peers: PeerSet, now: float) -> Peer | None:
         """The best of the peers that have not been tried and are fit."""
-        best: Peer | None = None
-        total = 0
         tried = self.tried
-        for peer in peers.peers:
-            if (tried is not None and peer in tried) or not peer.available(now):
-                continue
-            weight = peer.effective_weight
-            peer.current_weight += weight
-            total += weight
-            if weight < peer.weight:
-                peer.effective_weight = weight + 1
-            if best is None or peer.current_weight > best.current_weight:
-                best = peer
-        if best is not None:
-            best.current_weight -= total
-            if now - best.checked > best.options.fail_timeout:
-                best.checked = now
-        return best
+        fit = [peer for peer in peers.peers if peer.available(now) and (tried is None or peer not in tried)]
+        return _heaviest(fit, now) if fit else None
 
     def failed(self, peer: Peer, now: float) -> bool:
         """The attempt at `peer` failed: it is given back. Whether it is now out of use for a while."""
@@ -85,6 +70,11 @@ class Selection:
     def passed_over(self, peer: Peer) -> None:
         """Its answer was not wanted (403, 404), which is no failure: it is given back and another may be tried."""
         self.done(peer)
+
+    def settle(self) -> None:
+        """The choice has been made for good: let go of what led to it."""
+        self.request = None
+        self.tried = None
 
     def done(self, peer: Peer) -> None:
         """The request, or the tunnel, at `peer` has ended well: it is given back."""
@@ -100,4 +90,57 @@ class Selection:
             self.tries -= 1
 
 
-BALANCERS: dict[str, type[Selection]] = {"round_robin": Selection}
+class LeastConn(Selection):
+    """The peer that carries the fewest requests and tunnels for its weight; among equals, round robin.
+
+    nginx: ngx_http_upstream_least_conn_module.
+    """
+
+    __slots__ = ()
+
+    def choose(self, peers: PeerSet, now: float) -> Peer | None:
+        tried = self.tried
+        least: list[Peer] = []
+        for peer in peers.peers:
+            if (tried is not None and peer in tried) or not peer.available(now):
+                continue
+            if least:
+                best = least[0]
+                ours, theirs = peer.active * best.weight, best.active * peer.weight
+                if ours > theirs:
+                    continue
+                if ours < theirs:
+                    least.clear()
+            least.append(peer)
+        if len(least) > 1:
+            return _heaviest(least, now)
+        for peer in least:
+            _chance(peer, now)
+            return peer
+        return None
+
+
+def _heaviest(peers: list[Peer], now: float) -> Peer:
+    """One step of smooth weighted round robin among peers that may all be used."""
+    best = peers[0]
+    total = 0
+    for peer in peers:
+        weight = peer.effective_weight
+        peer.current_weight += weight
+        total += weight
+        if weight < peer.weight:
+            peer.effective_weight = weight + 1
+        if peer.current_weight > best.current_weight:
+            best = peer
+    best.current_weight -= total
+    _chance(best, now)
+    return best
+
+
+def _chance(peer: Peer, now: float) -> None:
+    """Note that a peer is given a request: if it had failed, this is its trial."""
+    if now - peer.checked > peer.options.fail_timeout:
+        peer.checked = now
+
+
+BALANCERS: dict[str, type[Selection]] = {"round_robin": Selection, "least_conn": LeastConn}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from penstock.net.stream import Stream
     from penstock.upstream.exchange import Exchange
+    from penstock.upstream.peers import Peer
 
 
 class Upgrade:
@@ -16,37 +17,45 @@ class Upgrade:
     a backend that takes nothing.
     """
 
-    __slots__ = ("_exchange", "_sent_before", "read_timeout", "rest", "send_timeout", "stream")
+    __slots__ = ("_attempt", "_hot", "_peer", "_selection", "_sent", "read_timeout", "rest", "send_timeout", "stream")
 
     def __init__(self, exchange: Exchange, rest: bytes) -> None:
-        line = exchange.line
-        assert line is not None
-        self._exchange = exchange
-        self.stream: Stream = line.stream
+        line, peer = exchange.line, exchange.peer
+        assert line is not None and peer is not None
+        exchange.line = exchange.peer = None
+        self._attempt = exchange.attempt
+        self._selection = exchange.selection
+        self._peer: Peer | None = peer
+        self._hot = line.stream.hot
+        self._sent = line.stream.sent - line.mark
+        self.stream: Stream | None = line.stream
         self.rest = rest
         self.read_timeout = exchange.policy.read_timeout
         self.send_timeout = exchange.policy.send_timeout
-        self._sent_before = line.stream.sent - line.mark
+
+    def settle(self) -> None:
+        """The relay has the stream: keep nothing that the end does not need."""
+        self.stream = None
+        self.rest = b""
+        self._selection.settle()
 
     def ended(self, from_client: int, from_backend: int) -> None:
         """The tunnel has ended, after so many bytes from either side; its sockets are closed."""
-        exchange = self._exchange
-        attempt = exchange.attempt
-        attempt.bytes_sent = self._sent_before + from_client
-        attempt.bytes_received += from_backend
+        self._sent += from_client
+        self._attempt.bytes_received += from_backend
         self._give_back()
 
     def close(self) -> None:
         """There will be no tunnel."""
-        self.stream.close()
-        self._exchange.attempt.bytes_sent = self._sent_before
+        if self.stream is not None:
+            self.stream.close()
         self._give_back()
 
     def _give_back(self) -> None:
-        exchange = self._exchange
-        attempt = exchange.attempt
+        attempt = self._attempt
+        attempt.bytes_sent = self._sent
         if attempt.response_time is None:
-            attempt.response_time = self.stream.hot.now - attempt.started
-        peer, exchange.peer, exchange.line = exchange.peer, None, None
+            attempt.response_time = self._hot.now - attempt.started
+        peer, self._peer = self._peer, None
         if peer is not None:
-            exchange.selection.done(peer)
+            self._selection.done(peer)
