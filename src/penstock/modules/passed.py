@@ -40,7 +40,7 @@ HIDDEN = (
     "x-accel-charset",
 )
 """Headers that stay behind unless `*_pass_header` names them."""
-KEPT_ON_REDIRECT = frozenset({"set-cookie", "content-disposition", "cache-control", "expires"})
+KEPT_ON_REDIRECT = frozenset({"set-cookie", "content-disposition", "cache-control", "expires", "accept-ranges"})
 
 
 def _drop(passing: Passing, request: Request, answer: Answer, name: str, value: str) -> None:

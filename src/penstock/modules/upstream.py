@@ -211,6 +211,19 @@ _PARAMETERS: dict[str, Callable[[str], Any]] = {
 }
 
 
+@command("least_conn", where=UPSTREAM, least=0, most=0, nginx=PAGE)
+def least_conn(scope: Scope, directive: Directive) -> None:
+    """Requests and tunnels go to the server that carries the fewest, for its weight."""
+    _balance(scope, directive)
+
+
+def _balance(scope: Scope, directive: Directive) -> None:
+    draft: Draft = scope.data["upstream"]
+    if draft.balancer != "round_robin":
+        scope.compilation.problems.warn("load balancing method redefined", directive.span)
+    draft.balancer = directive.name.text
+
+
 @command("keepalive", where=UPSTREAM, most=2, syntax="connections [local]", nginx=PAGE)
 def keepalive(scope: Scope, directive: Directive) -> None:
     """How many idle connections each worker keeps; 0 for none. `local`: each location has its own."""
