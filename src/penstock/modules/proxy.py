@@ -32,7 +32,7 @@ from penstock.modules.proxy_rewrite import (
 from penstock.modules.proxy_secure import ProxySecure
 from penstock.modules.proxy_targets import Destination, Targets
 from penstock.modules.upstream import upstreams_of
-from penstock.observe.errorlog import WARN, report
+from penstock.observe.errorlog import ERROR, report
 from penstock.upstream.target import Target, parse_target
 
 PAGE = "ngx_http_proxy_module.html"
@@ -226,7 +226,7 @@ class Proxy(ProxySecure, Passing, prefix="proxy"):
         where = f" (proxy_pass in {span.file}:{span.line})" if span is not None else ""
         report(
             request,
-            WARN,
+            ERROR,
             "a WebSocket handshake is passed on without its Upgrade header, so the backend will refuse it"
             f"{where}; this location needs: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "
             'proxy_set_header Connection "upgrade";',
