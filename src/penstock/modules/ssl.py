@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 PAGE = "ngx_http_ssl_module.html"
 WHERE = HTTP | SERVER
 PROTOCOLS = ("SSLv2", "SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
-_KEPT_UNASKED = 64
-"""Contexts of names with variables that are kept, checked at each handshake, where ssl_certificate_cache is off."""
+_UNASKED = (64, 60.0, -1.0)
+"""What is kept where ssl_certificate_cache is off: 64 files for a minute, looked at at each handshake."""
 
 
 def _old_switch(call: Call) -> bool:
@@ -46,17 +46,17 @@ def _old_switch(call: Call) -> bool:
     return value == "on"
 
 
-def _certificate_cache(call: Call) -> tuple[int, float] | None:
+def _certificate_cache(call: Call) -> tuple[int, float, float] | None:
     if len(call.args) == 1 and call.args[0].text == "off":
         return None
-    most, valid = 0, 60.0
+    most, inactive, valid = 0, 10.0, 60.0
     for word in call.args:
         name, _, value = word.text.partition("=")
         try:
             if name == "max":
                 most = number(value)
             elif name == "inactive":
-                seconds(value)
+                inactive = seconds(value)
             elif name == "valid":
                 valid = seconds(value)
             else:
@@ -65,7 +65,7 @@ def _certificate_cache(call: Call) -> tuple[int, float] | None:
             raise call.fail(f'invalid parameter "{word.text}"', word) from None
     if most < 1:
         raise call.fail('"ssl_certificate_cache" must have the "max" parameter')
-    return most, valid
+    return most, inactive, valid
 
 
 class Tls(Settings):
@@ -85,7 +85,7 @@ class Tls(Settings):
     keys: tuple[Template, ...] = directives(
         "ssl_certificate_key", where=WHERE, takes=template, inherit=WHOLE, nginx=PAGE
     )
-    certificate_cache: tuple[int, float] | None = directive(
+    certificate_cache: tuple[int, float, float] | None = directive(
         "ssl_certificate_cache",
         where=WHERE,
         takes=custom(_certificate_cache, most=3, syntax="off | max=N [inactive=time] [valid=time]"),
@@ -146,7 +146,7 @@ class Offer:
 
     def name_later(self, builder: Builder, tls: Tls) -> None:
         """The certificates' names hold variables: contexts are made at the handshake. Raises `ConfigError`."""
-        self._named = builder.at_handshake(*(tls.certificate_cache or (_KEPT_UNASKED, -1.0)))
+        self._named = builder.at_handshake(*(tls.certificate_cache or _UNASKED))
         self._full = builder.full  # type: ignore[assignment]
 
     @property

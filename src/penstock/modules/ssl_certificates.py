@@ -141,36 +141,56 @@ def told(error: ssl.SSLError) -> str:
 class NamedAtHandshake:
     """Contexts of a server whose certificates' names hold variables, one for each set of names met.
 
-    At most `most` are kept. A file that has changed is read again, at the latest `valid` seconds later.
+    At most `most` files are kept, each for `inactive` seconds after its last use. One that has changed is read again,
+    `valid` seconds later at the latest.
     """
 
-    __slots__ = ("_build", "_kept", "_most", "_valid")
+    __slots__ = ("_build", "_inactive", "_kept", "_most", "_valid")
 
-    def __init__(self, build: Callable[[Sequence[str]], ssl.SSLContext], most: int, valid: float) -> None:
+    def __init__(
+        self, build: Callable[[Sequence[str]], ssl.SSLContext], most: int, inactive: float, valid: float
+    ) -> None:
         self._build = build
         self._most = most
+        self._inactive = inactive
         self._valid = valid
-        self._kept: OrderedDict[tuple[str, ...], tuple[ssl.SSLContext, tuple[Any, ...], float]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, ...], _Kept] = OrderedDict()
 
     def find(self, names: tuple[str, ...], now: float) -> ssl.SSLContext:
         """The context for certificates and keys of these names. Raises `CannotLoad`."""
         known = self._kept.get(names)
-        if known is not None:
-            context, stamps, checked = known
-            if now - checked <= self._valid:
-                self._kept.move_to_end(names)
-                return context
-            if stamps == _stamps(names):
-                self._kept[names] = context, stamps, now
-                self._kept.move_to_end(names)
-                return context
-            del self._kept[names]
-        stamps = _stamps(names)
-        context = self._build(names)
-        self._kept[names] = context, stamps, now
-        if len(self._kept) > self._most:
-            self._kept.popitem(last=False)
-        return context
+        if known is not None and self._good(known, names, now):
+            known.used = now
+            self._kept.move_to_end(names)
+            return known.context
+        self._kept.pop(names, None)
+        made = _Kept(_stamps(names), self._build(names), now)
+        self._make_room(len(names), now)
+        self._kept[names] = made
+        return made.context
+
+    def _good(self, known: _Kept, names: tuple[str, ...], now: float) -> bool:
+        if now - known.checked <= self._valid:
+            return True
+        known.checked = now
+        return known.stamps == _stamps(names)
+
+    def _make_room(self, files: int, now: float) -> None:
+        kept = self._kept
+        while kept:
+            oldest = next(iter(kept.values()))
+            if (len(kept) + 1) * files <= self._most and now - oldest.used <= self._inactive:
+                break
+            kept.popitem(last=False)
+
+
+class _Kept:
+    __slots__ = ("checked", "context", "stamps", "used")
+
+    def __init__(self, stamps: tuple[Any, ...], context: ssl.SSLContext, now: float) -> None:
+        self.stamps = stamps
+        self.context = context
+        self.checked = self.used = now
 
 
 def _stamps(names: tuple[str, ...]) -> tuple[Any, ...]:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from penstock.config.errors import ConfigError, Problems
 from penstock.config.source import Span
 from penstock.modules.ssl_certificates import CannotLoad, NamedAtHandshake, load_pair, on_disk, told
-from penstock.modules.ssl_sessions import TlsSessions, random_ticket_key
+from penstock.modules.ssl_sessions import TlsSessions
 from penstock.modules.ssl_verify import ClientCertificates
 from penstock.net import openssl
 
 if TYPE_CHECKING:
     from penstock.modules.ssl import Tls
-    from penstock.net.openssl_context import TicketKey
+    from penstock.net.openssl_tickets import TicketKeys
 
 VERSIONS = {
     "TLSv1": (ssl.TLSVersion.TLSv1, ssl.OP_NO_TLSv1),
@@ -45,7 +45,7 @@ class Builder:
         self.clients = clients
         self.problems = problems
         self.full_name = full_name
-        self._ticket_keys: tuple[TicketKey, ...] = ()
+        self._ticket_keys: TicketKeys | None = None
 
     def fixed(self) -> ssl.SSLContext:
         """The context with certificates that are named in the configuration. Raises `ConfigError`."""
@@ -57,13 +57,15 @@ class Builder:
             spans = tls.origins["keys" if error.key else "certificates"]
             raise ConfigError(str(error), spans[error.number], hint=error.hint) from None
 
-    def at_handshake(self, most: int, valid: float) -> NamedAtHandshake:
+    def at_handshake(self, most: int, inactive: float, valid: float) -> NamedAtHandshake:
         """What makes contexts once the names of certificates are known. Raises `ConfigError` for all the rest."""
         if openssl.missing() is None:
             # Contexts made after the fork would each have ticket keys of their own, unknown to the other workers.
-            self._ticket_keys = (random_ticket_key(),)
+            from penstock.net.openssl_tickets import GivenKeys, random_key
+
+            self._ticket_keys = GivenKeys([random_key()])
         self._bare(self.problems)
-        return NamedAtHandshake(lambda names: self._with(names, Problems()), most, valid)
+        return NamedAtHandshake(lambda names: self._with(names, Problems()), most, inactive, valid)
 
     def full(self, name: str) -> str:
         """A name of a certificate with its path complete."""
@@ -79,6 +81,8 @@ class Builder:
                 error.number = number
                 raise
         self._keep_sessions(context, names[:half], problems)
+        if self.tls.commands:
+            run_commands(context, self.tls.commands, self.full_name, self.tls.origin("commands"))
         return context
 
     def _bare(self, problems: Problems) -> ssl.SSLContext:
@@ -100,8 +104,6 @@ class Builder:
 
             send_only_given_chain(context)
         self.clients.prepare(context, problems)
-        if tls.commands:
-            run_commands(context, tls.commands, self.full_name, tls.origin("commands"))
         return context
 
     def _keep_sessions(self, context: ssl.SSLContext, certificates: Sequence[str], problems: Problems) -> None:

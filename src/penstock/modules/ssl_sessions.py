@@ -1,14 +1,15 @@
 """TLS sessions that clients resume: cache, tickets and their keys (nginx: ngx_http_ssl_module, ssl_session_...).
 
-Contexts are made before the fork, so all workers share the ticket keys. The cache is OpenSSL's, one in each worker: of
-`shared:name:size` only the size counts, and a client that comes without a ticket can resume at the worker it has met.
+Contexts are made before the fork, so all workers share the ticket keys; servers with the same `shared:name` share them
+too, and keep them over a reload. The cache itself is OpenSSL's, one in each worker: a client that comes without a
+ticket can resume at the worker it has met.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import ssl
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penstock.config.kinds import custom, flag, seconds
@@ -19,33 +20,44 @@ from penstock.config.values import size
 from penstock.modules.ssl_certificates import on_disk
 
 if TYPE_CHECKING:
-    from penstock.net.openssl_context import Sessions, TicketKey
+    from penstock.net.openssl_context import Sessions
+    from penstock.net.openssl_tickets import TicketKey, TicketKeys, TurningKeys
 
 PAGE = "ngx_http_ssl_module.html"
 _SESSION = 256
 """nginx's estimate of a session's size in its shared cache: 4000 sessions in a megabyte."""
 
 
-def _cache(call: Call) -> tuple[str, int | None]:
-    """Mode and number of sessions; `builtin` beside `shared` is what nginx makes of it too: one cache."""
-    mode: tuple[str, int | None] = "none", None
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """`kind` is "off", "none" or "kept"; `sessions` how many (None: OpenSSL's 20480); `zone` what `shared:` names."""
+
+    kind: str
+    sessions: int | None = None
+    zone: str = ""
+
+
+def _cache(call: Call) -> Cache:
+    """`builtin` beside `shared` comes to one cache."""
+    made = Cache("none")
     for word in call.args:
-        name, given, rest = word.text.partition(":")
-        if name in ("off", "none") and not given:
-            mode = name, None
-        elif name == "builtin" and (not given or rest.isdigit()):
-            mode = "kept", int(rest) if given else None
-        elif name == "shared" and rest.partition(":")[0] and rest.partition(":")[2]:
+        kind, given, rest = word.text.partition(":")
+        zone, _, text = rest.partition(":")
+        if kind in ("off", "none") and not given:
+            made = Cache(kind)
+        elif kind == "builtin" and (not given or rest.isdigit()):
+            made = Cache("kept", int(rest) if given else None)
+        elif kind == "shared" and zone and text:
             try:
-                number = size(rest.partition(":")[2])
+                number = size(text)
             except ValueError:
                 raise _bad(call, word.text) from None
             if number < 8 * os.sysconf("SC_PAGESIZE"):
                 raise call.fail(f'session cache "{word.text}" is too small', word, hint="32k at least")
-            mode = "kept", number // _SESSION
+            made = Cache("kept", number // _SESSION, zone)
         else:
             raise _bad(call, word.text)
-    return mode
+    return made
 
 
 def _bad(call: Call, text: str) -> Exception:
@@ -53,7 +65,7 @@ def _bad(call: Call, text: str) -> Exception:
 
 
 def _ticket_key(call: Call) -> TicketKey:
-    from penstock.net.openssl_context import TicketKey
+    from penstock.net.openssl_tickets import TicketKey
 
     word = call.args[0]
     path = call.compilation.conf_path(word.text)
@@ -72,11 +84,11 @@ def _ticket_key(call: Call) -> TicketKey:
 class TlsSessions(Settings):
     """How long sessions live, where, and what encrypts their tickets."""
 
-    cache: tuple[str, int | None] = directive(
+    cache: Cache = directive(
         "ssl_session_cache",
         where=HTTP | SERVER,
         takes=custom(_cache, most=2, syntax="off | none | [builtin[:size]] [shared:name:size]"),
-        default=("none", None),
+        default=Cache("none"),
         nginx=PAGE,
         shown="none",
         doc="Where sessions without tickets are kept: in each worker. Clients with tickets need no cache.",
@@ -93,39 +105,49 @@ class TlsSessions(Settings):
         doc="A file of 48 or 80 random bytes. The first encrypts, all decrypt.",
     )
 
-    def prepare(self, context: ssl.SSLContext, certificates: bytes, keys: tuple[TicketKey, ...] = ()) -> str | None:
-        """Make a context keep sessions this way. `certificates` tells servers apart that share ticket keys; `keys` are
-        the ticket keys where the configuration names none. Returns what can not be done here, in words."""
+    def prepare(self, context: ssl.SSLContext, identity: bytes, keys: TicketKeys | None) -> str | None:
+        """Make a context keep sessions this way. `identity` tells servers apart that share ticket keys; `keys` are the
+        ticket keys where the configuration names none. Returns what can not be done here, in words."""
         if not self.tickets:
             context.options |= ssl.OP_NO_TICKET
         from penstock.net.openssl import missing
 
         why = missing()
         if why is not None:
-            if not self.tickets and self.cache[0] != "kept":
+            if not self.tickets and self.cache.kind != "kept":
                 context.num_tickets = 0
             return f"sessions are kept as Python's ssl keeps them: {why}"
-        from penstock.net.openssl_context import keep_sessions, set_ticket_keys
+        from penstock.net.openssl_context import keep_sessions
+        from penstock.net.openssl_tickets import GivenKeys, set_ticket_keys
 
         mode, number = self._mode()
-        keep_sessions(context, mode, number, self.timeout, hashlib.sha256(certificates).digest())
-        if self.ticket_keys or keys:
-            set_ticket_keys(context, self.ticket_keys or keys)
+        keep_sessions(context, mode, number, self.timeout, identity)
+        if self.ticket_keys:
+            keys = GivenKeys(self.ticket_keys)
+        elif self.cache.zone:
+            keys = _keys_of(self.cache.zone, self.timeout)
+        if keys is not None and self.tickets:
+            set_ticket_keys(context, keys)
         return None
 
     def _mode(self) -> tuple[Sessions, int | None]:
         from penstock.net.openssl_context import Sessions
 
-        kind, number = self.cache
-        if kind == "off":
+        if self.cache.kind == "off":
             return Sessions.OFF, None
-        if kind == "none":  # nginx pretends to keep sessions: some clients can not do without
+        if self.cache.kind == "none":  # nginx pretends to keep sessions: some clients can not do without
             return Sessions.SERVER | Sessions.NO_AUTO_CLEAR | Sessions.NO_STORE, 1
-        return Sessions.SERVER, number
+        return Sessions.SERVER, self.cache.sessions
 
 
-def random_ticket_key() -> TicketKey:
-    """A key for one run of the program."""
-    from penstock.net.openssl_context import TicketKey
+_zones: dict[str, tuple[float, TurningKeys]] = {}
+"""Ticket keys of the zones, in the master: they outlive a reload."""
 
-    return TicketKey(name=os.urandom(16), cipher=os.urandom(32), mac=os.urandom(32))
+
+def _keys_of(zone: str, timeout: float) -> TurningKeys:
+    from penstock.net.openssl_tickets import TurningKeys
+
+    known = _zones.get(zone)
+    if known is None or known[0] != timeout:
+        known = _zones[zone] = timeout, TurningKeys(timeout)
+    return known[1]

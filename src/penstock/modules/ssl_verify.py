@@ -113,10 +113,7 @@ class ClientCertificates(Settings):
 
             ask_for_certificate(context, self.depth)
             if self.authorities is not None:
-                try:
-                    announce_authorities(context, self.authorities)
-                except ValueError as error:
-                    raise ConfigError(str(error), self.origin("authorities")) from None
+                announce_authorities(context, on_disk(self.authorities).read_bytes())
             return
         if self.verify == "optional_no_ca":
             raise ConfigError(

@@ -3,14 +3,10 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from collections.abc import Callable, Sequence
-from ctypes import CFUNCTYPE, c_int, c_void_p, cast, create_string_buffer, memmove, string_at
-from dataclasses import dataclass
+from ctypes import CFUNCTYPE, c_int, c_void_p, cast, create_string_buffer, string_at
 from enum import IntFlag
-from typing import Any
-from weakref import WeakKeyDictionary
 
 from penstock.net.openssl import explained, library, of_context
 
@@ -37,15 +33,6 @@ class Sessions(IntFlag):
     NO_STORE = 0x200
 
 
-@dataclass(frozen=True, slots=True)
-class TicketKey:
-    """What encrypts session tickets (RFC 5077 4). `cipher` is 16 bytes for AES-128 or 32 for AES-256."""
-
-    name: bytes
-    cipher: bytes
-    mac: bytes
-
-
 def _go_on(verified: int, store: int) -> int:
     """The handshake goes on whatever the verification found: the answer to the request tells the client."""
     return 1
@@ -62,14 +49,24 @@ def ask_for_certificate(context: ssl.SSLContext, depth: int) -> None:
     lib.SSL_CTX_set_verify_depth(pointer, depth)
 
 
-def announce_authorities(context: ssl.SSLContext, path: str) -> None:
-    """Tell clients the names of the authorities in a PEM file, each once."""
-    lib = library()
+def announce_authorities(context: ssl.SSLContext, certificates: bytes) -> None:
+    """Tell clients the names of the authorities in PEM text, each once."""
+    lib, pointer = library(), of_context(context)
+    named: set[bytes] = set()
     lib.ERR_clear_error()
-    names = lib.SSL_load_client_CA_file(path.encode("latin-1"))
-    if not names:
-        raise ValueError(explained(f'SSL_load_client_CA_file("{path}") failed'))
-    lib.SSL_CTX_set_client_CA_list(of_context(context), names)
+    bio = lib.BIO_new_mem_buf(certificates, len(certificates))
+    try:
+        while certificate := lib.PEM_read_bio_X509_AUX(bio, None, None, None):
+            line = lib.X509_NAME_oneline(lib.X509_get_subject_name(certificate), None, 0)
+            name = string_at(line)
+            lib.CRYPTO_free(line, b"", 0)
+            if name not in named:
+                named.add(name)
+                lib.SSL_CTX_add_client_CA(pointer, certificate)
+            lib.X509_free(certificate)
+    finally:
+        lib.BIO_free(bio)
+        lib.ERR_clear_error()
 
 
 def send_only_given_chain(context: ssl.SSLContext) -> None:
@@ -94,54 +91,6 @@ def keep_sessions(context: ssl.SSLContext, mode: Sessions, size: int | None, tim
     if size is not None:
         lib.SSL_CTX_ctrl(pointer, _SET_CACHE_SIZE, size, None)
     lib.SSL_CTX_set_session_id_context(pointer, identity, len(identity))
-
-
-def set_ticket_keys(context: ssl.SSLContext, keys: Sequence[TicketKey]) -> None:
-    """The first key encrypts new tickets, every key decrypts."""
-    lib, pointer = library(), of_context(context)
-    first = keys[0]
-    if len(keys) == 1 and len(first.cipher) == 32:
-        whole = first.name + first.mac + first.cipher
-        lib.SSL_CTX_ctrl(pointer, _SET_TICKET_KEYS, len(whole), create_string_buffer(whole, len(whole)))
-        return
-    callback = _TicketCallback(_ticket_callback(keys))
-    lib.SSL_CTX_callback_ctrl(pointer, _SET_TICKET_CALLBACK, cast(callback, c_void_p))
-    _callbacks[context] = callback
-
-
-_callbacks: WeakKeyDictionary[ssl.SSLContext, Any] = WeakKeyDictionary()
-"""OpenSSL knows only the address of a callback: it lives as long as its context."""
-_TicketCallback = CFUNCTYPE(c_int, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_int)
-_FAILED, _UNKNOWN, _GOOD, _GOOD_BUT_RENEW = -1, 0, 1, 2
-
-
-def _ticket_callback(keys: Sequence[TicketKey]) -> Callable[[int, int, int, int, int, int], int]:
-    """What OpenSSL calls for each ticket (SSL_CTX_set_tlsext_ticket_key_cb)."""
-    lib = library()
-    by_name = {key.name: key for key in keys}
-    ciphers = {16: lib.EVP_aes_128_cbc(), 32: lib.EVP_aes_256_cbc()}
-    sha256 = lib.EVP_sha256()
-    newest = keys[0]
-
-    def prepare(connection: int, name: int, iv: int, cipher: int, mac: int, encrypting: int) -> int:
-        if encrypting:
-            key = newest
-            memmove(name, key.name, 16)
-            memmove(iv, os.urandom(16), 16)
-            start = lib.EVP_EncryptInit_ex
-        else:
-            known = by_name.get(string_at(name, 16))
-            if known is None:
-                return _UNKNOWN
-            key = known
-            start = lib.EVP_DecryptInit_ex
-        if not start(cipher, ciphers[len(key.cipher)], None, key.cipher, iv):
-            return _FAILED
-        if not lib.HMAC_Init_ex(mac, key.mac, len(key.mac), sha256, None):
-            return _FAILED
-        return _GOOD if key is newest else _GOOD_BUT_RENEW
-
-    return prepare
 
 
 def run_commands(context: ssl.SSLContext, commands: Sequence[tuple[str, str]], full_name: Callable[[str], str]) -> None:
