@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -75,18 +76,24 @@ class Index(Settings):
 def _missing(request: Request, path: str, error: OSError) -> Outcome:
     """What to do about an index that can not be opened: look on, or refuse."""
     number = error.errno or 0
-    if number in ABSENT:
+    if number == errno.ENOENT:
         folder = os.path.dirname(path)
         try:
             os.stat(folder.encode("latin-1"))
         except OSError as missing:
             if missing.errno in ABSENT:
-                if request.location[HttpCore].log_not_found:
-                    report(request, ERROR, f'"{path}" is not found ({missing.errno}: {os.strerror(missing.errno or 0)})')
-                return special(404)
+                return _not_found(request, path, missing)
         return None
+    if number in ABSENT:
+        return _not_found(request, path, error)
     if number in DENIED:
         report(request, ERROR, f'"{path}" is forbidden ({number}: {os.strerror(number)})')
         return special(403)
     report(request, CRIT, f'stat() "{path}" failed ({number}: {os.strerror(number)})')
     return special(500)
+
+
+def _not_found(request: Request, path: str, error: OSError) -> Outcome:
+    if request.location[HttpCore].log_not_found:
+        report(request, ERROR, f'"{path}" is not found ({error.errno}: {os.strerror(error.errno or 0)})')
+    return special(404)

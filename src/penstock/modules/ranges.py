@@ -37,6 +37,7 @@ class Ranges(Settings):
             answer.headers.append(("Accept-Ranges", "bytes"))
             return
         answer.status = 206
+        answer.reason = None
         if len(found) == 1:
             start, end = found[0]
             answer.headers.append(("Content-Range", content_range(start, end, size)))

@@ -92,10 +92,10 @@ class Files(Settings):
     def serve(self, request: Request) -> Outcome:
         """Answer GET and HEAD from a file; a directory without its slash is redirected to it."""
         uri = request.uri
-        if uri.endswith("/"):
-            return None
         if request.method not in ("GET", "HEAD", "POST"):
             return special(405)
+        if uri.endswith("/"):
+            return None
         request.go_on()
         path = self.path(request, uri)
         return open_answer(request, path, uri, self)

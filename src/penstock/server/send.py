@@ -27,7 +27,7 @@ async def send_answer(request: Request, answer: Answer, stream: Stream) -> None:
     if answer.status in BARE:
         answer.length = None
         answer.content_type = None
-    if answer.status == 204 or request.error_status and answer.status not in DATED:
+    if answer.status == 204 or (request.error_status and answer.status not in DATED):
         answer.last_modified = None
     if answer.location is not None:
         answer.location = absolute(request, answer.location)
@@ -46,8 +46,6 @@ async def send_answer(request: Request, answer: Answer, stream: Stream) -> None:
         chunked = version >= 11 and core.chunked_transfer_encoding
         if not chunked:
             request.keep_alive = False
-    elif answer.length is None and request.method == "HEAD" and answer.status not in BARE:
-        chunked = version >= 11 and core.chunked_transfer_encoding
     head = render_head(request, answer, chunked=chunked)
     if head_only:
         await _write(request, stream, head)
