@@ -1,9 +1,9 @@
 """Heads of requests: bytes -> `RequestHead`, refusing what nginx refuses and a little more.
 
 The little more is what other parsers read in another way, which is how requests are smuggled past a proxy
-(RFC 9112 section 11.2): a line feed alone as the end of a line, more than one space in the request line, a
-header line folded or without a colon, a space before the colon, control characters in values, header lines
-after an HTTP/0.9 request line.
+(RFC 9112 section 11.2): more than one space in the request line, a header line folded or without a colon, a space
+before the colon, control characters in values, header lines after an HTTP/0.9 request line; and, unless
+`HeadOptions` says otherwise, a line feed alone as the end of a line.
 
 A head is parsed by one regular expression for its first line and one for all its headers. Only what these do
 not take is read step by step, in `odd.py`, to find out what it is.
@@ -64,8 +64,8 @@ _UNIQUE = frozenset(
 class HeadOptions:
     """What a server's configuration says about request heads; named as nginx's directives.
 
-    `allow_connect` is set where a `tunnel_pass` exists. `bare_line_feeds` takes a line feed alone as the end
-    of a line, as nginx does; it is off because of what the module's first lines say.
+    `allow_connect` is set where a `tunnel_pass` exists. `bare_line_feeds` takes a line feed alone as the end of a line,
+    as nginx does.
     """
 
     underscores_in_headers: bool = False
@@ -163,8 +163,6 @@ def parse_request(data: bytes, options: HeadOptions = DEFAULT_OPTIONS) -> Reques
     An HTTP/0.9 request is one line; the empty line may follow. Raises `BadRequest`.
     """
     text = str(data, "latin-1")
-    if options.bare_line_feeds and text.count("\n") != text.count("\r\n"):
-        text = _lone_line_feed.sub("\r\n", text)
     match = _request_line(text)
     if match is None:
         return _odd_request(text, options, len(data))
@@ -192,15 +190,17 @@ def parse_request(data: bytes, options: HeadOptions = DEFAULT_OPTIONS) -> Reques
 def _with_odd_fields(
     text: str, start: int, method: str, target: str, version: int, options: HeadOptions
 ) -> RequestHead:
-    headers, dropped = odd.request_fields(
-        text, start, options.underscores_in_headers, options.ignore_invalid_headers
-    )
+    if options.bare_line_feeds:
+        text = _lone_line_feed.sub("\r\n", text)
+    headers, dropped = odd.request_fields(text, start, options.underscores_in_headers, options.ignore_invalid_headers)
     head = RequestHead(text[: start - 2], method, target, version, headers, first_values(headers))
     head.dropped = dropped
     return head
 
 
 def _odd_request(text: str, options: HeadOptions, length: int) -> RequestHead:
+    if options.bare_line_feeds:
+        text = _lone_line_feed.sub("\r\n", text)
     line = odd.request_line(text)
     if line.version == 9:
         if text[line.end :] not in ("", "\r\n"):

@@ -9,7 +9,8 @@ from penstock.http.head import DEFAULT_OPTIONS, HeadOptions, RequestHead, parse_
 from penstock.http.odd import request_line
 
 _lone_line_feed = re.compile(rb"(?<!\r)\n").search
-_empty_line = re.compile(rb"\n\r?\n").search
+_empty_line = re.compile(rb"\r\n\r\n").search
+_empty_line_of_any_kind = re.compile(rb"\n\r?\n").search
 _method_so_far = re.compile(rb"[A-Z_-]+(?: |\Z)").match
 _control = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").search
 
@@ -28,6 +29,7 @@ class HeadReader:
 
     __slots__ = (
         "_buffer",
+        "_empty_line",
         "_number",
         "_options",
         "_room",
@@ -43,6 +45,7 @@ class HeadReader:
         self, options: HeadOptions = DEFAULT_OPTIONS, small: int = 1024, number: int = 4, size: int = 8192
     ) -> None:
         self._options = options
+        self._empty_line = _empty_line_of_any_kind if options.bare_line_feeds else _empty_line
         self._small = small
         self._number = number
         self._size = size
@@ -72,12 +75,11 @@ class HeadReader:
             data = self._buffer + data
         elif data[:1] in b"\r\n":
             data = data.lstrip(b"\r\n")
-        end = data.find(b"\r\n\r\n", self._seen - 3 if self._seen > 3 else 0)
+        match = self._empty_line(data, self._seen - 3 if self._seen > 3 else 0)
         try:
-            # Where a line feed alone may end a line, an empty line of that kind may come first.
-            if end < 0 or (self._options.bare_line_feeds and _ends_early(data, end)):
+            if match is None:
                 return self._look_closer(data)
-            return self._complete(data, end + 4)
+            return self._complete(data, match.end())
         except BadRequest:
             self._buffer = data[: self._small + self._size]
             raise
@@ -99,11 +101,7 @@ class HeadReader:
         if not data:
             return None
         seen = self._seen
-        if self._options.bare_line_feeds:
-            match = _empty_line(data, seen - 2 if seen > 2 else 0)
-            if match is not None:
-                return self._complete(data, match.end())
-        elif _lone_line_feed(data, seen):
+        if not self._options.bare_line_feeds and _lone_line_feed(data, seen):
             raise BadRequest(400, "client sent a line that ends in a line feed alone")
         if _control(data, seen):
             raise BadRequest(400, "client sent invalid request")
@@ -144,8 +142,3 @@ class HeadReader:
         if self._start == 0:
             raise BadRequest(414, "client sent too long URI")
         raise BadRequest(494, "client sent too long header line")
-
-
-def _ends_early(data: bytes, end: int) -> bool:
-    """Whether a line feed alone makes an empty line before the CRLF CRLF at `end`."""
-    return data.find(b"\n\r\n") <= end or data.find(b"\n\n", 0, end) >= 0

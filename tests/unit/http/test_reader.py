@@ -47,6 +47,21 @@ def test_line_feeds_alone_cut_anywhere(places: list[int]) -> None:
     assert [head.target for head in found] == ["/a", "/b", "/c"]
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.sampled_from(["\r\n", "\n"]), min_size=4, max_size=4),
+    st.lists(st.integers(0, 100), max_size=5),
+    st.sampled_from(["a", "a b", " a ", ""]),
+)
+def test_ends_of_lines_in_any_mixture(ends: list[str], places: list[int], value: str) -> None:
+    lines = ["GET /a HTTP/1.1", "Host: h", f"X: {value}", ""]
+    data = "".join(line + end for line, end in zip(lines, ends, strict=True)).encode()
+    reader = HeadReader(HeadOptions(bare_line_feeds=True))
+    (head,) = heads(reader, cut(data, places))
+    assert head.headers == [("Host", "h"), ("X", value.strip())]
+    assert (head.line, head.length, reader.rest) == ("GET /a HTTP/1.1", len(data), b"")
+
+
 def test_rest_is_what_follows() -> None:
     reader = HeadReader()
     assert reader.feed(POST + b"abcGET") is not None
