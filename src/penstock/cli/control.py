@@ -11,6 +11,7 @@ from penstock.process.launch import PROGRAM, Launch, NotStarted
 from penstock.process.logs import boot_log
 from penstock.process.signals import BY_NAME
 
+_LARGEST = 2**31 - 1
 _MOST = 22
 """Bytes of the pid file that are looked at, as in nginx."""
 
@@ -33,18 +34,18 @@ def send_signal(launch: Launch, word: str) -> int:
         text = os.read(fd, _MOST).decode("latin-1").rstrip("\r\n")
     finally:
         os.close(fd)
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit()) or int(text) > _LARGEST:
         return _fail(ERROR, f'invalid PID number "{text}" in "{path}"')
     number = BY_NAME[word]
     try:
         os.kill(int(text), number)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         return _fail(ALERT, f"kill({text}, {int(number)}) failed", error)
     return 0
 
 
-def _fail(level: int, words: str, error: Exception | None = None) -> int:
-    if isinstance(error, OSError):
+def _fail(level: int, words: str, error: OSError | None = None) -> int:
+    if error is not None:
         words += f" ({error.errno}: {os.strerror(error.errno or 0)})"
     report(None, level, words)
     return 1

@@ -25,6 +25,9 @@ PAGE = "ngx_core_module.html"
 FILES = "log_files"
 """The key of the plan's `shared` under which its `LogFiles` are."""
 
+ON_STDERR = "error_log_on_stderr"
+"""The key that is in `shared` if some log, at whatever level, is standard error."""
+
 _DEBUG_LEVELS = frozenset(f"debug_{what}" for what in ("core", "alloc", "mutex", "event", "http", "mail", "stream"))
 
 
@@ -59,6 +62,7 @@ def _error_log(call: Call) -> Sink:
     word = call.args[0]
     level = _level(call)
     if word.text == "stderr":
+        call.compilation.shared[ON_STDERR] = True
         return DescriptorSink(2, level)
     if word.text.startswith("memory:"):
         raise call.fail("nginx was built without debug support", word, hint="log to a file, to stderr or to syslog")

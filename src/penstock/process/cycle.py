@@ -52,12 +52,18 @@ def read(launch: Launch, *, console: bool) -> Plan:
     finally:
         gc.enable()
     announce(plan.problems, console=console)
+    try:
+        worker_user(plan.main.settings(Main))
+    except ConfigError as error:
+        announce([error], console=console)
+        if error.level == "emerg":
+            raise NotStarted from None
     return plan
 
 
 def begin(launch: Launch, plan: Plan) -> Cycle:
     """Put the first plan to use: from now on its log is the process's. Raises `NotStarted`."""
-    cycle = _cycle(launch, plan, console=True)
+    cycle = _cycle(launch, plan)
     _open_logs(cycle, console=True)
     booted = fallback()
     set_fallback(cycle.log)
@@ -68,8 +74,8 @@ def begin(launch: Launch, plan: Plan) -> Cycle:
 
 
 def probe(launch: Launch, plan: Plan) -> None:
-    """What `-t` tries beyond the syntax: users, pid file, logs, addresses. Raises `NotStarted`."""
-    cycle = _cycle(launch, plan, console=True)
+    """What `-t` tries beyond the syntax: pid file, logs, addresses. Raises `NotStarted`."""
+    cycle = _cycle(launch, plan)
     probe_pid_file(cycle.pid_file)
     _open_logs(cycle, console=True)
     probe_all(plan.listens)
@@ -79,7 +85,7 @@ def probe(launch: Launch, plan: Plan) -> None:
 def succeed(launch: Launch, old: Cycle) -> Cycle:
     """Read the configuration anew and take from the old one what stays. Raises `NotStarted`, and changes nothing."""
     plan = read(launch, console=False)
-    cycle = _cycle(launch, plan, console=False)
+    cycle = _cycle(launch, plan)
     _open_logs(cycle, console=False)
     try:
         if cycle.pid_file != old.pid_file:
@@ -89,7 +95,7 @@ def succeed(launch: Launch, old: Cycle) -> Cycle:
         cycle.files.close()
         raise
     set_fallback(cycle.log)
-    redirect_stderr(cycle.log)
+    redirect_stderr(plan, cycle.log)
     if cycle.pid_file != old.pid_file:
         remove_pid_file(old.pid_file)
     old.sockets.drop_unless(cycle.sockets)
@@ -97,15 +103,9 @@ def succeed(launch: Launch, old: Cycle) -> Cycle:
     return cycle
 
 
-def _cycle(launch: Launch, plan: Plan, *, console: bool) -> Cycle:
+def _cycle(launch: Launch, plan: Plan) -> Cycle:
     main = plan.main.settings(Main)
-    user = None
-    try:
-        user = worker_user(main)
-    except ConfigError as error:
-        announce([error], console=console)
-        if error.level == "emerg":
-            raise NotStarted from None
+    user = worker_user(main) if os.geteuid() == 0 else None
     _check_limits(main, plan)
     log, files = process_log(launch, plan)
     pid_file = main.pid or launch.pid_file

@@ -9,7 +9,7 @@ from errno import ENOENT
 
 from penstock.config.errors import ConfigError, render
 from penstock.config.source import shown
-from penstock.modules.error_log import FILES, ErrorLogs
+from penstock.modules.error_log import FILES, ON_STDERR, ErrorLogs
 from penstock.observe.errorlog import (
     EMERG,
     ERROR,
@@ -53,14 +53,13 @@ def process_log(launch: Launch, plan: Plan) -> tuple[ErrorLog, LogFiles]:
             log.add(FileSink(files.take(launch.error_log), ERROR))
         else:
             log.add(DescriptorSink(2, ERROR))
+            plan.shared[ON_STDERR] = True
     return log, files
 
 
-def redirect_stderr(log: ErrorLog) -> None:
-    """Let what anybody prints on standard error go to the log's first file, unless the log is standard error."""
-    if any(isinstance(sink, DescriptorSink) for sink in log.sinks):
-        return
-    if log.files:
+def redirect_stderr(plan: Plan, log: ErrorLog) -> None:
+    """Let what anybody prints on standard error go to the log's first file, unless some log is standard error."""
+    if ON_STDERR not in plan.shared and log.files:
         os.dup2(log.files[0].fd, 2)
 
 

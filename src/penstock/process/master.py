@@ -156,7 +156,7 @@ class Master:
         user = self.cycle.user
         for error in self.cycle.files.reopen(user.uid if user is not None else None):
             report(None, EMERG, str(error))
-        redirect_stderr(self.cycle.log)
+        redirect_stderr(self.cycle.plan, self.cycle.log)
         self._tell(SIGUSR1)
 
     def _stop_accepting(self) -> None:

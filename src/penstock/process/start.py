@@ -41,7 +41,7 @@ def start(launch: Launch) -> int:
     except NotStarted:
         return 1
     sys.stderr.flush()
-    redirect_stderr(cycle.log)
+    redirect_stderr(cycle.plan, cycle.log)
     use_console(None)
     _serve(launch, cycle, daemonised)
     return 0
