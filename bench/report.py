@@ -37,12 +37,24 @@ class Row:
 
     def verdict(self, peer: str, base: str) -> str:
         """`met`, or by how much the target is missed; nothing where there is no target."""
-        ratios, target = self.ratios(peer, base), self.scenario.target
+        target = self.scenario.target
+        reached = self.value(peer) if self.scenario.absolute else _middle(self.ratios(peer, base))
         if peer in self.failures:
             return "failed"
-        if not ratios or target is None:
+        if reached is None or target is None:
             return ""
-        return "met" if median(ratios) <= target else f"missed by {median(ratios) / target - 1:.1%}"
+        return "met" if reached <= target else f"missed by {reached / target - 1:.1%}"
+
+    def goal(self) -> str:
+        """The target as the table shows it: a ratio, or an amount where it is one."""
+        target = self.scenario.target
+        if target is None:
+            return ""
+        return f"{target:g} {self.scenario.unit}" if self.scenario.absolute else f"{target:.2f}"
+
+
+def _middle(values: list[float]) -> float | None:
+    return median(values) if values else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +79,7 @@ class Report:
         for peer in self.peers[1:]:
             cells += [_figure(row, peer), _ratio(row.ratios(peer, self.base))]
         if self._judges:
-            target = row.scenario.target
-            cells += ["" if target is None else f"{target:.2f}", row.verdict(self.judged, self.base)]
+            cells += [row.goal(), row.verdict(self.judged, self.base)]
         return cells
 
     def markdown(self) -> str:
