@@ -106,15 +106,14 @@ def configure_arguments() -> list[str]:
 
 def details() -> str:
     """What `-V` prints."""
-    import platform
-    import ssl
+    from penstock.process.build import interpreter, knows_server_names, tls_library
 
-    sni = "enabled" if ssl.HAS_SNI else "disabled"
+    sni = "enabled" if knows_server_names() else "disabled"
     return "\n".join(
         (
             VERSION,
-            f"built by {platform.python_implementation()} {platform.python_version()}",
-            f"built with {ssl.OPENSSL_VERSION}",
+            f"built by {interpreter()}",
+            f"built with {tls_library()}",
             f"TLS SNI support {sni}",
             "configure arguments: " + " ".join(configure_arguments()),
         )

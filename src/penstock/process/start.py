@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import platform
 import resource
 import sys
 
 from penstock import __version__
 from penstock.observe.errorlog import ALERT, NOTICE, report, set_fallback, use_console
+from penstock.process.build import interpreter
 from penstock.process.cycle import Cycle, begin, read
 from penstock.process.daemon import daemonise
 from penstock.process.launch import PROGRAM, Launch, NotStarted
@@ -61,7 +61,7 @@ def _serve(launch: Launch, cycle: Cycle, daemonised: bool) -> None:
 def _introduce() -> None:
     report(None, NOTICE, 'using the "epoll" event method')
     report(None, NOTICE, f"{PROGRAM}/{__version__}")
-    report(None, NOTICE, f"built with {platform.python_implementation()} {platform.python_version()}")
+    report(None, NOTICE, f"built with {interpreter()}")
     system = os.uname()
     report(None, NOTICE, f"OS: {system.sysname} {system.release}")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
