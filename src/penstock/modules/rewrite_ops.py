@@ -128,9 +128,9 @@ def answer(status: int, text: Template | None) -> Op:
             return lambda run: _silence(status)
         return lambda run: special(status)
 
-    def op(run: Run) -> Answer:
-        from penstock.modules.static import Files
+    from penstock.modules.static import Files  # by now every module has been imported, in its order
 
+    def op(run: Run) -> Answer:
         request = run.request
         made = Answer(status, _evaluated(request, status, text).encode("latin-1"))
         location = request.location
