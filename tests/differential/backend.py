@@ -9,7 +9,7 @@ import socket
 from collections import defaultdict
 from collections.abc import Mapping
 
-from differential.cases import Case
+from differential.cases import Case, Step
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n"
 _CASE = re.compile(rb"\r\nCase: ([0-9.]+)\r\n")
@@ -65,11 +65,12 @@ class Backend:
             number = len(records) - 1
             await self._read_body(reader, head, records)
             case = self.cases.get(address)
-            if case is None or not case.backend:
+            script = case.backend[min(number, len(case.backend) - 1)] if case and case.backend else None
+            if not script:
                 writer.write(ANSWER)
                 await writer.drain()
                 return
-            if not await self._follow(case, reader, writer, records, number):
+            if not await self._follow(script, reader, writer, records, number):
                 return
 
     async def _read_body(self, reader: asyncio.StreamReader, head: bytes, records: list[bytes]) -> None:
@@ -95,14 +96,14 @@ class Backend:
 
     async def _follow(
         self,
-        case: Case,
+        script: list[Step],
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         records: list[bytes],
         number: int,
     ) -> bool:
         """Do what the script says; False when the connection is to be closed."""
-        for step in case.backend:
+        for step in script:
             if step.verb == "send":
                 writer.write(step.data)
                 await writer.drain()

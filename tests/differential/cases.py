@@ -1,11 +1,14 @@
 """Cases: what a client sends, and what the backend answers, read from `cases/AREA.cases`; README.md has the format."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from differential.spelling import unspelled
 
 DIRECTORY = Path(__file__).parent / "cases"
+REQUESTS = Path(__file__).parents[1] / "corpus" / "requests"
+CORPUS = "corpus"
 PAUSE = 0.1
 
 
@@ -24,14 +27,17 @@ BACKEND_VERBS = {"pause", "close", "reset", "tunnel", "hold"}
 
 @dataclass(slots=True)
 class Case:
-    """One connection of a client. Without steps of its own the backend answers 200 and closes."""
+    """One connection of a client. `backend` has the steps for the first request that reaches it, the second, ...
+
+    Where it has none the backend answers 200 and closes; the last ones serve all that follow.
+    """
 
     area: str
     name: str
     about: str
     port: str = "front"
     client: list[Step] = field(default_factory=list)
-    backend: list[Step] = field(default_factory=list)
+    backend: list[list[Step]] = field(default_factory=list)
 
     @property
     def id(self) -> str:
@@ -54,14 +60,26 @@ class Area:
 
 def areas() -> list[str]:
     """The names of all areas."""
-    return sorted(path.stem for path in DIRECTORY.glob("*.cases"))
+    return sorted(path.stem for path in DIRECTORY.glob("*.conf"))
 
 
 def load(name: str) -> Area:
     """An area and its cases; `ValueError` naming the line that is wrong."""
     configuration = (DIRECTORY / f"{name}.conf").read_text("utf-8")
+    if name == CORPUS:
+        return Area(name, configuration, tuple(_of_corpus()))
     text = (DIRECTORY / f"{name}.cases").read_text("ascii")
     return Area(name, configuration, tuple(_parse(name, text)))
+
+
+def _of_corpus() -> list[Case]:
+    """The requests that also stand without a proxy in tests/corpus, where they need no options."""
+    cases = []
+    for path in sorted(REQUESTS.glob("*/*.http")):
+        if "options" not in json.loads(path.with_suffix(".json").read_text("utf-8")):
+            sent = unspelled(path.read_text("ascii").replace("\n", ""))
+            cases.append(Case(CORPUS, f"{path.parent.name}-{path.stem}", "", client=[Step("send", sent)]))
+    return cases
 
 
 def _parse(area: str, text: str) -> list[Case]:
@@ -82,8 +100,9 @@ def _parse(area: str, text: str) -> list[Case]:
                 backend = False
             elif line == "-- backend":
                 backend = True
+                cases[-1].backend.append([])
             elif backend:
-                cases[-1].backend.append(_step(line, BACKEND_VERBS))
+                cases[-1].backend[-1].append(_step(line, BACKEND_VERBS))
             else:
                 step = _step(line, CLIENT_VERBS)
                 if step.verb == "to":

@@ -1,6 +1,5 @@
 """How what two proxies did differs."""
 
-import os.path
 from dataclasses import dataclass
 
 from differential.observe import Message, Observation
@@ -77,7 +76,7 @@ def _around(one: str, other: str) -> tuple[str, str]:
     """Of long texts the part in which they differ."""
     if max(len(one), len(other)) < _LONG:
         return one, other
-    same = len(os.path.commonprefix([one, other]))
+    same = next((at for at, (left, right) in enumerate(zip(one, other, strict=False)) if left != right), 0)
     start = max(same - _LONG // 4, 0)
-    left, right = ("..." * bool(start) + text[start : start + _LONG] for text in (one, other))
-    return left, right
+    mark = "..." if start else ""
+    return mark + one[start : start + _LONG], mark + other[start : start + _LONG]

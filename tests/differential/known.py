@@ -20,13 +20,15 @@ class Known:
     title: str
     reason: str
     cases: tuple[str, ...]
-    when: str
+    when: tuple[str, ...]
     answers: tuple[str, str] | None
     differs: tuple[str, ...]
     versions: str
 
     def matches(self, case: str, answers: str) -> bool:
-        return fnmatchcase(answers, self.when) and any(fnmatchcase(case, pattern) for pattern in self.cases)
+        return any(fnmatchcase(answers, pattern) for pattern in self.when) and any(
+            fnmatchcase(case, pattern) for pattern in self.cases
+        )
 
     def applies_to(self, nginx: Version) -> bool:
         """Whether the row is about this version of nginx: `versions` is like ">= 1.29.7 < 1.31.4"."""
@@ -63,7 +65,7 @@ def table() -> list[Known]:
             row["title"],
             row["reason"],
             tuple(row["cases"]),
-            row.get("when", "*"),
+            tuple(row.get("when", ["*"])),
             (row["answers"][0], row["answers"][1]) if "answers" in row else None,
             tuple(row.get("differs", ())),
             row.get("nginx", ""),

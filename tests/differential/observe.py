@@ -11,6 +11,7 @@ from differential.client import Heard
 
 _PRODUCT = re.compile(rb"\b(?:nginx|penstock)/[0-9.]+")
 _BARE_PRODUCT = re.compile(rb"<center>(?:nginx|penstock)(?:/[0-9.]+)?</center>")
+_SERVER = re.compile(r"^ (?:nginx|penstock)(/[0-9.]+)?$")
 _DATE = re.compile(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT")
 _TIME = re.compile(r"\[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]")
 _METHODS = re.compile(rb"(?:^|\n)([A-Z]+) [^ ]+ HTTP/1")
@@ -18,6 +19,7 @@ _RESPONSE = re.compile(rb"HTTP/\d\.\d (\d{3})")
 _SENT = re.compile(r'^((?:[^"\\]|\\.)*"(?:[^"\\]|\\.)*" \d+ )(\d+) ')
 _BOUNDARY = re.compile(r"(boundary=|--)[0-9]{20}\b")
 _SIGNED = b"PRODUCT"
+_MANY_CHUNKS = 4096
 
 
 @dataclass(slots=True)
@@ -34,7 +36,7 @@ class Message:
 
     @property
     def status(self) -> str:
-        return (self.line.split(" ") + [""])[1]
+        return self.line.partition(" ")[2].partition(" ")[0]
 
 
 @dataclass(slots=True)
@@ -89,12 +91,12 @@ def observe(sent: bytes, heard: Heard, passed: Sequence[bytes], log: Sequence[st
     signed = _PRODUCT.sub(_SIGNED, data)
     seen.rest = normal.data(signed)
     finals = [message for message in seen.responses if not message.status.startswith("10")]
-    for message in finals:
+    for message in seen.responses:
         _settle(message, normal)
     seen.passed = [_request(record, normal) for record in passed]
-    lengths = [message.longer for message in finals] or [len(data) - len(signed)]
+    finals = finals or [Message("", [], body=signed, longer=len(data) - len(signed))]
     seen.log = [
-        normal.text(_TIME.sub("[TIME]", _shortened(line, lengths[at] if at < len(lengths) else 0)))
+        normal.text(_TIME.sub("[TIME]", _counted(line, finals[at]) if at < len(finals) else line))
         for at, line in enumerate(log)
     ]
     return seen
@@ -162,14 +164,11 @@ def _settle(message: Message, normal: Normal) -> None:
     for name, value in message.headers:
         key = name.lower()
         if key == "server":
-            value = re.sub(r"^ (?:nginx|penstock)(/[0-9.]+)?$", lambda m: f" PRODUCT{'/VERSION' if m[1] else ''}", value)
+            value = _SERVER.sub(lambda found: f" PRODUCT{'/VERSION' if found[1] else ''}", value)
         elif key == "date":
             value = _DATE.sub("DATE", value)
         elif key == "content-length" and value.strip().isdigit():
-            if page and int(message.status) >= 300:
-                value = " PAGE"
-            else:
-                value = f" {int(value) - message.longer}"
+            value = " PAGE" if page and int(message.status) >= 300 else f" {int(value) - message.longer}"
         else:
             value = normal.text(value)
         settled.append((name, value))
@@ -189,8 +188,13 @@ def _request(record: bytes, normal: Normal) -> Message:
     return message
 
 
-def _shortened(line: str, longer: int) -> str:
-    """A line of the log, without what the product's name added to the body."""
-    if not longer:
-        return line
-    return _SENT.sub(lambda found: f"{found[1]}{max(int(found[2]) - longer, 0)} ", line)
+def _counted(line: str, message: Message) -> str:
+    """A line of the log without what the product's name, or the number of chunks, added to the body."""
+
+    def settle(found: re.Match[str]) -> str:
+        count = int(found[2])
+        if message.framing == "chunked" and len(message.body) > _MANY_CHUNKS < count:
+            return f"{found[1]}{len(message.body)}+chunks "
+        return f"{found[1]}{max(count - message.longer, 0)} "
+
+    return _SENT.sub(settle, line)
