@@ -100,6 +100,8 @@ class Incoming:
     def _done(self) -> None:
         surplus = self.framing.surplus
         exchange = self.exchange
+        for name, value in self.framing.trailers:
+            exchange.request.variables["upstream_trailer_" + name.lower().replace("-", "_")] = value
         if surplus and exchange.line is not None:
             exchange.log("warn", f"{surplus} while reading upstream")
         exchange.release(reusable=self.head.keep_alive and not surplus)
