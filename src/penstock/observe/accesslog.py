@@ -58,6 +58,11 @@ class FrozenLine:
         self._text = text
         self._target = target
 
+    @property
+    def self_contained(self) -> bool:
+        """Whether `write` needs no more of a request than its counters, times and attempts."""
+        return self._format.self_contained
+
     def write(self, late: Any) -> None:
         """Fill the gaps and log. `late` is the request, or whatever has the attributes that late variables read."""
         self._target.line(self._format.thaw(self._text, late))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from penstock.config.variables import Getter, Variable
+from penstock.config.variables import VARIABLES, Getter, Variable
 
 COMBINED = (
     '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"'
@@ -48,7 +48,7 @@ ESCAPES: dict[str, tuple[Escape, str]] = {
 class Format:
     """A compiled format. `pieces` are its texts with None where a variable goes, in order."""
 
-    __slots__ = ("_escape", "_getters", "_late", "_missing", "_shape", "_texts", "names", "pieces")
+    __slots__ = ("_escape", "_getters", "_late", "_missing", "_shape", "_texts", "names", "pieces", "self_contained")
 
     def __init__(self, pieces: Sequence[str | None], names: Sequence[str], escape: str = "default") -> None:
         self.pieces = tuple(pieces)
@@ -56,12 +56,16 @@ class Format:
         self._escape, self._missing = ESCAPES[escape]
         self._getters: list[Getter] = [_unbound] * len(names)
         self._late = [False] * len(names)
+        self.self_contained = True
+        """Whether what comes late is all built in, so that it asks for a few attributes and not for a whole request."""
         self._shape = "".join("%s" if piece is None else piece.replace("%", "%%") for piece in pieces) + "\n"
 
     def bind(self, index: int, found: Variable) -> None:
         """Give the variable at `index` of `names` its getter."""
         self._getters[index] = found.get
         self._late[index] = found.late
+        if found.late and VARIABLES.get(found.name) is not found:
+            self.self_contained = False
 
     def line(self, request: Any) -> bytes:
         """The line for a request that is over, with its line feed."""

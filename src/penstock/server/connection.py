@@ -49,8 +49,7 @@ class Connection:
     ) -> None:
         self.service = service
         self.number = number
-        self.stream: Stream = stream
-        """None once the relay has taken it over; whoever asks then knows it by `tunnelled`."""
+        self.stream = stream
         self.listen = listen
         assert listen.default is not None
         self.server: Server = listen.default

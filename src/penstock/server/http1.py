@@ -6,7 +6,7 @@ One fiber a connection. Between requests it waits for readiness and owns no buff
 from __future__ import annotations
 
 import traceback
-from functools import partial
+from collections.abc import Callable
 from time import time
 from typing import TYPE_CHECKING
 
@@ -133,6 +133,13 @@ def _body(request: Request, stream: Stream, rest: bytes) -> None:
         stream.unread(rest)
 
 
+def _continue_on(stream: Stream) -> Callable[[], None]:
+    def go_on() -> None:
+        stream.send_now(CONTINUE)
+
+    return go_on
+
+
 async def _handle(connection: Connection, stream: Stream, request: Request) -> bool:
     """Answer one request; whether the connection may carry another."""
     answer: Answer | None = None
@@ -145,7 +152,7 @@ async def _handle(connection: Connection, stream: Stream, request: Request) -> b
             if rest or head.chunked or head.content_length:
                 _body(request, stream, rest)
             if head.expect_continue and not rest:
-                request.expecting = partial(stream.send_now, CONTINUE)
+                request.expecting = _continue_on(stream)
             if connection.plain_on_tls:
                 report(request, INFO, "client sent plain HTTP request to HTTPS port")
                 answer = await special_answer(request, 497)

@@ -50,7 +50,7 @@ class Service:
 
     def _accept_for(self, listen: Listen) -> Any:
         def accept(stream: Stream, peer: Any) -> None:
-            if len(self.connections) >= self.most:
+            if self.live >= self.most:
                 report(None, ALERT, f"{self.most} worker_connections are not enough")
                 stream.close()
                 return
@@ -86,7 +86,7 @@ class Service:
     @property
     def live(self) -> int:
         """Connections and tunnels that are open."""
-        return len(self.connections)
+        return len(self.connections) + len(self.loop.tunnels)
 
     def stop_accepting(self) -> None:
         """Close the listeners, here: siblings and the master have their own descriptors."""
@@ -98,7 +98,7 @@ class Service:
     def close_idle(self) -> None:
         """End what waits for a request that nobody has begun to send."""
         for connection in list(self.connections):
-            if connection.idle and connection.stream is not None:
+            if connection.idle:
                 connection.stream.close()
                 if connection.fiber is not None:
                     connection.fiber.cancel()
@@ -113,8 +113,6 @@ class Service:
     def abort_all(self) -> None:
         """End everything, now."""
         for connection in list(self.connections):
-            if connection.stream is None:
-                continue
             connection.stream.close()
             if connection.fiber is not None:
                 connection.fiber.cancel()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from penstock.http.head import RequestHead
-from penstock.http.request import NO_BODY
 from penstock.modules.http_core import HttpCore
 from penstock.modules.log import AccessLogs
 from penstock.net.errors import NetError
@@ -36,12 +37,12 @@ async def open_tunnel(connection: Connection, stream: Stream, request: Request, 
     if core.tcp_nodelay:
         stream.nodelay()
         upgraded.stream.nodelay()
-    ending = Ending(connection, request)
-    rest = upgraded.rest
-    request.body_bytes_sent = len(rest)
-    backend = upgraded.stream
-    ending.slim()
+    request.body_bytes_sent = len(upgraded.rest)
+    ending = Ending(connection, request, answer)
+    backend, rest = upgraded.stream, upgraded.rest
+    upgraded.settle()
     connection.tunnelled = True
+    connection.service.gone(connection)
     relay(
         stream,
         backend,
@@ -52,58 +53,80 @@ async def open_tunnel(connection: Connection, stream: Stream, request: Request, 
     )
 
 
+class Since:
+    """What late variables ask of a connection."""
+
+    __slots__ = ("number", "started")
+
+    def __init__(self, connection: Connection) -> None:
+        self.number = connection.number
+        self.started = connection.started
+
+
 class Ending:
     """What is left to do when a tunnel has ended: count, say why if that is worth a line, log, let the peer go.
 
-    While the tunnel lives this holds what its log line needs and lets the rest of the request go.
+    While the tunnel lives this stands for the whole request: it has the attributes that late variables read, and
+    the lines of the log as far as they were known when the tunnel opened.
     """
 
-    __slots__ = ("connection", "lines", "on_end", "request", "subject", "upgraded")
+    __slots__ = (
+        "_lines",
+        "_on_end",
+        "_request",
+        "_service",
+        "_subject",
+        "_upgraded",
+        "attempts",
+        "body_bytes_sent",
+        "bytes_sent",
+        "completed",
+        "connection",
+        "finished",
+        "request_length",
+        "started",
+        "status",
+    )
 
-    def __init__(self, connection: Connection, request: Request) -> None:
-        self.connection = connection
-        self.request = request
-        answer = request.answer
-        assert answer is not None
-        self.upgraded = answer.upgraded
-        self.on_end = answer.on_end
-        self.lines = request.location[AccessLogs].freeze(request)
-        self.subject = Subject(request)
+    answer: Answer | None = None
+    error_status = 0
+    head = RequestHead("", "", "", 11, [], {})
+    keep_alive = False
+    variables: Mapping[str, str | None] = MappingProxyType({})
 
-    def slim(self) -> None:
-        """Let go of what the end does not need."""
-        request, connection = self.request, self.connection
-        request.head = GONE
-        request.variables = NOTHING
-        request.cached = NOTHING
-        request.captures = None
-        request.body = NO_BODY
-        request.answer = None
-        request.upstream_head = None
-        request.expecting = None
-        self.upgraded.settle()
-        connection.stream = None  # type: ignore[assignment]
-        connection.fiber = None
+    def __init__(self, connection: Connection, request: Request, answer: Answer) -> None:
+        self._service = connection.service
+        self._upgraded = answer.upgraded
+        self._on_end = answer.on_end
+        self._lines = request.location[AccessLogs].freeze(request)
+        self._subject = Subject(request)
+        self._request = None if all(line.self_contained for line in self._lines) else request
+        self.connection = Since(connection)
+        self.attempts = request.attempts
+        self.body_bytes_sent = request.body_bytes_sent
+        self.bytes_sent = request.bytes_sent
+        self.request_length = request.request_length
+        self.started = request.started
+        self.status = request.status
+        self.completed = False
+        self.finished = 0.0
 
     def ended(self, tunnel: Tunnel, reason: End) -> None:
-        request, connection = self.request, self.connection
-        early = request.body_bytes_sent
-        request.body_bytes_sent = early + tunnel.from_backend
-        request.bytes_sent += request.body_bytes_sent
-        request.completed = reason is not End.SHUTDOWN
-        request.finished = connection.service.timers.now
-        self.upgraded.ended(tunnel.from_client, tunnel.from_backend)
-        _explain(self.subject, tunnel, reason)
-        for line in self.lines:
-            line.write(request)
-        if self.on_end is not None:
-            self.on_end()
-        connection.service.gone(connection)
-
-
-GONE = RequestHead("", "", "", 11, [], {})
-"""Stands for the head of a request whose tunnel is open."""
-NOTHING: dict[str, str | None] = {}
+        self.body_bytes_sent += tunnel.from_backend
+        self.bytes_sent += self.body_bytes_sent
+        self.completed = reason is not End.SHUTDOWN
+        self.finished = self._service.timers.now
+        self._upgraded.ended(tunnel.from_client, tunnel.from_backend)
+        _explain(self._subject, tunnel, reason)
+        late: Request | Ending = self
+        if self._request is not None:
+            late = self._request
+            for name in ("body_bytes_sent", "bytes_sent", "completed", "finished"):
+                setattr(late, name, getattr(self, name))
+        for line in self._lines:
+            line.write(late)
+        if self._on_end is not None:
+            self._on_end()
 
 
 def _explain(subject: Subject, tunnel: Tunnel, reason: End) -> None:
