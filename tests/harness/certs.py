@@ -8,8 +8,10 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +40,33 @@ class Authority:
         self.certificate = directory / "authority.crt"
         self.certificate.write_bytes(_pem(self._root))
 
-    def issue(self, name: str, *more: str, days: int = 10) -> Pair:
-        """A server's certificate for host names, wildcards or addresses; `days` < 0: expired."""
+    def issue(self, name: str, *more: str, days: int = 10, key: PrivateKey | None = None) -> Pair:
+        """A server's certificate for host names, wildcards or addresses; `days` < 0: expired. The key is ECDSA unless
+        one is given."""
         names = [_alternative(entry) for entry in (name, *more)]
-        return self._issue(name, x509.SubjectAlternativeName(names), ExtendedKeyUsageOID.SERVER_AUTH, days)
+        return self._issue(name, x509.SubjectAlternativeName(names), ExtendedKeyUsageOID.SERVER_AUTH, days, key)
 
     def issue_client(self, name: str, days: int = 10) -> Pair:
         """A client's certificate whose common name is `name`."""
         names = x509.SubjectAlternativeName([x509.DNSName(name)])
         return self._issue(name, names, ExtendedKeyUsageOID.CLIENT_AUTH, days)
+
+    def revocations(self, *pairs: Pair) -> Path:
+        """A list (CRL) that revokes these certificates."""
+        now = datetime.datetime.now(datetime.UTC)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._name)
+            .last_update(now - datetime.timedelta(hours=1))
+            .next_update(now + datetime.timedelta(days=1))
+        )
+        for pair in pairs:
+            serial = x509.load_pem_x509_certificate(pair.certificate.read_bytes()).serial_number
+            revoked = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now)
+            builder = builder.add_revoked_certificate(revoked.build())
+        path = self.directory / "revoked.crl"
+        path.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+        return path
 
     def client_context(self, pair: Pair | None = None) -> ssl.SSLContext:
         """What a client uses that trusts this authority and shows `pair`."""
@@ -62,9 +82,14 @@ class Authority:
         return context
 
     def _issue(
-        self, name: str, names: x509.SubjectAlternativeName, purpose: x509.ObjectIdentifier, days: int
+        self,
+        name: str,
+        names: x509.SubjectAlternativeName,
+        purpose: x509.ObjectIdentifier,
+        days: int,
+        given: PrivateKey | None = None,
     ) -> Pair:
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = given or ec.generate_private_key(ec.SECP256R1())
         issuer = self._root.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         certificate = (
             _builder(_named(name), self._name, key.public_key(), days)
@@ -72,12 +97,10 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer), critical=False
-            )
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        stem = name.replace("*", "_")
+        stem = name.replace("*", "_") + (".rsa" if isinstance(key, rsa.RSAPrivateKey) else "")
         pair = Pair(self.directory / f"{stem}.crt", self.directory / f"{stem}.key")
         pair.certificate.write_bytes(_pem(certificate) + _pem(self._root))
         pair.key.write_bytes(
@@ -92,7 +115,7 @@ class Authority:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey, days: int
 ) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     start = now - datetime.timedelta(days=1 if days >= 0 else 30)

@@ -96,7 +96,7 @@ def _blame(error: ssl.SSLError, certificate: str, key: str, certificate_path: Pa
     """Which of the two files is at fault."""
     reason = error.reason or ""
     certificate, key = _shown(certificate), _shown(key)
-    if reason == "KEY_VALUES_MISMATCH":
+    if reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"):
         return CannotLoad(
             f'SSL_CTX_use_PrivateKey("{key}") failed ({told(error)})',
             key=True,
@@ -115,7 +115,7 @@ def _blame(error: ssl.SSLError, certificate: str, key: str, certificate_path: Pa
         return CannotLoad(f'cannot load certificate "{certificate}": PEM_read_bio_X509() failed ({told(bad)})')
     hint = None
     if _holds(key_path, b"ENCRYPTED"):
-        hint = "the key is encrypted: ssl_password_file names a file with its password"
+        hint = "the key is encrypted; the file that ssl_password_file names must hold its password"
     elif not _holds(key_path, b"PRIVATE KEY-----"):
         hint = "there is no PEM key in this file"
     return CannotLoad(
@@ -134,8 +134,9 @@ def _shown(name: str) -> str:
 
 def told(error: ssl.SSLError) -> str:
     """OpenSSL's words without Python's."""
-    library = error.library or "SSL"
-    return f"SSL: {library} routines::{error.reason.lower().replace('_', ' ')}" if error.reason else f"SSL: {error}"
+    if not error.reason:
+        return f"SSL: {error.args[-1]}".partition(" (_ssl.c")[0]
+    return f"SSL: {error.library or 'SSL'} routines::{error.reason.lower().replace('_', ' ')}"
 
 
 class NamedAtHandshake:
