@@ -204,8 +204,8 @@ def test_trailers_and_variables(proxy, raw_backend) -> None:
     front = proxy(
         in_http(
             """
-            log_format all "$upstream_addr|$upstream_status|$upstream_http_x_one|$upstream_cookie_c|$upstream_trailer_x_sum"
-                           "|$upstream_bytes_received|$upstream_response_length|$upstream_response_time";
+            log_format all "$upstream_addr|$upstream_status|$upstream_http_x_one|$upstream_cookie_c|"
+                           "$upstream_trailer_x_sum|$upstream_bytes_received|$upstream_response_length|$upstream_response_time";
             access_log access.log all;
             server {
                 listen 127.0.0.1:{port:front};

@@ -84,7 +84,11 @@ def test_headers(proxy, raw_backend) -> None:
                 }
                 location /old { proxy_pass http://127.0.0.1:{port:back}; proxy_http_version 1.0; }
                 location /less { proxy_pass http://127.0.0.1:{port:back}; proxy_pass_request_headers off; }
-                location /method { proxy_pass http://127.0.0.1:{port:back}; proxy_method PUT; proxy_set_body "is $args"; }
+                location /method {
+                    proxy_pass http://127.0.0.1:{port:back};
+                    proxy_method PUT;
+                    proxy_set_body "is $args";
+                }
             }
             """
         ),
