@@ -70,17 +70,20 @@ class ClientCertificates(Settings):
         return None
 
     def _negotiated(self, request: Request) -> bool:
-        """Whether the handshake asked for what this server asks for.
+        """Whether the handshake asked for what this server asks for: whether the name was the same.
 
-        nginx goes by the names; without SNI, or with a name that no server has, it lets a request for another server
-        through to be judged by what the default server trusts. Here that needs both to trust the same, or the default
-        server not to ask at all: then nobody has shown anything.
+        Without SNI, or with a name that no server has, nginx lets a request for another server through, to be judged by
+        what the default server trusts. Here that needs both to trust the same, or the default server not to ask at
+        all: then nobody has shown anything.
         """
         connection = request.connection
+        if not request.host:
+            return True
+        name = connection.tls.hello.server_name
+        if name and connection.listen.names.search(name) is not None:
+            return bool(name == request.host)
         if request.server is connection.server:
             return True
-        if connection.server is not connection.listen.default:
-            return False
         asked: ClientCertificates = connection.server.root[ClientCertificates]
         return asked.verify == "off" or self.trust() == asked.trust()
 

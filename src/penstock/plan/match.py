@@ -45,6 +45,10 @@ class ServerNames:
 
     def find(self, host: str) -> tuple[Server, Any]:
         """The server for a host name (lower case), and the match object where a regular expression chose it."""
+        return self.search(host) or (self.default, None)
+
+    def search(self, host: str) -> tuple[Server, Any] | None:
+        """As `find`, but None where no server has the name."""
         found = self._exact.get(host) or self._memo.get(host)
         if found is not None:
             return found, None
@@ -58,7 +62,7 @@ class ServerNames:
             match = regex.match(host)
             if match is not None:
                 return server, match
-        return self.default, None
+        return None
 
     def _wildcard(self, host: str) -> Server | None:
         if self._heads:
