@@ -15,6 +15,7 @@ from penstock.cli.version import HELP, VERSION, details
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
+    _open_standard_streams()
     if arguments is None:
         arguments = [os.fsencode(argument).decode("latin-1") for argument in sys.argv[1:]]
     try:
@@ -27,6 +28,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not options.test:
             return 0
     return _run(options)
+
+
+def _open_standard_streams() -> None:
+    """Whoever starts us with a standard descriptor closed would have the next file that is opened take its place."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", errors="backslashreplace", closefd=False)  # noqa: PTH123, SIM115
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", errors="backslashreplace", closefd=False)  # noqa: PTH123, SIM115
 
 
 def _show(options: Options) -> None:

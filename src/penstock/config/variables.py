@@ -124,8 +124,8 @@ def split_template(text: str, span: Span | None) -> tuple[tuple[str | None, ...]
     for match in _PART.finditer(text):
         if match.start() > at:
             pieces.append(text[at : match.start()])
-        name = match.group(1) or match.group(2)
-        if name is None:
+        name = (match.group(1) or match.group(2) or "").lower()
+        if not name:
             if text.startswith("${", match.start()):
                 raise ConfigError(f'the closing bracket in "{text[match.end() + 1 :]}" variable is missing', span)
             raise ConfigError("invalid variable name", span, hint='a literal "$" can not be written in nginx\'s language')
@@ -169,6 +169,7 @@ class VariableTable:
 
     def want(self, name: str, span: Span | None, take: Callable[[Variable], None]) -> None:
         """Call `take` with the variable once all are known."""
+        name = name.lower()
         if self._bound:
             take(self._find(name, span))
         else:
@@ -184,6 +185,7 @@ class VariableTable:
 
     def stored(self, name: str, span: Span | None = None) -> Variable:
         """The variable that `set` or a named capture writes to: a slot of the request by that name."""
+        name = name.lower()
         found = VARIABLES.get(name)
         if found is not None:
             if found.set is None:

@@ -40,7 +40,7 @@ class Answer:
     `headers` are in the order they go out, without Server, Date, Content-Type, Content-Length, Last-Modified, Location
     and Connection, which have fields of their own or are the wire's. `length` is the body's length, None where only its
     end will tell. `special` asks for the error page of that status in place of a body. `upgraded` is set on a 101 that
-    becomes a tunnel.
+    becomes a tunnel. `silent` closes the connection without a word (`return 444`).
     """
 
     __slots__ = (
@@ -58,6 +58,7 @@ class Answer:
         "modified_at",
         "on_end",
         "reason",
+        "silent",
         "special",
         "status",
         "trailers",
@@ -86,6 +87,7 @@ class Answer:
         self.etag: str | None = None
         self.allow_ranges = False
         self.special = False
+        self.silent = False
         self.from_upstream = False
         self.close = False
         self.trailers: Iterable[tuple[str, str]] | None = None

@@ -154,7 +154,7 @@ def _evaluated(request: Request, status: int, text: Template | None) -> str:
 
 def _silence(status: int) -> Answer:
     made = Answer(status)
-    made.close = True
+    made.silent = True
     return made
 
 

@@ -11,14 +11,14 @@ from penstock.config.errors import ConfigError
 from penstock.config.kinds import custom
 from penstock.config.registry import HTTP_LEVELS, IF_LOCATION, LOCATION, block
 from penstock.config.scope import Call, Scope
-from penstock.config.settings import INNER, Settings, directive, phase
+from penstock.config.settings import Settings, directive, phase
 from penstock.config.tree import Directive
 from penstock.config.variables import Template
 from penstock.http.dates import http_date
 from penstock.http.request import Answer, FilePart, Outcome, Request, special
 from penstock.http.uri import exten
 from penstock.modules.http_core import PAGE, HttpCore
-from penstock.observe.errorlog import CRIT, ERROR, report
+from penstock.observe.errorlog import ALERT, CRIT, ERROR, report
 from penstock.plan import phases
 
 DEFAULT_TYPES: Final = {"html": "text/html", "gif": "image/gif", "jpg": "image/jpeg"}
@@ -50,7 +50,7 @@ class Files(Settings):
         shown="html",
     )
     alias: Template | None = directive(
-        "alias", where=LOCATION, takes=custom(_root, syntax="path"), inherit=INNER, nginx=PAGE
+        "alias", where=LOCATION, takes=custom(_root, syntax="path"), nginx=PAGE
     )
     types: dict[str, str] | None = None
     aliased: str = ""
@@ -67,19 +67,19 @@ class Files(Settings):
         if self.root is None:
             self.root = scope.compilation.variables.template(scope.compilation.logs_path("html"))
         if self.alias is not None:
-            location = scope.enclosing(LOCATION).data["location"]
-            self.aliased = location.name if location.kind != "regex" else ""
+            location = _given_in(scope, "alias").data["location"]
             self.by_regex = location.kind == "regex"
-        level: Scope | None = scope
-        while level is not None and "types" not in level.own.get(Files, {}):
-            level = level.parent
-        self.types = level.own[Files]["types"] if level is not None else DEFAULT_TYPES
+            self.aliased = "" if self.by_regex else location.name
+        level = _given_in(scope, "types")
+        self.types = level.own.get(Files, {}).get("types", DEFAULT_TYPES)
 
     def path(self, request: Request, uri: str) -> str:
         """The file for a path of the request's location."""
         if self.alias is not None:
             base = self.alias.evaluate(request)
-            return base if self.by_regex else base + uri[len(self.aliased) :]
+            if self.by_regex:
+                return base + uri if request.add_uri_to_alias else base
+            return base + uri[len(self.aliased) :]
         assert self.root is not None
         return self.root.evaluate(request) + uri
 
@@ -97,8 +97,20 @@ class Files(Settings):
         if uri.endswith("/"):
             return None
         request.go_on()
+        if self.alias is not None and not request.valid_location:
+            name = request.location.name
+            report(request, ALERT, f'"alias" cannot be used in location "{name}" where URI was rewritten')
+            return special(500)
         path = self.path(request, uri)
         return open_answer(request, path, uri, self)
+
+
+def _given_in(scope: Scope, name: str) -> Scope:
+    """The nearest level that gives a value of its own; the outermost where none does."""
+    level = scope
+    while name not in level.own.get(Files, {}) and level.parent is not None:
+        level = level.parent
+    return level
 
 
 class Opened:

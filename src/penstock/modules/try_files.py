@@ -58,6 +58,10 @@ def _try(call: Call, word: Word) -> Try:
     return Try(call.template(word), folder)
 
 
+SILENT = frozenset({408, 444, 499})
+"""Codes after which nginx closes the connection without an answer."""
+
+
 class FirstFile(Settings):
     """Files and directories (with a final slash) are looked for in their order. No level inherits it."""
 
@@ -84,7 +88,9 @@ class FirstFile(Settings):
                 _settle(request, files, name, folder=each.folder)
                 return None
         if wanted.code is not None:
-            return special(wanted.code)
+            answer = special(wanted.code)
+            answer.silent = wanted.code in SILENT
+            return answer
         uri = _below(wanted.last, request, files.aliased)
         if uri.startswith("@"):
             return Redirect(name=uri)

@@ -29,6 +29,7 @@ class Connection:
         "keep_alive_for",
         "listen",
         "number",
+        "peer",
         "plain_on_tls",
         "proxy_protocol",
         "request_started",
@@ -59,6 +60,8 @@ class Connection:
         else:
             self.client_address = "unix:"
             self.client_port = 0
+        self.peer: tuple[str, int] | None = None
+        """Who is connected, while a request has another address in its place (`set_real_ip_from`)."""
         self.scheme = "http"
         self.tls: Any = None
         self.plain_on_tls = False
@@ -74,6 +77,12 @@ class Connection:
         self.idle = True
         self.fiber: Fiber[None] | None = None
         self._local: tuple[str, int] | None = None
+
+    def show_peer(self) -> None:
+        """The request for whose time the client had another address has ended."""
+        if self.peer is not None:
+            self.client_address, self.client_port = self.peer
+            self.peer = None
 
     @property
     def local_address(self) -> str:

@@ -29,7 +29,7 @@ async def answer_to(request: Request) -> Answer:
         if outcome is None:
             outcome = await _locate(request)
         if isinstance(outcome, Answer):
-            if not outcome.special:
+            if not outcome.special or outcome.silent:
                 break
             page = _error_page(request, outcome)
             if page is None:
@@ -91,6 +91,8 @@ async def _redirect(request: Request, redirect: Redirect | None) -> Outcome:
     if request.redirects > MOST_CHANGES:
         return _cycle(request, redirect.uri or redirect.name or "")
     request.internal = True
+    request.add_uri_to_alias = False
+    request.valid_location = True
     request.uri_changed = False
     if redirect.name is not None:
         if redirect.args is not None:

@@ -32,8 +32,6 @@ STALLED = 408
 CLIENT_CLOSED = 499
 CLIENT_STALLED = "client timed out (110: Connection timed out)"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-DROP = 444
-"""`return 444`: close without a word."""
 
 
 async def serve(connection: Connection) -> None:
@@ -168,8 +166,8 @@ async def _handle(connection: Connection, stream: Stream, request: Request) -> b
             report(request, INFO, f"{CLIENT_STALLED} while reading client request body")
             request.status = STALLED
             return False
-        if answer.status == DROP:
-            request.status = DROP
+        if answer.silent:
+            request.status = answer.status
             request.keep_alive = False
             return False
         if answer.upgraded is not None:
@@ -229,6 +227,8 @@ def finish(request: Request) -> None:
     answer = request.answer
     if answer is not None and answer.on_end is not None:
         answer.on_end()
+    if request.connection.peer is not None:
+        request.connection.show_peer()
 
 
 async def _refuse(connection: Connection, stream: Stream, error: BadRequest, line: str) -> None:
@@ -236,8 +236,8 @@ async def _refuse(connection: Connection, stream: Stream, error: BadRequest, lin
     request = _refused(connection, error, line)
     try:
         answer = await special_answer(request, error.status)
-        if answer.status == DROP:
-            request.status = DROP
+        if answer.silent:
+            request.status = answer.status
         else:
             await send_answer(request, answer, stream)
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from penstock.http.chunked import LAST_CHUNK, last_chunk
+from penstock.http.chunked import LAST_CHUNK, encode_chunk, last_chunk
 from penstock.http.request import Answer, FilePart, Request
 from penstock.http.status import error_page, shown
 from penstock.modules.http_core import HttpCore
@@ -60,7 +60,7 @@ async def _send_body(request: Request, answer: Answer, stream: Stream, head: byt
     body = answer.body
     if isinstance(body, bytes):
         if chunked:
-            body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
+            body = encode_chunk(body) + _last_chunk(answer)
         if len(body) <= 65536 and not _limited(request):
             await _write(request, stream, head + body if body else head)
         else:

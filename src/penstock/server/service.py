@@ -121,8 +121,13 @@ class Service:
 
 
 async def begin(connection: Connection) -> None:
-    """What comes before the first request: TLS, where the address asks for it."""
+    """What comes before the first request: the PROXY protocol and TLS, where the address asks for them."""
     options = connection.listen.options
+    if options.proxy_protocol:
+        from penstock.server.proxy_protocol import read_header
+
+        if not await read_header(connection):
+            return
     if options.ssl:
         from penstock.server.secure import handshake
 
