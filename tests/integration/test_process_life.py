@@ -134,13 +134,19 @@ def test_daemon(tmp_path) -> None:
     front = Proxy("daemon on;" + SITE, penstock(), directory=tmp_path)
     done = subprocess.run(front.command(), timeout=20, stdin=subprocess.DEVNULL)
     assert done.returncode == 0
-    eventually(front_ready := lambda: (tmp_path / "nginx.pid").exists() and (tmp_path / "nginx.pid").read_text())
+    eventually((tmp_path / "nginx.pid").exists)
+    eventually((tmp_path / "nginx.pid").read_text)
     pid = front.pid
     try:
-        assert front_ready()
         assert front.client(next(iter(front.ports))).send(b"GET / HTTP/1.0\r\n\r\n").response("GET").status == 200
         assert os.getsid(pid) == pid
         assert Path(f"/proc/{pid}/fd/0").readlink() == Path("/dev/null")
+        child = worker(front)
+        os.kill(pid, signal.SIGWINCH)
+        eventually(lambda: front.children() == set())
+        assert gone(child)
+        os.kill(pid, signal.SIGHUP)
+        assert worker(front) != child
         assert subprocess.run(front.command("-s", "quit"), timeout=20).returncode == 0
         eventually(lambda: gone(pid), 5)
     finally:

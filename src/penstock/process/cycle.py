@@ -83,7 +83,10 @@ def probe(launch: Launch, plan: Plan) -> None:
 
 
 def succeed(launch: Launch, old: Cycle) -> Cycle:
-    """Read the configuration anew and take from the old one what stays. Raises `NotStarted`, and changes nothing."""
+    """Read the configuration anew and take from the old one what stays; its logs stay open for who still uses them.
+
+    Raises `NotStarted`, and changes nothing.
+    """
     plan = read(launch, console=False)
     cycle = _cycle(launch, plan)
     _open_logs(cycle, console=False)
@@ -99,7 +102,6 @@ def succeed(launch: Launch, old: Cycle) -> Cycle:
     if cycle.pid_file != old.pid_file:
         remove_pid_file(old.pid_file)
     old.sockets.drop_unless(cycle.sockets)
-    old.files.close()
     return cycle
 
 

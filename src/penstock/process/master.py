@@ -137,10 +137,12 @@ class Master:
             return
         report(None, NOTICE, "reconfiguring")
         try:
-            self.cycle = succeed(self.launch, self.cycle)
+            cycle = succeed(self.launch, self.cycle)
         except NotStarted:
             report(None, ERROR, "the new configuration was not taken up, the old one stays in force")
             return
+        self.cycle.files.close()
+        self.cycle = cycle
         # The old plan is full of cycles, and frozen: without this it would stay for ever.
         gc.unfreeze()
         gc.collect()
@@ -300,8 +302,8 @@ def serve(cycle: Cycle, index: int, lifeline: int, begun: int) -> int:
     except Fatal:
         return FATAL
     set_title("worker process")
-    worker = Worker(cycle.plan, cycle.files, lifeline)
-    worker.adopt(cycle.plan, cycle.sockets.for_worker(index))
+    worker = Worker(lifeline)
+    worker.adopt(cycle.plan, cycle.sockets.for_worker(index), cycle.files)
     _keep_only(cycle.sockets, index)
     if begun >= 0:
         try:

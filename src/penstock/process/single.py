@@ -17,7 +17,7 @@ class Single:
     def __init__(self, launch: Launch, cycle: Cycle) -> None:
         self.launch = launch
         self.cycle = cycle
-        self.worker = Worker(cycle.plan, cycle.files)
+        self.worker = Worker()
 
     def run(self) -> None:
         """Until TERM, INT, or QUIT and the end of the last connection."""
@@ -25,7 +25,7 @@ class Single:
         loop.add_signal_handler(SIGHUP, self._reload)
         for number in (SIGUSR2, SIGWINCH):
             loop.add_signal_handler(number, self._ignore)
-        self.worker.adopt(self.cycle.plan, self.cycle.sockets.for_worker(0))
+        self.worker.adopt(self.cycle.plan, self.cycle.sockets.for_worker(0), self.cycle.files)
         self.worker.run()
         remove_pid_file(self.cycle.pid_file)
         self.cycle.sockets.unlink()

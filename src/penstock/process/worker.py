@@ -8,7 +8,7 @@ import sys
 import traceback
 from signal import SIG_IGN, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, signal
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penstock.modules.main import Main
 from penstock.net.loop import IN, new_loop
@@ -25,43 +25,49 @@ if TYPE_CHECKING:
 
 Bound = dict["Listen", socket.socket]
 GRACE = 0.1
-"""Seconds between the end of accepting and the end of idle connections."""
+"""Seconds between the end of accepting and the end of idle connections: what was accepted a moment ago has its request
+on the way, which a close would lose."""
 
 _POLL = 0.02
 _GC_THRESHOLD = (50_000, 20, 50)
 """Connections leave no cycles behind, so that a collection mostly finds nothing; it shall not look often."""
 
 
+class Serving(NamedTuple):
+    """A plan in use: connections may go on by an older one."""
+
+    service: Service
+    files: LogFiles
+
+
 class Worker:
     """Serves a plan on sockets that are bound. `lifeline` is a descriptor that reads end of file once the master is
     gone, -1 where there is no master."""
 
-    def __init__(self, plan: Plan, files: LogFiles, lifeline: int = -1) -> None:
+    def __init__(self, lifeline: int = -1) -> None:
         self.loop = new_loop()
-        self.plan = plan
-        self.files = files
         self.lifeline = lifeline
         self.leaving = False
-        self._services: list[Service] = []
+        self._patience: float | None = None
+        self._serving: list[Serving] = []
         self._sockets: list[socket.socket] = []
-        self._timeout = Alarm(self.loop.timers, self._time_is_up)
+        self._timeout = Alarm(self.loop.timers, self._abort_all)
         self._grace = Alarm(self.loop.timers, self._close_idle)
         self._look = Alarm(self.loop.timers, self._look_whether_drained)
         sys.excepthook = log_crash
         self.loop.set_exception_handler(_log_loop_error)
 
-    def adopt(self, plan: Plan, sockets: Bound, files: LogFiles | None = None) -> None:
+    def adopt(self, plan: Plan, sockets: Bound, files: LogFiles) -> None:
         """Serve new connections by `plan` on `sockets`. Those that are open stay as they are, until they end."""
-        service = Service(plan, self.loop)
-        for older in self._services:
-            older.stop_accepting()
-            older.close_idle()
-        self.plan = plan
-        if files is not None and files is not self.files:
-            self.files = files
-        self.files.keep_time(self.loop.timers)
+        for older in self._serving:
+            older.service.stop_accepting()
+            self._grace.set(GRACE)
+        self._forget_what_has_ended()
+        self._patience = plan.main.settings(Main).shutdown_timeout
         self._sockets = list(sockets.values())
-        self._services = [*(older for older in self._services if older.live), service]
+        files.keep_time(self.loop.timers)
+        service = Service(plan, self.loop)
+        self._serving.append(Serving(service, files))
         service.start(sockets)
 
     def run(self) -> None:
@@ -81,7 +87,8 @@ class Worker:
         try:
             loop.run_forever()
         finally:
-            self.files.flush()
+            for each in self._serving:
+                each.files.flush()
         report(None, NOTICE, "exit")
 
     def quit(self) -> None:
@@ -91,45 +98,50 @@ class Worker:
         self.leaving = True
         report(None, NOTICE, "gracefully shutting down")
         set_title("worker process is shutting down")
-        for service in self._services:
-            service.stop_accepting()
+        for each in self._serving:
+            each.service.stop_accepting()
         for sock in self._sockets:
             sock.close()
-        # What was accepted a moment ago has its request on the way; closing it would lose that.
         self._grace.set(GRACE)
-        patience = self.plan.main.settings(Main).shutdown_timeout
-        if patience:
-            self._timeout.set(patience)
+        if self._patience:
+            self._timeout.set(self._patience)
         self._look_whether_drained()
 
     def terminate(self) -> None:
         """End everything and go."""
         self.leaving = True
-        for service in self._services:
-            service.stop_accepting()
-            service.abort_all()
+        for each in self._serving:
+            each.service.stop_accepting()
+        self._abort_all()
         self._leave()
 
     def reopen(self) -> None:
         """Go on in the log files that have the names now."""
         report(None, NOTICE, "reopening logs")
-        for error in self.files.reopen():
-            report(None, EMERG, str(error))
+        for each in self._serving:
+            for error in each.files.reopen():
+                report(None, EMERG, str(error))
+
+    def _forget_what_has_ended(self) -> None:
+        for each in self._serving:
+            if not each.service.live:
+                each.files.close()
+        self._serving = [each for each in self._serving if each.service.live]
 
     def _close_idle(self) -> None:
-        for service in self._services:
-            service.close_idle()
+        for each in self._serving:
+            if each.service.draining:
+                each.service.close_idle()
+
+    def _abort_all(self) -> None:
+        for each in self._serving:
+            each.service.abort_all()
 
     def _look_whether_drained(self) -> None:
-        if any(service.live for service in self._services):
+        if any(each.service.live for each in self._serving):
             self._look.set(_POLL)
         else:
             self._leave()
-
-    def _time_is_up(self) -> None:
-        """worker_shutdown_timeout has passed."""
-        for service in self._services:
-            service.abort_all()
 
     def _leave(self) -> None:
         report(None, NOTICE, "exiting")

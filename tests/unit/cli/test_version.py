@@ -3,7 +3,9 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
+import penstock
 from penstock.cli.main import main
 from penstock.cli.version import VERSION, configure_arguments, details
 from penstock.config.registry import REGISTRY, Verdict
@@ -50,10 +52,7 @@ def test_version_imports_no_server() -> None:
         "sys.exit(str(bad) if bad else 0)"
     )
     # -I -S: what a site's own hooks import is not ours to answer for.
-    path = next(part for part in sys.path if part.endswith("src")) if any(p.endswith("src") for p in sys.path) else None
-    import penstock
-
-    source = path or str(penstock.__path__[0]).removesuffix("/penstock")
+    source = str(Path(penstock.__file__).parent.parent)
     code = f"import sys; sys.path.insert(0, {source!r});" + code
     assert subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True).returncode == 0
 
