@@ -72,7 +72,7 @@ def test_bodies(proxy, raw_backend, location: str) -> None:
         [read_head, b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\n" + sized, big],
         [read_head, sized, big[:1000]],
         [read_head, chunked, b"3\r\nabc\r\n"],
-        [read_head, chunked, b"3\r\nabc\r\nX\r\n", hold],
+        [read_head, chunked + b"3\r\nabc\r\nX\r\n", hold],
     )
     front = proxy(SERVER, ports={"back": backend.port})
     assert front.get(location).body == big

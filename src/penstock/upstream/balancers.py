@@ -76,6 +76,14 @@ class Selection:
         self.request = None
         self.tried = None
 
+    def stale(self, peer: Peer) -> None:
+        """A kept connection to `peer` turned out to be closed, which says nothing about the peer: it may be tried again,
+        and that has cost no try. (nginx grants the try, but charges the peer with a failure.)
+        """
+        peer.active -= 1
+        if self.tried is not None:
+            self.tried.remove(peer)
+
     def done(self, peer: Peer) -> None:
         """The request, or the tunnel, at `peer` has ended well: it is given back."""
         peer.active -= 1

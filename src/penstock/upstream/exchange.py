@@ -282,13 +282,14 @@ class Exchange:
         line = self.line
         if error.text:
             self.log(error.level, error.text)
-        reused = line is not None and line.reused
+        stale = line is not None and line.reused and error.retry == "error" and not self.attempt.bytes_received
         self._leave()
         self.attempt.status = error.status
-        self._give_back(error.retry)
-        if reused and error.retry == "error":
-            # A kept connection may have been closed while the request was on its way: that costs no try.
-            self.selection.tries += 1
+        if stale and self.peer is not None:
+            self.selection.stale(self.peer)
+            self.peer = None
+        else:
+            self._give_back(error.retry)
         return self.selection.tries > 0 and self._allowed(error.retry)
 
     def _unwanted(self, head: ResponseHead) -> bool:

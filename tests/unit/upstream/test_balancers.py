@@ -97,6 +97,16 @@ def test_least_conn_goes_by_load_and_weight() -> None:
     assert pick(of) == "b"
 
 
+def test_a_stale_connection_is_not_held_against_the_peer() -> None:
+    of = group(ServerOptions(), ServerOptions())
+    selection = of.select(None)
+    first = selection.next(1.0)
+    assert first is not None
+    selection.stale(first)
+    assert (first.fails, first.active, selection.tries) == (0, 0, 2)
+    assert {selection.next(1.0), selection.next(1.0)} == set(of.primary.peers)
+
+
 def test_effective_weight_recovers() -> None:
     of = group(ServerOptions(weight=4, max_fails=4, fail_timeout=1), ServerOptions(weight=4))
     a = of.primary.peers[0]
