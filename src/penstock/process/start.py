@@ -26,7 +26,7 @@ def start(launch: Launch) -> int:
         cycle = begin(launch, plan)
     except NotStarted:
         return 1
-    _introduce()
+    _introduce(launch)
     hold()
     daemonised = cycle.main.daemon
     if daemonised:
@@ -58,11 +58,12 @@ def _serve(launch: Launch, cycle: Cycle, daemonised: bool) -> None:
         Single(launch, cycle).run()
 
 
-def _introduce() -> None:
+def _introduce(launch: Launch) -> None:
     report(None, NOTICE, 'using the "epoll" event method')
     report(None, NOTICE, f"{PROGRAM}/{__version__}")
     report(None, NOTICE, f"built with {interpreter()}")
     system = os.uname()
     report(None, NOTICE, f"OS: {system.sysname} {system.release}")
+    report(None, NOTICE, f"configuration file {launch.path}, prefix {launch.prefix}")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     report(None, NOTICE, f"getrlimit(RLIMIT_NOFILE): {soft}:{hard}")
