@@ -123,11 +123,11 @@ async def _attempt(
     assert not stray, f"the backend received what belongs to no case: {stray}"
     results: dict[str, Both] = {}
     for at, case in enumerate(cases):
-        seen = [
+        one, other = (
             _observation(case, heard[at + side * len(cases)], backend, logs[side], proxy, addresses[side][at], given)
             for side, proxy in enumerate(proxies)
-        ]
-        results[case.name] = Both(case, *seen, differences(*seen))
+        )
+        results[case.name] = Both(case, one, other, differences(one, other))
     return results
 
 
