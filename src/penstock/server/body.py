@@ -82,21 +82,32 @@ class ChunkedBody:
                 data = await self._stream.recv(65536, timeout=timeout)
                 if not data:
                     raise PeerGone(ECONNRESET)
-            self._request.request_length += len(data)
-            pieces = self._decoder.feed(data)
-            if self._decoder.done:
-                self.done = True
-                if self._decoder.rest:
-                    self._stream.unread(self._decoder.rest)
-                    self._request.request_length -= len(self._decoder.rest)
-            if pieces:
-                decoded = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-                self.received += len(decoded)
-                limit = self._request.location[HttpCore].client_max_body_size
-                if limit and self.received > limit:
-                    raise BadRequest(413, f"client intended to send too large chunked body: {self.received} bytes")
-                return decoded
+            piece = self._take(data)
+            if piece:
+                return piece
         return b""
+
+    def _take(self, data: bytes) -> bytes:
+        """What of the body is in these bytes."""
+        self._request.request_length += len(data)
+        pieces = self._decoder.feed(data)
+        if self._decoder.done:
+            self.done = True
+            if self._decoder.rest:
+                self._stream.unread(self._decoder.rest)
+                self._request.request_length -= len(self._decoder.rest)
+        decoded = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self.received += len(decoded)
+        limit = self._request.location[HttpCore].client_max_body_size
+        if limit and self.received > limit:
+            raise BadRequest(413, f"client intended to send too large chunked body: {self.received} bytes")
+        return decoded
+
+    def glance(self) -> None:
+        """Look at what came with the head, which nobody wanted: raises `BadRequest` where it is broken."""
+        data, self._first = self._first, b""
+        if data and not self.done:
+            self._take(data)
 
     async def discard(self) -> None:
         while not self.done:

@@ -159,6 +159,8 @@ async def _handle(connection: Connection, stream: Stream, request: Request) -> b
                 answer = await special_answer(request, 405)
             else:
                 answer = await answer_to(request)
+                if type(request.body) is ChunkedBody and not answer.from_upstream:
+                    request.body.glance()
         except BadMessage as error:
             report(request, INFO, error.reason)
             answer = await special_answer(request, error.status)
@@ -176,6 +178,8 @@ async def _handle(connection: Connection, stream: Stream, request: Request) -> b
         if request.expecting is not None and not request.body.done:
             # The body may come all the same (RFC 9110, 10.1.1), and must not be taken for the next request.
             request.keep_alive = False
+        if request.expecting is not None and not request.body.done:
+            request.keep_alive = False  # nobody knows whether the body that was not asked for will come
         await send_answer(request, answer, stream)
         if request.keep_alive and not request.body.done:
             await request.body.discard()
