@@ -36,9 +36,9 @@ def _open_standard_streams() -> None:
         os.set_inheritable(fd, True)
     os.close(fd)
     if sys.stderr is None:
-        sys.stderr = open(2, "w", errors="backslashreplace", closefd=False)  # noqa: PTH123, SIM115
+        sys.stderr = open(2, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115
     if sys.stdout is None:
-        sys.stdout = open(1, "w", errors="backslashreplace", closefd=False)  # noqa: PTH123, SIM115
+        sys.stdout = open(1, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115
 
 
 def _show(options: Options) -> None:
