@@ -3,8 +3,8 @@
     python experiments/relay_calls.py
 
 A message goes through a relay in this process (one socket pair in, one out) and is read at the far end by a second hot
-handler; the figure is for the whole way, so only differences mean something. Lowest of three runs, on 2 shared cores (they
-were not idle: add_reader varied up to twofold between runs), Python 3.11, Linux 6.18, microseconds:
+handler; the figure is for the whole way, so only differences mean something. Lowest of three runs, on 2 shared cores
+that were not idle (add_reader varied up to twofold between runs), Python 3.11, Linux 6.18, microseconds:
 
     message                                  64 B    16 KiB    64 KiB and a head
     recv_into + send of a slice              6.7       9.3       18.5    <- net/side.py
@@ -13,13 +13,13 @@ were not idle: add_reader varied up to twofold between runs), Python 3.11, Linux
     recv_into + send, through add_reader     7.7      10.3       20
 
 Behind TCP and a C load generator (bench/loadgen.c, 100 tunnels, 64 bytes; CPU of the relay per echo, median of seven
-interleaved runs): nginx 9.6, recv_into 11.6, recv 11.7, os.read 11.4, recv_into without any bookkeeping 11.6. The counters
-and the clock cannot be measured; perf says 88 % of the time is the kernel's and 9 % the interpreter's.
+interleaved runs): nginx 9.6, recv_into 11.6, recv 11.7, os.read 11.4, recv_into without any bookkeeping 11.6. The
+counters and the clock cannot be measured; perf says 88 % of the time is the kernel's and 9 % the interpreter's.
 
 What did matter:
     buffer of 80 KiB instead of 64   a message of 64 KiB has a head, and so took two turns: 40.2 -> 30.6 us per echo
     edge-triggered epoll             3 % less for short messages (the kernel does not look again at what was reported).
-                                     Not taken: level-triggered needs no proof that everything was read, and TLS needs it
+                                     Not taken: level-triggered needs no proof that everything was read
 """
 
 from __future__ import annotations

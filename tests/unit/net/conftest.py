@@ -18,6 +18,8 @@ from cryptography.x509.oid import NameOID
 from penstock.net.loop import Loop, new_loop
 from penstock.net.stream import Stream
 
+Connected = Callable[[], tuple[Stream, Stream]]
+
 
 @pytest.fixture
 def loop() -> Iterator[Loop]:
@@ -80,7 +82,7 @@ def pair(loop: Loop, sockets: tuple[socket.socket, socket.socket]) -> tuple[Stre
 
 
 @pytest.fixture
-def connected(loop: Loop) -> Iterator[Callable[[], tuple[Stream, Stream]]]:
+def connected(loop: Loop) -> Iterator[Connected]:
     """Makes pairs of streams over TCP."""
     made: list[Stream] = []
 
@@ -136,3 +138,22 @@ def client_context(certificate: tuple[Path, Path]) -> ssl.SSLContext:
     context.load_verify_locations(certificate[0])
     context.set_alpn_protocols(["h2", "http/1.1"])
     return context
+
+
+@pytest.fixture(params=["tcp", "unix"])
+def make(request: pytest.FixtureRequest, loop: Loop, connected: Connected) -> Iterator[Connected]:
+    if request.param == "tcp":
+        yield connected
+        return
+    made: list[Stream] = []
+
+    def unix() -> tuple[Stream, Stream]:
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        far.setblocking(False)
+        made.extend((Stream(near, loop), Stream(far, loop)))
+        return made[-2], made[-1]
+
+    yield unix
+    for stream in made:
+        stream.close()
