@@ -61,6 +61,7 @@ class Client:
     tls = None
     stream = None
     proxy_protocol: Any = None
+    peer: Any = None
     started = 0.0
     service = SimpleNamespace(draining=False, timers=SimpleNamespace(now=0.0))
     client_port = 40000

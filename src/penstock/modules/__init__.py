@@ -17,6 +17,7 @@ ORDER = (
     "split_clients",
     "geo",
     "error_pages",
+    "realip",
     "access",
     "upstream",
     "upstream_variables",

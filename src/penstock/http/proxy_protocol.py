@@ -1,0 +1,105 @@
+"""The header of the PROXY protocol, versions 1 (text) and 2 (binary): who came to the balancer before us.
+
+Follows https://www.haproxy.org/download/1.8/doc/proxy-protocol.txt, as strictly and with the words of nginx.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+LONGEST = 4096
+"""Bytes a header may have, TLVs included, as in nginx."""
+
+_LONGEST_TEXT = 107
+_SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+_FIXED = 16
+_PROXY, _STREAM = 1, 1
+_TEXT = re.compile(rb"PROXY TCP[46] ([0-9A-Fa-f:.]*) ([0-9A-Fa-f:.]*) ([0-9]+) ([0-9]+)\r\n")
+_UNKNOWN = re.compile(rb"PROXY UNKNOWN[^\n]*?\r\n")
+
+
+class BadProxyHeader(Exception):
+    """What came is no header; the text is nginx's."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyHeader:
+    """Addresses are textual; `tlvs` are the bytes behind the addresses of version 2."""
+
+    source_address: str
+    source_port: int
+    destination_address: str
+    destination_port: int
+    tlvs: bytes = b""
+
+
+def parse_proxy_header(data: bytes) -> tuple[ProxyHeader | None, int] | None:
+    """The header at the start of `data` and its length; None while more is needed to tell.
+
+    No addresses (None in place of a header) come from a balancer that asks for itself, or that does not know. Raises
+    `BadProxyHeader`.
+    """
+    if data.startswith(_SIGNATURE):
+        return _binary(data)
+    if data and _SIGNATURE.startswith(data):
+        return None
+    return _text(data)
+
+
+def _text(data: bytes) -> tuple[ProxyHeader | None, int] | None:
+    match = _TEXT.match(data, 0, _LONGEST_TEXT)
+    if match is not None:
+        source, destination, source_port, destination_port = (group.decode("ascii") for group in match.groups())
+        if max(int(source_port), int(destination_port)) > 0xFFFF:
+            raise _broken(data)
+        return ProxyHeader(source, int(source_port), destination, int(destination_port)), match.end()
+    match = _UNKNOWN.match(data, 0, _LONGEST_TEXT)
+    if match is not None:
+        return None, match.end()
+    if len(data) < _LONGEST_TEXT and b"\n" not in data and (data.startswith(b"PROXY ") or b"PROXY ".startswith(data)):
+        return None
+    raise _broken(data)
+
+
+def _broken(data: bytes) -> BadProxyHeader:
+    line = re.split(rb"[\r\n]", data, maxsplit=1)[0]
+    return BadProxyHeader(f'broken header: "{line.decode("latin-1")}"')
+
+
+def _binary(data: bytes) -> tuple[ProxyHeader | None, int] | None:
+    if len(data) < _FIXED:
+        return None
+    version, command = data[12] >> 4, data[12] & 15
+    if version != 2:
+        raise BadProxyHeader(f"unknown PROXY protocol version: {version}")
+    end = _FIXED + int.from_bytes(data[14:16], "big")
+    if end > LONGEST:
+        raise BadProxyHeader("header is too large")
+    if len(data) < end:
+        return None
+    family, transport = data[13] >> 4, data[13] & 15
+    if command != _PROXY or transport != _STREAM or family not in (1, 2):
+        return None, end
+    width = 4 if family == 1 else 16
+    ports = _FIXED + 2 * width
+    rest = ports + 4
+    if end < rest:
+        raise BadProxyHeader("too short addresses in PROXY protocol header")
+    header = ProxyHeader(
+        _address(data[_FIXED : _FIXED + width]),
+        int.from_bytes(data[ports : ports + 2], "big"),
+        _address(data[_FIXED + width : ports]),
+        int.from_bytes(data[ports + 2 : rest], "big"),
+        bytes(data[rest:end]),
+    )
+    return header, end
+
+
+def _address(packed: bytes) -> str:
+    if len(packed) == 4:
+        return str(IPv4Address(packed))
+    address = IPv6Address(packed)
+    mapped = address.ipv4_mapped
+    return str(address) if mapped is None else f"::ffff:{mapped}"
