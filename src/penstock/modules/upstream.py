@@ -16,8 +16,10 @@ from penstock.config.tree import Directive, Word
 from penstock.config.values import number, seconds, whole_seconds
 from penstock.net.dial import Address as SocketAddress
 from penstock.net.names import lookup
-from penstock.upstream.balancers import BALANCERS
+from penstock.upstream.balancers import Balancer, LeastConn, Selection
+from penstock.upstream.chance import Random, RandomTwo
 from penstock.upstream.group import Group
+from penstock.upstream.hashing import HashBalancer, IpHash
 from penstock.upstream.keepalive import KeepAlive
 from penstock.upstream.peers import Peer, ServerOptions
 from penstock.upstream.target import Target
@@ -100,7 +102,9 @@ class Draft:
 
     peers: list[Peer] = field(default_factory=list)
     servers: int = 0
-    balancer: str = "round_robin"
+    balancer: Balancer = Selection
+    method: str = ""
+    backups: list[Span] = field(default_factory=list)
     keepalive: KeepAlive = field(default_factory=KeepAlive)
     given: set[str] = field(default_factory=set)
 
@@ -118,11 +122,13 @@ def upstream(scope: Scope, directive: Directive) -> None:
     group = Group(
         name,
         draft.peers,
-        balancer=BALANCERS[draft.balancer],
+        balancer=draft.balancer,
         keepalive=draft.keepalive if draft.keepalive.most else None,
         span=directive.span,
     )
     groups[name.lower()] = group
+    if draft.backups and draft.method not in ("", "least_conn"):
+        raise ConfigError('balancing method does not support parameter "backup"', draft.backups[0])
     if not draft.servers:
         raise ConfigError("no servers are inside upstream", directive.span, hint="add: server host:port;")
     if draft.peers and not group.primary.peers:
@@ -140,6 +146,8 @@ def server(scope: Scope, directive: Directive) -> None:
     options = ServerOptions()
     for each in directive.args[1:]:
         options = _parameter(options, each)
+        if each.text == "backup":
+            draft.backups.append(each.span)
     try:
         address = peer_address(word.text)
     except ValueError as error:
@@ -214,14 +222,42 @@ _PARAMETERS: dict[str, Callable[[str], Any]] = {
 @command("least_conn", where=UPSTREAM, least=0, most=0, nginx=PAGE)
 def least_conn(scope: Scope, directive: Directive) -> None:
     """Requests and tunnels go to the server that carries the fewest, for its weight."""
-    _balance(scope, directive)
+    _balance(scope, directive, LeastConn)
 
 
-def _balance(scope: Scope, directive: Directive) -> None:
+@command("ip_hash", where=UPSTREAM, least=0, most=0, nginx=PAGE)
+def ip_hash(scope: Scope, directive: Directive) -> None:
+    """Requests of one client, told by its address, go to one server."""
+    _balance(scope, directive, IpHash)
+
+
+@command("hash", where=UPSTREAM, most=2, syntax="key [consistent]", nginx=PAGE)
+def hash_(scope: Scope, directive: Directive) -> None:
+    """Requests with one key go to one server. `consistent`: few keys move when a server comes or goes."""
+    word = directive.args[0]
+    consistent = len(directive.args) == 2
+    if consistent and directive.args[1].text != "consistent":
+        raise ConfigError(f'invalid parameter "{directive.args[1].text}"', directive.args[1].span)
+    key = scope.compilation.variables.template(word.text, word.span)
+    _balance(scope, directive, HashBalancer(key, consistent=consistent))
+
+
+@command("random", where=UPSTREAM, least=0, most=2, syntax="[two [least_conn]]", nginx=PAGE)
+def random(scope: Scope, directive: Directive) -> None:
+    """A server by chance. `two`: the less loaded of two."""
+    words = [word.text for word in directive.args]
+    if words not in ([], ["two"], ["two", "least_conn"]):
+        last = directive.args[-1]
+        raise ConfigError(f'invalid parameter "{last.text}"', last.span, hint="random [two [least_conn]];")
+    _balance(scope, directive, RandomTwo if words else Random)
+
+
+def _balance(scope: Scope, directive: Directive, balancer: Balancer) -> None:
     draft: Draft = scope.data["upstream"]
-    if draft.balancer != "round_robin":
+    if draft.method:
         scope.compilation.problems.warn("load balancing method redefined", directive.span)
-    draft.balancer = directive.name.text
+    draft.method = directive.name.text
+    draft.balancer = balancer
 
 
 @command("keepalive", where=UPSTREAM, most=2, syntax="connections [local]", nginx=PAGE)

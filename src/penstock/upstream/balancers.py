@@ -1,8 +1,12 @@
-"""Choosing a peer. A balancer is a kind of `Selection`; a group's directives pick one from `BALANCERS`."""
+"""Choosing a peer: what a balancer is, and the two that need nothing but the peers themselves.
+
+A balancer makes a `Selection` for each request. Those that go by keys are in `hashing.py`, by chance in `chance.py`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from penstock.upstream.group import Group
@@ -56,7 +60,7 @@ class Selection:
         """The best of the peers that have not been tried and are fit."""
         tried = self.tried
         fit = [peer for peer in peers.peers if peer.available(now) and (tried is None or peer not in tried)]
-        return _heaviest(fit, now) if fit else None
+        return heaviest(fit, now) if fit else None
 
     def failed(self, peer: Peer, now: float) -> bool:
         """The attempt at `peer` failed: it is given back. Whether it is now out of use for a while."""
@@ -77,8 +81,9 @@ class Selection:
         self.tried = None
 
     def stale(self, peer: Peer) -> None:
-        """A kept connection to `peer` turned out to be closed, which says nothing about the peer: it may be tried again,
-        and that has cost no try. (nginx grants the try, but charges the peer with a failure.)
+        """A kept connection to `peer` turned out to be closed, which says nothing about the peer.
+
+        It may be tried again, and that has cost no try. (nginx grants the try, but charges the peer with a failure.)
         """
         peer.active -= 1
         if self.tried is not None:
@@ -121,14 +126,14 @@ class LeastConn(Selection):
                     least.clear()
             least.append(peer)
         if len(least) > 1:
-            return _heaviest(least, now)
+            return heaviest(least, now)
         for peer in least:
             _chance(peer, now)
             return peer
         return None
 
 
-def _heaviest(peers: list[Peer], now: float) -> Peer:
+def heaviest(peers: list[Peer], now: float) -> Peer:
     """One step of smooth weighted round robin among peers that may all be used."""
     best = peers[0]
     total = 0
@@ -151,4 +156,5 @@ def _chance(peer: Peer, now: float) -> None:
         peer.checked = now
 
 
-BALANCERS: dict[str, type[Selection]] = {"round_robin": Selection, "least_conn": LeastConn}
+Balancer: TypeAlias = "Callable[[Group, Any], Selection]"
+"""Begins to choose for a request: group, request."""

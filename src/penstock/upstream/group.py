@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from penstock.upstream.balancers import Selection
+from penstock.upstream.balancers import Balancer, Selection
 from penstock.upstream.keepalive import KeepAlive, Pool
 from penstock.upstream.peers import Peer, PeerSet
 
@@ -22,7 +22,7 @@ class Group:
         name: str,
         peers: list[Peer],
         *,
-        balancer: type[Selection] = Selection,
+        balancer: Balancer = Selection,
         keepalive: KeepAlive | None = None,
         span: Span | None = None,
         implicit: bool = False,

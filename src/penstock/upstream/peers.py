@@ -91,9 +91,10 @@ class Peer:
 class PeerSet:
     """The primary peers of a group, or its backups. `single`: there is no choice, so failures are not counted."""
 
-    __slots__ = ("peers", "single", "tries")
+    __slots__ = ("peers", "single", "tries", "weight")
 
     def __init__(self, peers: list[Peer], *, single: bool) -> None:
         self.peers = peers
         self.single = single
+        self.weight = sum(peer.weight for peer in peers)
         self.tries = sum(1 for peer in peers if not peer.options.down)

@@ -2,14 +2,14 @@
 
 import pytest
 
-from penstock.upstream.balancers import BALANCERS, LeastConn
+from penstock.upstream.balancers import Balancer, LeastConn, Selection
 from penstock.upstream.group import Group
 from penstock.upstream.peers import Peer, ServerOptions
 
 
-def group(*options: ServerOptions, balancer: str = "round_robin") -> Group:
+def group(*options: ServerOptions, balancer: Balancer = Selection) -> Group:
     peers = [Peer(("127.0.0.1", number), chr(97 + number), "", each) for number, each in enumerate(options)]
-    return Group("g", peers, balancer=BALANCERS[balancer])
+    return Group("g", peers, balancer=balancer)
 
 
 def pick(of: Group, now: float = 100.0, *, fail: bool = False) -> str:
@@ -80,7 +80,7 @@ def test_max_conns(count: int) -> None:
 
 
 def test_least_conn_goes_by_load_and_weight() -> None:
-    of = group(ServerOptions(weight=2), ServerOptions(), balancer="least_conn")
+    of = group(ServerOptions(weight=2), ServerOptions(), balancer=LeastConn)
     assert of.balancer is LeastConn
     held = []
     names = ""

@@ -1,0 +1,175 @@
+"""Balancers that send what belongs together to one peer: `ip_hash`, `hash`, and `hash ... consistent`.
+
+They choose the peers that nginx chooses, so that a change of proxy moves nobody. When twenty places have been looked at
+in vain, round robin decides.
+"""
+
+from __future__ import annotations
+
+import socket
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from penstock.upstream.balancers import Selection, heaviest
+
+if TYPE_CHECKING:
+    from penstock.config.variables import Template
+    from penstock.upstream.group import Group
+    from penstock.upstream.peers import Peer, PeerSet
+
+MOST_MISSES = 20
+POINTS = 160
+"""Points on the circle for each unit of weight."""
+
+
+class Hashed(Selection):
+    """What the kinds have in common: places are looked at until one is fit."""
+
+    __slots__ = ("hash", "misses")
+
+    def __init__(self, group: Group, request: Any) -> None:
+        super().__init__(group, request)
+        self.hash = 0
+        self.misses = 0
+
+    def choose(self, peers: PeerSet, now: float) -> Peer | None:
+        while self.misses <= MOST_MISSES and len(peers.peers) > 1:
+            peer = self.place(peers, now)
+            if peer is None:
+                self.misses += 1
+                continue
+            if now - peer.checked > peer.options.fail_timeout:
+                peer.checked = now
+            return peer
+        return super().choose(peers, now)
+
+    def place(self, peers: PeerSet, now: float) -> Peer | None:
+        """The peer of the next place; None if it may not be used."""
+        raise NotImplementedError
+
+    def fit(self, peer: Peer, now: float) -> bool:
+        """Whether it has not been tried and may be given a request."""
+        return (self.tried is None or peer not in self.tried) and peer.available(now)
+
+    def weighted(self, peers: PeerSet, now: float) -> Peer | None:
+        """The peer that `hash` falls on when each is as wide as its weight."""
+        at = self.hash % peers.weight
+        for peer in peers.peers:
+            at -= peer.weight
+            if at < 0:
+                return peer if self.fit(peer, now) else None
+        return None
+
+
+class IpHash(Hashed):
+    """By the client's address: the first three bytes of an IPv4 address, all of an IPv6 one."""
+
+    __slots__ = ("_address",)
+
+    def __init__(self, group: Group, request: Any) -> None:
+        super().__init__(group, request)
+        self.hash = 89
+        self._address = packed(request.connection.client_address)
+
+    def place(self, peers: PeerSet, now: float) -> Peer | None:
+        hashed = self.hash
+        for byte in self._address:
+            hashed = (hashed * 113 + byte) % 6271
+        self.hash = hashed
+        return self.weighted(peers, now)
+
+
+def packed(address: str) -> bytes:
+    """The bytes of a client's address that count."""
+    if address.startswith("unix:"):
+        return b"\0\0\0"
+    if ":" in address:
+        return socket.inet_pton(socket.AF_INET6, address.partition("%")[0])
+    return socket.inet_aton(address)[:3]
+
+
+class ByKey(Hashed):
+    """By a text, in the way of Cache::Memcached. An empty one is left to round robin."""
+
+    __slots__ = ("_key", "_rehash")
+
+    def __init__(self, group: Group, request: Any, key: str) -> None:
+        super().__init__(group, request)
+        self._key = key.encode("latin-1")
+        self._rehash = 0
+        if not key:
+            self.misses = MOST_MISSES + 1
+
+    def place(self, peers: PeerSet, now: float) -> Peer | None:
+        again = str(self._rehash).encode() if self._rehash else b""
+        self._rehash += 1
+        self.hash += crc32(again + self._key) >> 16 & 0x7FFF
+        return self.weighted(peers, now)
+
+
+class OnCircle(Hashed):
+    """By a text, on a circle where each server has points: one server more moves few keys (ketama)."""
+
+    __slots__ = ("_servers",)
+
+    def __init__(self, group: Group, request: Any, key: str, circle: Circle) -> None:
+        super().__init__(group, request)
+        self._servers = circle.servers
+        if not key:
+            self.misses = MOST_MISSES + 1
+        self.hash = bisect_left(circle.hashes, crc32(key.encode("latin-1")))
+
+    def place(self, peers: PeerSet, now: float) -> Peer | None:
+        server = self._servers[self.hash % len(self._servers)]
+        same = [peer for peer in peers.peers if peer.server == server and self.fit(peer, now)]
+        if not same:
+            self.hash += 1
+            return None
+        return heaviest(same, now)
+
+
+class Circle:
+    """The points of a group's servers, in order."""
+
+    __slots__ = ("hashes", "servers")
+
+    def __init__(self, peers: list[Peer]) -> None:
+        points: dict[int, str] = {}
+        for peer in peers:
+            host, port = _parts(peer.server)
+            base = crc32(host.encode("latin-1") + b"\0" + port.encode("latin-1"))
+            previous = 0
+            for _ in range(peer.weight * POINTS):
+                previous = crc32(previous.to_bytes(4, "little"), base)
+                points.setdefault(previous, peer.server)
+        self.hashes = sorted(points)
+        self.servers = [points[each] for each in self.hashes]
+
+
+def _parts(server: str) -> tuple[str, str]:
+    """Host and port of a server as it is written."""
+    if server[:5].lower() == "unix:":
+        return server[5:], ""
+    host, colon, port = server.rpartition(":")
+    return (host, port) if colon and "]" not in port else (server, "")
+
+
+class HashBalancer:
+    """`hash key [consistent]`."""
+
+    __slots__ = ("_circles", "_consistent", "_key")
+
+    def __init__(self, key: Template, *, consistent: bool) -> None:
+        self._key = key
+        self._consistent = consistent
+        self._circles: dict[str, Circle] = {}
+
+    def __call__(self, group: Group, request: Any) -> Selection:
+        key = self._key.evaluate(request)
+        if not self._consistent:
+            return ByKey(group, request, key)
+        circle = self._circles.get(group.name)
+        if circle is None:
+            circle = self._circles[group.name] = Circle(group.primary.peers)
+        return OnCircle(group, request, key, circle)
