@@ -73,9 +73,7 @@ def test_every_row_with_a_pattern_is_seen_somewhere(results: Results) -> None:
             if "*" not in pattern:
                 continue
             within = [results.of(case.area).cases[case.name] for case in CASES if fnmatchcase(case.id, pattern)]
-            seen = [
-                one for both in within if row.matches(both.case.id, both.nginx.answers) for one in both.differences
-            ]
+            seen = [one for both in within if row.matches(both.case.id, both.nginx.answers) for one in both.differences]
             assert any(row.covers(one) for one in seen), f"{row.title}: not seen any more in {pattern}"
 
 
