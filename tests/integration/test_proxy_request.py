@@ -237,3 +237,38 @@ def test_client_abort_drops_the_backend(proxy, raw_backend) -> None:
         eventually(lambda: backend.conversations and backend.conversations[0].received)
     assert backend.conversations[0].ended.wait(3)
     front.logged("^499$")
+
+
+ABORTS = in_http(
+    """
+    log_format status $status;
+    access_log access.log status;
+    server {
+        listen 127.0.0.1:{port:front};
+        location / { proxy_pass http://127.0.0.1:{port:back}; }
+        location /streamed { proxy_pass http://127.0.0.1:{port:back}; proxy_buffering off; }
+        location /ignored { proxy_pass http://127.0.0.1:{port:back}; proxy_ignore_client_abort on; }
+    }
+    """
+)
+
+
+@pytest.mark.parametrize("location", ["/", "/streamed"])
+def test_client_abort_within_the_answer(proxy, raw_backend, location: str) -> None:
+    backend = raw_backend([read_head, b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc", hold])
+    front = proxy(ABORTS, ports={"back": backend.port})
+    with front.client() as client:
+        client.send(f"GET {location} HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.recv_until(b"abc")
+    assert backend.conversations[0].ended.wait(3)
+    front.logged("^200$")
+
+
+def test_client_abort_ignored(proxy, raw_backend) -> None:
+    backend = raw_backend([read_head, pause(0.5), OK, hold])
+    front = proxy(ABORTS, ports={"back": backend.port})
+    with front.client() as client:
+        client.send(b"GET /ignored HTTP/1.1\r\nHost: a\r\n\r\n")
+        eventually(lambda: backend.conversations and backend.conversations[0].received)
+    assert not backend.conversations[0].ended.wait(0.3)
+    front.logged("^200$")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,13 @@ from penstock.http.request import Request
 from penstock.net.errors import NetError, TimedOut, TlsFailed
 from penstock.net.stream import Stream
 from penstock.net.tls import TlsStream, connect
+from penstock.net.tls_client import VERSIONS, CannotMake, ClientTls, Context, client_context, is_address, is_for
 from penstock.upstream.errors import ProxyError, Side, failed, timed_out
 from penstock.upstream.prepared import Secure
 from penstock.upstream.target import Target
 
 MOST = 256
-VERSIONS = {
-    "TLSv1": ssl.TLSVersion.TLSv1,
-    "TLSv1.1": ssl.TLSVersion.TLSv1_1,
-    "TLSv1.2": ssl.TLSVersion.TLSv1_2,
-    "TLSv1.3": ssl.TLSVersion.TLSv1_3,
-}
+MOST = 256
 
 
 class ProxySecure(Settings, abstract=True):
@@ -62,9 +57,9 @@ class ProxySecure(Settings, abstract=True):
 
     def finish_secure(self, scope: Scope) -> None:
         """Check what can be checked before the first connection."""
-        self.contexts: dict[tuple[str, str], ssl.SSLContext] = {}
-        self.folder = scope.compilation.conf_path("")
-        self.lasts: dict[tuple[ssl.SSLContext, Any, str], TlsStream] = {}
+        self.contexts: dict[tuple[str, str], Context] = {}
+        self.folder = Path(scope.compilation.folder)
+        self.lasts: dict[tuple[Context, Any, str], TlsStream] = {}
         """The last connection to each peer: tickets come after the handshake, so that is asked for its session late."""
         if self.ssl_verify and self.ssl_trusted_certificate is None:
             raise ConfigError(
@@ -84,11 +79,11 @@ class ProxySecure(Settings, abstract=True):
     async def _begin(self, stream: Stream, request: Request, name: str) -> Stream:
         try:
             context = self._context(request)
-        except (OSError, ssl.SSLError, ValueError) as error:
+        except CannotMake as error:
             stream.close()
             text = f"SSL for upstream can not be set up: {error} while SSL handshaking to upstream"
             raise ProxyError(Side.INTERNAL, 500, "", text, error, "crit") from None
-        sent = name if self.ssl_server_name and name and not _is_address(name) else None
+        sent = name if self.ssl_server_name and name and not is_address(name) else None
         key = (context, stream.peer_name_, name)
         last = self.lasts.get(key) if self.ssl_session_reuse else None
         session = None if last is None else last.ssl.session
@@ -102,68 +97,38 @@ class ProxySecure(Settings, abstract=True):
         except NetError as error:
             text = f"peer closed connection in SSL handshake ({error}) while SSL handshaking to upstream"
             raise failed(text, cause=error) from None
-        if self.ssl_verify:
-            try:
-                _check_name(secured.sock.getpeercert(), name)
-            except ValueError:
-                secured.close()
-                raise failed(
-                    f'upstream SSL certificate does not match "{name}" while SSL handshaking to upstream'
-                ) from None
+        if self.ssl_verify and not is_for(secured.sock.getpeercert(), name):
+            secured.close()
+            raise failed(f'upstream SSL certificate does not match "{name}" while SSL handshaking to upstream')
         if self.ssl_session_reuse:
             if len(self.lasts) >= MOST:
                 self.lasts.clear()
             self.lasts[key] = secured
         return secured
 
-    def _context(self, request: Request) -> ssl.SSLContext:
+    def _context(self, request: Request) -> Context:
         certificate = self.ssl_certificate.evaluate(request) if self.ssl_certificate is not None else ""
         key = self.ssl_certificate_key.evaluate(request) if self.ssl_certificate_key is not None else ""
         found = self.contexts.get((certificate, key))
         if found is None:
-            found = self._make(certificate, key)
+            options = ClientTls(
+                protocols=self.ssl_protocols,
+                ciphers=self.ssl_ciphers,
+                verify=self.ssl_verify,
+                trusted=self.ssl_trusted_certificate,
+                crl=self.ssl_crl,
+            )
+            paths = [str(self.folder / path) if path else "" for path in (certificate, key)]
+            found = client_context(options, paths[0], paths[1], self._passwords())
             if len(self.contexts) >= MOST:
                 self.contexts.clear()
             self.contexts[certificate, key] = found
         return found
 
-    def _make(self, certificate: str, key: str) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_REQUIRED if self.ssl_verify else ssl.CERT_NONE
-        named = [VERSIONS[name] for name in self.ssl_protocols if name in VERSIONS]
-        if named:
-            context.minimum_version, context.maximum_version = min(named), max(named)
-        context.set_ciphers(self.ssl_ciphers)
-        if self.ssl_trusted_certificate is not None:
-            context.load_verify_locations(self.ssl_trusted_certificate)
-        if self.ssl_crl is not None:
-            context.load_verify_locations(self.ssl_crl)
-            context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
-        if certificate:
-            password = self._passwords()
-            base = self.folder.rstrip("/")
-            paths = [path if path.startswith("/") else f"{base}/{path}" for path in (certificate, key)]
-            _load_chain(context, paths[0], paths[1], password)
-        return context
-
     def _passwords(self) -> list[str]:
         if self.ssl_password_file is None:
             return []
         return Path(self.ssl_password_file).read_text("latin-1").splitlines()
-
-
-def _load_chain(context: ssl.SSLContext, certificate: str, key: str, passwords: list[str]) -> None:
-    if not passwords:
-        context.load_cert_chain(certificate, key, password=lambda: "")
-        return
-    for at, password in enumerate(passwords):
-        try:
-            context.load_cert_chain(certificate, key, password=password)
-            return
-        except ssl.SSLError:
-            if at + 1 == len(passwords):
-                raise
 
 
 def _bare(name: str) -> str:
@@ -172,36 +137,6 @@ def _bare(name: str) -> str:
         return name[1:].partition("]")[0]
     head, colon, port = name.rpartition(":")
     return head if colon and port.isdecimal() and ":" not in head else name
-
-
-def _is_address(name: str) -> bool:
-    from penstock.config.addresses import peer_address
-
-    try:
-        family = peer_address(f"[{name}]" if ":" in name else name).family
-    except ValueError:
-        return False
-    return family != "name"
-
-
-def _check_name(certificate: Any, name: str) -> None:
-    """Raises `ValueError` where the certificate is not for that name (RFC 6125: names of subjectAltName, else CN)."""
-    if not certificate:
-        raise ValueError(name)
-    names = [value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"]
-    addresses = [value for kind, value in certificate.get("subjectAltName", ()) if kind == "IP Address"]
-    if _is_address(name):
-        if name in addresses:
-            return
-        raise ValueError(name)
-    if not names:
-        names = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
-    wanted = name.lower().rstrip(".")
-    for each in names:
-        pattern = each.lower()
-        if pattern == wanted or (pattern.startswith("*.") and wanted.partition(".")[2] == pattern[2:]):
-            return
-    raise ValueError(name)
 
 
 inert(

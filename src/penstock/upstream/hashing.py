@@ -6,8 +6,8 @@ in vain, round robin decides.
 
 from __future__ import annotations
 
-import socket
 from bisect import bisect_left
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -85,8 +85,8 @@ def packed(address: str) -> bytes:
     if address.startswith("unix:"):
         return b"\0\0\0"
     if ":" in address:
-        return socket.inet_pton(socket.AF_INET6, address.partition("%")[0])
-    return socket.inet_aton(address)[:3]
+        return IPv6Address(address.partition("%")[0]).packed
+    return bytes(map(int, address.split(".")[:3]))
 
 
 class ByKey(Hashed):

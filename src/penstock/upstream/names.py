@@ -5,7 +5,6 @@ Stands in for a resolver: it does not know how long an answer holds, so it asks 
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING
 
 from penstock.config.addresses import Address
@@ -34,7 +33,7 @@ class Names:
         if known is None or known[0] <= now:
             try:
                 found = await loop.run_in_executor(None, lookup, host)
-            except (socket.gaierror, UnicodeError):
+            except (OSError, UnicodeError):
                 found = []
             if len(self._known) >= MOST:
                 self._known.clear()

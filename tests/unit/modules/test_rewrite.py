@@ -330,7 +330,7 @@ def test_statuses_nginx_ends_the_connection_for(tmp_path) -> None:
     )
     for status in (444, 408, 499):
         reply = site.ask(f"/{status}")
-        assert (reply.status, reply.answer.close, reply.answer.special) == (status, True, False)
+        assert (reply.status, reply.answer.silent, reply.answer.special) == (status, True, False)
 
 
 @pytest.mark.parametrize(

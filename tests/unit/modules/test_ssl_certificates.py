@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.certs import Authority
-from penstock.modules.ssl_certificates import NO_PASSWORD, CannotLoad, NamedAtHandshake, load_pair
+from penstock.modules.ssl_certificates import NO_PASSWORD, NamedAtHandshake
+from penstock.net.tls_files import CannotLoad, load_pair
 
 
 class Builder:
