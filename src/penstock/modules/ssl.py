@@ -17,9 +17,10 @@ from penstock.config.values import number, seconds
 from penstock.config.variables import Template
 from penstock.http.head import RequestHead
 from penstock.http.request import Request
-from penstock.modules.ssl_certificates import NO_PASSWORD, CannotLoad, NamedAtHandshake, passwords
+from penstock.modules.ssl_certificates import NO_PASSWORD, NamedAtHandshake, passwords
 from penstock.modules.ssl_sessions import TlsSessions
 from penstock.modules.ssl_verify import ClientCertificates
+from penstock.net.tls_files import CannotLoad
 from penstock.plan.location import Listen, Server
 
 if TYPE_CHECKING:

@@ -3,36 +3,19 @@ variables, at the handshake (nginx: ngx_http_ssl_module, ssl_certificate)."""
 
 from __future__ import annotations
 
-import os
-import ssl
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from penstock.config.scope import Call
+from penstock.net.tls_files import DATA, on_disk
+
+if TYPE_CHECKING:
+    import ssl
 
 NO_PASSWORD = (b"",)
 """Without a password file an empty one is tried, so that OpenSSL never asks the terminal."""
 _LONGEST_PASSWORD = 4096
-_DATA = "data:"
-
-
-class CannotLoad(ValueError):
-    """A certificate or key that can not be used, in nginx's words. `key` says which of the two, `number` of which pair,
-    `hint` what to do."""
-
-    def __init__(self, message: str, *, key: bool = False, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.key = key
-        self.hint = hint
-        self.number = 0
-
-
-def on_disk(path: str) -> Path:
-    """The file of a name in the configuration, whose characters are bytes."""
-    return Path(os.fsdecode(path.encode("latin-1")))
 
 
 def passwords(call: Call) -> tuple[bytes, ...]:
@@ -46,97 +29,6 @@ def passwords(call: Call) -> tuple[bytes, ...]:
     if any(len(line) >= _LONGEST_PASSWORD for line in lines):
         raise call.fail(f'too long line in "{path}"', call.args[0])
     return tuple(line for line in lines if line) or NO_PASSWORD
-
-
-def load_pair(context: ssl.SSLContext, certificate: str, key: str, words: Sequence[bytes]) -> None:
-    """Load a certificate with its chain, and its key, trying each password. Raises `CannotLoad`."""
-    with _file_of(certificate, "certificate") as certificate_path, _file_of(key, "certificate key") as key_path:
-        for last, word in enumerate(words, 1):
-            try:
-                context.load_cert_chain(certificate_path, key_path, password=lambda word=word: word)
-                return
-            except ssl.SSLError as error:
-                if last == len(words):
-                    raise _blame(error, certificate, key, certificate_path, key_path) from None
-            except (OSError, ValueError) as error:
-                raise CannotLoad(f'cannot load certificate "{_shown(certificate)}": {error}') from None
-
-
-@contextmanager
-def _file_of(name: str, what: str) -> Iterator[Path]:
-    """A path where OpenSSL finds what is named; `data:` becomes a file in memory."""
-    if name.startswith(_DATA):
-        fd = os.memfd_create("certificate", os.MFD_CLOEXEC)
-        try:
-            os.write(fd, name.removeprefix(_DATA).encode("latin-1"))
-            yield Path(f"/proc/self/fd/{fd}")
-        finally:
-            os.close(fd)
-        return
-    is_key = what != "certificate"
-    if is_key and name.startswith(("engine:", "store:")):
-        kind = name.partition(":")[0]
-        raise CannotLoad(
-            f'cannot load {what} "{name}": loading "{kind}:..." certificate keys is not supported',
-            key=True,
-            hint="Python's ssl reads keys from files only",
-        )
-    path = on_disk(name)
-    try:
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        raise CannotLoad(
-            f'cannot load {what} "{name}": BIO_new_file() failed ({error.errno}: {error.strerror})', key=is_key
-        ) from None
-    yield path
-
-
-def _blame(error: ssl.SSLError, certificate: str, key: str, certificate_path: Path, key_path: Path) -> CannotLoad:
-    """Which of the two files is at fault."""
-    reason = error.reason or ""
-    certificate, key = _shown(certificate), _shown(key)
-    if reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"):
-        return CannotLoad(
-            f'SSL_CTX_use_PrivateKey("{key}") failed ({told(error)})',
-            key=True,
-            hint="this key belongs to another certificate",
-        )
-    if reason in ("EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK"):
-        return CannotLoad(f'SSL_CTX_use_certificate("{certificate}") failed ({told(error)})')
-    if not _holds(certificate_path, b"CERTIFICATE-----"):
-        return CannotLoad(
-            f'cannot load certificate "{certificate}": PEM_read_bio_X509_AUX() failed ({told(error)})',
-            hint="there is no PEM certificate in this file",
-        )
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cafile=certificate_path)
-    except ssl.SSLError as bad:
-        return CannotLoad(f'cannot load certificate "{certificate}": PEM_read_bio_X509() failed ({told(bad)})')
-    hint = None
-    if _holds(key_path, b"ENCRYPTED"):
-        hint = "the key is encrypted; the file that ssl_password_file names must hold its password"
-    elif not _holds(key_path, b"PRIVATE KEY-----"):
-        hint = "there is no PEM key in this file"
-    return CannotLoad(
-        f'cannot load certificate key "{key}": PEM_read_bio_PrivateKey() failed ({told(error)})', key=True, hint=hint
-    )
-
-
-def _holds(path: Path, words: bytes) -> bool:
-    return words in path.read_bytes()
-
-
-def _shown(name: str) -> str:
-    """Keys given as data are not for logs."""
-    return _DATA + "..." if name.startswith(_DATA) else name
-
-
-def told(error: ssl.SSLError) -> str:
-    """OpenSSL's words without Python's."""
-    if not error.reason:
-        return f"SSL: {error.args[-1]}".partition(" (_ssl.c")[0]
-    return f"SSL: {error.library or 'SSL'} routines::{error.reason.lower().replace('_', ' ')}"
 
 
 class NamedAtHandshake:
@@ -198,7 +90,7 @@ def _stamps(names: tuple[str, ...]) -> tuple[Any, ...]:
     """What changes when one of the files does."""
     found: list[Any] = []
     for name in names:
-        if name.startswith(_DATA):
+        if name.startswith(DATA):
             continue
         try:
             about = on_disk(name).stat()

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from penstock.config.errors import ConfigError, Problems
 from penstock.config.source import Span
-from penstock.modules.ssl_certificates import CannotLoad, NamedAtHandshake, load_pair, on_disk, told
+from penstock.modules.ssl_certificates import NamedAtHandshake
 from penstock.modules.ssl_sessions import TlsSessions
 from penstock.modules.ssl_verify import ClientCertificates
 from penstock.net import openssl
+from penstock.net.tls_files import CannotLoad, load_pair, on_disk, told
 
 if TYPE_CHECKING:
     from penstock.modules.ssl import Tls
@@ -108,6 +109,8 @@ class Builder:
 
     def _keep_sessions(self, context: ssl.SSLContext, certificates: Sequence[str], problems: Problems) -> None:
         """A session is good for this server alone: for these certificates, and these authorities of clients."""
+        if not self.sessions.tickets:
+            context.options |= ssl.OP_NO_TICKET
         identity = hashlib.sha256(repr([*certificates, *self.clients.trust()]).encode())
         why = self.sessions.prepare(context, identity.digest(), self._ticket_keys)
         if why is not None and self.sessions.origins:

@@ -8,7 +8,6 @@ ticket can resume at the worker it has met.
 from __future__ import annotations
 
 import os
-import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,9 +16,11 @@ from penstock.config.registry import HTTP, SERVER
 from penstock.config.scope import Call
 from penstock.config.settings import Settings, directive, directives
 from penstock.config.values import size
-from penstock.modules.ssl_certificates import on_disk
+from penstock.net.tls_files import on_disk
 
 if TYPE_CHECKING:
+    import ssl
+
     from penstock.net.openssl_context import Sessions
     from penstock.net.openssl_tickets import TicketKey, TicketKeys, TurningKeys
 
@@ -108,8 +109,6 @@ class TlsSessions(Settings):
     def prepare(self, context: ssl.SSLContext, identity: bytes, keys: TicketKeys | None) -> str | None:
         """Make a context keep sessions this way. `identity` tells servers apart that share ticket keys; `keys` are the
         ticket keys where the configuration names none. Returns what can not be done here, in words."""
-        if not self.tickets:
-            context.options |= ssl.OP_NO_TICKET
         from penstock.net.openssl import missing
 
         why = missing()

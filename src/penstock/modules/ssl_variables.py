@@ -13,6 +13,7 @@ from penstock.config.variables import variable
 from penstock.http.request import Request
 from penstock.http.uri import escape_component
 from penstock.modules.ssl_verify import outcome
+from penstock.net.tls_files import as_pem
 
 if TYPE_CHECKING:
     from penstock.net.openssl_peer import Certificate
@@ -94,10 +95,8 @@ def _verified(tls: Any) -> str:
 
 def _pem(tls: Any) -> str:
     """The client's certificate; "" without one."""
-    from ssl import DER_cert_to_PEM_cert
-
     der = tls.ssl.getpeercert(True)
-    return DER_cert_to_PEM_cert(der) if der else ""
+    return as_pem(der) if der else ""
 
 
 _of_tls("ssl_protocol", lambda tls: tls.ssl.version() or "")

@@ -7,7 +7,7 @@ OpenSSL can not be reached (`penstock.net.openssl`) a bad certificate ends the h
 
 from __future__ import annotations
 
-import ssl
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from penstock.config.errors import ConfigError
@@ -15,11 +15,13 @@ from penstock.config.kinds import choice, conf_path, number
 from penstock.config.registry import HTTP, SERVER
 from penstock.config.settings import Settings, directive, phase
 from penstock.http.request import Answer, Request, special
-from penstock.modules.ssl_certificates import on_disk, told
+from penstock.net.tls_files import CannotLoad, load_authorities, load_revocations, on_disk, verify_in_handshake
 from penstock.observe.errorlog import INFO, report
 from penstock.plan import phases
 
 if TYPE_CHECKING:
+    import ssl
+
     from penstock.config.errors import Problems
     from penstock.config.source import Span
 
@@ -98,12 +100,11 @@ class ClientCertificates(Settings):
             )
         asks = self.verify != "off"
         if asks and self.authorities is not None:
-            _load(context, self.authorities, "certificate", self.origin("authorities"))
+            _load(load_authorities, context, self.authorities, self.origin("authorities"))
         if self.trusted is not None:
-            _load(context, self.trusted, "certificate", self.origin("trusted"))
+            _load(load_authorities, context, self.trusted, self.origin("trusted"))
         if self.crl is not None:
-            _load(context, self.crl, "CRL", self.origin("crl"))
-            context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
+            _load(load_revocations, context, self.crl, self.origin("crl"))
         if asks:
             self._ask(context, problems)
 
@@ -127,7 +128,7 @@ class ClientCertificates(Settings):
             f"ssl_verify_depth is not kept: {why}",
             self.origin("verify"),
         )
-        context.verify_mode = ssl.CERT_OPTIONAL
+        verify_in_handshake(context)
 
 
 def outcome(tls: object) -> tuple[int, str]:
@@ -160,15 +161,8 @@ def _turned_away(tls: object, status: int) -> Answer:
     return special(status, close=True)
 
 
-def _load(context: ssl.SSLContext, path: str, what: str, span: Span | None) -> None:
+def _load(load: Callable[[ssl.SSLContext, str], None], context: ssl.SSLContext, path: str, span: Span | None) -> None:
     try:
-        context.load_verify_locations(cafile=on_disk(path))
-    except ssl.SSLError as error:
-        reader = "X509_CRL" if what == "CRL" else "X509_AUX"
-        raise ConfigError(
-            f'cannot load {what} "{path}": PEM_read_bio_{reader}() failed ({told(error)})', span
-        ) from None
-    except OSError as error:
-        raise ConfigError(
-            f'cannot load {what} "{path}": BIO_new_file() failed ({error.errno}: {error.strerror})', span
-        ) from None
+        load(context, path)
+    except CannotLoad as error:
+        raise ConfigError(str(error), span) from None

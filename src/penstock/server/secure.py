@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from penstock.modules.http_core import HttpCore
-from penstock.modules.ssl_certificates import CannotLoad
 from penstock.modules.ssl_context import PROTOCOLS
 from penstock.net.errors import NetError, TimedOut, TlsFailed
 from penstock.net.hello import Hello, NotTls
 from penstock.net.tls import accept
+from penstock.net.tls_files import CannotLoad
 from penstock.observe.errorlog import CRIT, ERROR, INFO, report
 
 if TYPE_CHECKING:
