@@ -32,7 +32,7 @@ class ClientTls:
 
 
 def client_context(options: ClientTls, certificate: str, key: str, passwords: Sequence[str]) -> ssl.SSLContext:
-    """A context, with a certificate of our own if its path is given. Names are left to `is_for`. Raises `CannotMake`."""
+    """A context, with a certificate of our own if its path is given. Names are for `is_for`. Raises `CannotMake`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED if options.verify else ssl.CERT_NONE
