@@ -234,6 +234,7 @@ class Request:
     cached: dict[str, str | None]
     # What becomes of it.
     keep_alive = True
+    pipelined = False
     status = 0
     answer: Answer | None = None
     bytes_sent = 0

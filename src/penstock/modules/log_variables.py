@@ -76,4 +76,4 @@ def connection_time(request: Request) -> str:
 
 @variable("pipe")
 def pipe(request: Request) -> str:
-    return "p" if getattr(request, "pipelined", False) else "."
+    return "p" if request.pipelined else "."

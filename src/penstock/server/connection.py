@@ -29,6 +29,7 @@ class Connection:
         "keep_alive_for",
         "listen",
         "number",
+        "pipelined",
         "peer",
         "plain_on_tls",
         "proxy_protocol",
@@ -72,6 +73,7 @@ class Connection:
         self.request_started = 0.0
         self.head_bytes = 0
         self.rest = b""
+        self.pipelined = False
         self.keep_alive_for = 75.0
         self.started = service.timers.now
         self.idle = True
@@ -83,6 +85,12 @@ class Connection:
         if self.peer is not None:
             self.client_address, self.client_port = self.peer
             self.peer = None
+
+    def reached(self, listen: Listen) -> None:
+        """The client came in by this address, of those that share a socket."""
+        assert listen.default is not None
+        self.listen = listen
+        self.server = listen.default
 
     @property
     def local_address(self) -> str:

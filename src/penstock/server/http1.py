@@ -69,6 +69,7 @@ async def _next_head(connection: Connection, stream: Stream, reader: HeadReader)
     timers = connection.service.timers
     core = connection.server.root[HttpCore]
     connection.idle = True
+    connection.pipelined = stream.ready
     try:
         data = await stream.recv(timeout=connection.keep_alive_for if connection.requests else core.client_header_timeout)
     except TimedOut:
@@ -117,6 +118,7 @@ def _request(connection: Connection, head: RequestHead) -> Request:
     request.wall = time()
     request.request_length = connection.head_bytes
     request.keep_alive = head.keep_alive
+    request.pipelined = connection.pipelined
     return request
 
 
@@ -180,10 +182,12 @@ async def _handle(connection: Connection, stream: Stream, request: Request) -> b
             request.keep_alive = False
         if request.expecting is not None and not request.body.done:
             request.keep_alive = False  # nobody knows whether the body that was not asked for will come
+        if connection.service.draining:
+            request.keep_alive = False
         await send_answer(request, answer, stream)
         if request.keep_alive and not request.body.done:
             await request.body.discard()
-        if not request.keep_alive or connection.service.draining:
+        if not request.keep_alive:
             return False
         connection.keep_alive_for = request.location[HttpCore].keepalive_timeout[0]
         return True

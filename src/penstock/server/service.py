@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from penstock.modules.main import Events
 from penstock.net.fiber import spawn
 from penstock.net.listener import Acceptor
 from penstock.net.relay import End
-from penstock.observe.errorlog import ALERT, report
+from penstock.observe.errorlog import ALERT, CRIT, report
 from penstock.server.connection import Connection
 from penstock.server.http1 import serve
 
@@ -46,9 +47,24 @@ class Service:
     def start(self, sockets: dict[Listen, socket.socket]) -> None:
         """Accept on these sockets, which are bound and listening."""
         for listen, sock in sockets.items():
-            self._acceptors.append(Acceptor(self.loop, sock, self._accept_for(listen)))
+            self._acceptors.append(
+                Acceptor(self.loop, sock, self._accept_for(listen), on_trouble=_say, shared=not listen.options.reuseport)
+            )
+
+    def _covered_by(self, listen: Listen) -> dict[str, Listen]:
+        """Addresses of a port that is bound by its wildcard only: the server is chosen by where a client came in."""
+        address = listen.address
+        if isinstance(address, str) or address[0] not in ("0.0.0.0", "::"):
+            return {}
+        return {
+            other.address[0]: other
+            for other in self.plan.listens
+            if other is not listen and not isinstance(other.address, str) and other.address[1] == address[1]
+        }
 
     def _accept_for(self, listen: Listen) -> Any:
+        covered = self._covered_by(listen)
+
         def accept(stream: Stream, peer: Any) -> None:
             if self.live >= self.most:
                 report(None, ALERT, f"{self.most} worker_connections are not enough")
@@ -57,6 +73,8 @@ class Service:
             self.serial += 1
             self.accepted += 1
             connection = Connection(self, self.serial, stream, peer, listen)
+            if covered:
+                connection.reached(covered.get(connection.local_address, listen))
             self.connections.add(connection)
             connection.fiber = spawn(begin(connection))
 
@@ -96,9 +114,9 @@ class Service:
         self._acceptors.clear()
 
     def close_idle(self) -> None:
-        """End what waits for a request that nobody has begun to send."""
+        """End kept connections that wait for another request; new ones may still send their first."""
         for connection in list(self.connections):
-            if connection.idle:
+            if connection.idle and connection.requests and not connection.stream.ready:
                 connection.stream.close()
                 if connection.fiber is not None:
                     connection.fiber.cancel()
@@ -134,3 +152,8 @@ async def begin(connection: Connection) -> None:
         if not await handshake(connection):
             return
     await serve(connection)
+
+
+def _say(error: OSError) -> None:
+    number = error.errno or 0
+    report(None, CRIT, f"accept4() failed ({number}: {os.strerror(number)})")
