@@ -275,7 +275,9 @@ def test_the_broken_example_is_refused_for_every_mistake_at_its_line(proxy: Any)
     ):
         assert re.search(rf"\[emerg\].*{mistake}.* in \S*nginx\.conf:{line}\b", said), said
     assert "server 192.168.3.1:3000" in said, "the hint shows the missing word"
-    assert len(re.findall(r"\[emerg\]", said)) == 4, said
+    assert 'take "close;" out' in said, "the stray word is explained"
+    assert 'did you mean the upstream "backend"' in said, "the group that exists is named"
+    assert len(re.findall(r"^penstock: \[emerg\]", said, re.MULTILINE)) == 4, said
 
 
 # Timeouts. The pages' 60, 950 and 86400 seconds are shortened, the tunnels' lives with them.

@@ -132,6 +132,14 @@ def map_(scope: Scope, directive: Directive) -> None:
     declare(scope.compilation, target, compute, reads, remember=remember)
 
 
+def _lone(line: Directive, table: Table) -> str:
+    """What was meant by a word alone in a map."""
+    word = line.name.text
+    if any(value.text == word for value in table.values()):
+        return f'"{word}" is a result already given above and stands alone here: take "{word};" out, leave the "}}"'
+    return f"a result is missing: {word} result;"
+
+
 def _entry(scope: Scope, table: Table, line: Directive) -> None:
     if line.block is not None:
         raise ConfigError('unexpected "{"', line.span, hint="a map holds pairs: value result;")
@@ -139,7 +147,7 @@ def _entry(scope: Scope, table: Table, line: Directive) -> None:
         raise ConfigError(
             "invalid number of the map parameters",
             line.span,
-            hint="a pair: value result; with spaces, quote them",
+            hint=_lone(line, table) if not line.args else "a pair: value result; with spaces, quote them",
         )
     key = line.name
     value = scope.compilation.variables.template(line.args[0].text, line.args[0].span)

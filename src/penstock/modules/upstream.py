@@ -9,7 +9,7 @@ from typing import Any
 
 from penstock.config.addresses import Address, peer_address
 from penstock.config.errors import ConfigError
-from penstock.config.registry import HTTP, HTTP_LEVELS, UPSTREAM, block, command, inert, refused
+from penstock.config.registry import HTTP, HTTP_LEVELS, REGISTRY, UPSTREAM, block, command, inert, refused
 from penstock.config.scope import Compilation, Scope
 from penstock.config.source import Span
 from penstock.config.tree import Directive, Word
@@ -129,7 +129,7 @@ def upstream(scope: Scope, directive: Directive) -> None:
     groups[name.lower()] = group
     if draft.backups and draft.method not in ("", "least_conn"):
         raise ConfigError('balancing method does not support parameter "backup"', draft.backups[0])
-    if not draft.servers:
+    if not draft.servers and all(REGISTRY.find(each.text, UPSTREAM) for each in directive.block or ()):
         raise ConfigError("no servers are inside upstream", directive.span, hint="add: server host:port;")
     if draft.peers and not group.primary.peers:
         raise ConfigError(
