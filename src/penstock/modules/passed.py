@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 Route: TypeAlias = "Callable[[Passing, Request, Answer, str, str], None]"
 """What is done with one header of an answer: settings, request, answer, name, value."""
 
+Routes: TypeAlias = dict[str, "Route | None"]
+"""Lower-case name -> what is done with the header; None: it is not passed on."""
+
 HIDDEN = (
     "date",
     "server",
@@ -41,10 +44,6 @@ HIDDEN = (
 )
 """Headers that stay behind unless `*_pass_header` names them."""
 KEPT_ON_REDIRECT = frozenset({"set-cookie", "content-disposition", "cache-control", "expires", "accept-ranges"})
-
-
-def _drop(passing: Passing, request: Request, answer: Answer, name: str, value: str) -> None:
-    """Not passed on."""
 
 
 def _content_type(passing: Passing, request: Request, answer: Answer, name: str, value: str) -> None:
@@ -92,12 +91,12 @@ def _charset(passing: Passing, request: Request, answer: Answer, name: str, valu
     answer.charset = value
 
 
-ROUTES: dict[str, Route] = {
+ROUTES: dict[str, Route | None] = {
     "content-type": _content_type,
-    "content-length": _drop,
-    "transfer-encoding": _drop,
-    "connection": _drop,
-    "keep-alive": _drop,
+    "content-length": None,
+    "transfer-encoding": None,
+    "connection": None,
+    "keep-alive": None,
     "last-modified": _last_modified,
     "etag": _etag,
     "location": _location,
@@ -108,13 +107,13 @@ ROUTES: dict[str, Route] = {
 OBEYED: dict[str, Route] = {"x-accel-limit-rate": _limit_rate, "x-accel-charset": _charset}
 
 
-def routes_for(hidden: tuple[str, ...], passed: tuple[str, ...], ignored: frozenset[str]) -> dict[str, Route]:
-    """The table of one location: lower-case name -> what is done. What is not in it goes through as it is."""
+def routes_for(hidden: tuple[str, ...], passed: tuple[str, ...], ignored: frozenset[str]) -> Routes:
+    """The table of one location. What is not in it goes through as it is."""
     routes = dict(ROUTES)
     shown = {name.lower() for name in passed}
     for name in (*HIDDEN, *(name.lower() for name in hidden)):
         if name not in shown:
-            routes[name] = _drop
+            routes[name] = None
     obeyed = {name.lower() for name in ignored}
     for name, obey in OBEYED.items():
         if name not in obeyed:
@@ -211,7 +210,9 @@ class Passed:
         for pair in head.headers:
             name = lower[pair[0]]
             if name in routes:
-                routes[name](passing, request, answer, *pair)
+                route = routes[name]
+                if route is not None:
+                    route(passing, request, answer, *pair)
             elif name != "upgrade" or request.head.version < 20:
                 headers.append(pair)
         if answer.charset is not None and answer.content_type is not None:

@@ -213,7 +213,7 @@ class Proxy(ProxySecure, Passing, prefix="proxy"):
             head,
             method,
             (target.scheme, uri),
-            self.secure_for(request, target) if target.secure else None,
+            self.secure_for(request, target) if there.secure else None,
         )
 
     def _upgrade_lost(self, request: Request) -> None:

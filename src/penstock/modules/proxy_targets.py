@@ -21,12 +21,13 @@ NAMES = Names()
 class Destination:
     """A target with the group that stands for it, and how requests name it."""
 
-    __slots__ = ("group", "host_header", "target")
+    __slots__ = ("group", "host_header", "secure", "target")
 
     def __init__(self, target: Target, group: Group) -> None:
         self.target = target
         self.group = group
         self.host_header = target.host_header
+        self.secure = target.secure
 
 
 class Targets:
@@ -60,6 +61,10 @@ class Targets:
         except ProxyError:
             return None
         return Destination(target, Group(target.name, []))
+
+    def group(self, name: str) -> Group | None:
+        """The `upstream` block of that name."""
+        return self._upstreams.find(name)
 
     async def find(self, request: Request) -> Destination:
         """The destination of a request whose target has variables. Raises `ProxyError` (500, or 502 for a bad name)."""
