@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from penstock.config.errors import ConfigError, Problems, suggest
@@ -21,15 +22,19 @@ class Compilation:
     """What all scopes of one configuration share.
 
     `prefix` is where logs and the pid file are relative to, `folder` (the main file's) where includes and
-    certificates are. `shared` holds what modules gather across the file, by module name.
+    certificates are. `shared` holds what modules gather across the file, by module name; `previous` what they gathered
+    for the configuration that this one is to succeed.
     """
 
-    def __init__(self, problems: Problems, *, prefix: str, folder: str) -> None:
+    def __init__(
+        self, problems: Problems, *, prefix: str, folder: str, previous: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
         self.problems = problems
         self.prefix = prefix
         self.folder = folder
         self.variables = VariableTable()
         self.shared: dict[str, Any] = {}
+        self.previous = previous
         self._later: list[Callable[[], None]] = []
 
     def defer(self, action: Callable[[], None]) -> None:
@@ -43,6 +48,7 @@ class Compilation:
             for action in actions:
                 with self.collecting():
                     action()
+        self.previous = MappingProxyType({})  # or each plan would keep the one before it, back to the first
         self.variables.bind(self.problems)
 
     def collecting(self) -> Collecting:

@@ -248,6 +248,7 @@ class Request:
     limit_rate: int | None = None
     pace: Any = None
     tunnel: Any = None
+    endings: list[Callable[[], None]] | None = None
 
     def __init__(self, connection: Any, head: RequestHead, server: Server) -> None:
         self.connection = connection
@@ -268,6 +269,12 @@ class Request:
         if self.expecting is not None:
             self.expecting()
             self.expecting = None
+
+    def at_end(self, action: Callable[[], None]) -> None:
+        """Call `action` once all is over and logged, whatever becomes of the request; for a tunnel, when it ends."""
+        if self.endings is None:
+            self.endings = []
+        self.endings.append(action)
 
     def captured(self, match: Any, regex: Regex) -> None:
         """Remember a match for `$1`, and its named groups as variables."""

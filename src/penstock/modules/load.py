@@ -24,13 +24,15 @@ def known() -> None:
         import_module(f"penstock.modules.{name}")
 
 
-def load(path: str, *, prefix: str, globals_text: str = "") -> Plan:
-    """Compile the configuration at `path`. `globals_text` is what `-g` gave."""
+def load(path: str, *, prefix: str, globals_text: str = "", previous: Plan | None = None) -> Plan:
+    """Compile the configuration at `path`. `globals_text` is what `-g` gave; `previous` the plan that is in force, whose
+    shared memory goes on to be used."""
     known()
     problems = Problems()
     sources: list[Source] = []
     folder = str(PurePosixPath(path).parent)
-    compilation = Compilation(problems, prefix=prefix, folder=folder)
+    kept = {} if previous is None else previous.shared
+    compilation = Compilation(problems, prefix=prefix, folder=folder, previous=kept)
     main = Scope(compilation, MAIN)
     if globals_text:
         main.walk(parse_parameter(globals_text, problems, known=REGISTRY.__contains__))

@@ -40,12 +40,12 @@ class Cycle:
         return self.main.worker_processes or len(os.sched_getaffinity(0))
 
 
-def read(launch: Launch, *, console: bool) -> Plan:
-    """The plan, with everything wrong with it reported. Raises `NotStarted`."""
+def read(launch: Launch, *, console: bool, previous: Plan | None = None) -> Plan:
+    """The plan, with everything wrong with it reported; `previous` is the one in force. Raises `NotStarted`."""
     # A large configuration makes a million objects and no garbage: the collector would only walk them.
     gc.disable()
     try:
-        plan = load(launch.path, prefix=launch.prefix, globals_text=launch.globals_text)
+        plan = load(launch.path, prefix=launch.prefix, globals_text=launch.globals_text, previous=previous)
     except ConfigFailed as failed:
         announce(failed.problems, console=console, dropped=failed.problems.dropped)
         raise NotStarted from None
@@ -87,7 +87,7 @@ def succeed(launch: Launch, old: Cycle) -> Cycle:
 
     Raises `NotStarted`, and changes nothing.
     """
-    plan = read(launch, console=False)
+    plan = read(launch, console=False, previous=old.plan)
     cycle = _cycle(launch, plan)
     _open_logs(cycle, console=False)
     try:

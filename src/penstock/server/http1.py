@@ -238,6 +238,9 @@ def finish(request: Request) -> None:
     if request.connection.peer is not None:
         request.connection.show_peer()
 
+    if request.endings is not None:
+        for action in request.endings:
+            action()
 
 async def _refuse(connection: Connection, stream: Stream, error: BadRequest, line: str) -> None:
     """Answer a head that can not be used. `line` is the request line as far as it came."""

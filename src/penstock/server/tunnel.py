@@ -71,6 +71,7 @@ class Ending:
     """
 
     __slots__ = (
+        "_endings",
         "_lines",
         "_on_end",
         "_request",
@@ -98,6 +99,7 @@ class Ending:
         self._service = connection.service
         self._upgraded = answer.upgraded
         self._on_end = answer.on_end
+        self._endings = request.endings
         self._lines = request.location[AccessLogs].freeze(request)
         self._subject = Subject(request)
         self._request = None if all(line.self_contained for line in self._lines) else request
@@ -127,6 +129,8 @@ class Ending:
             line.write(late)
         if self._on_end is not None:
             self._on_end()
+        for action in self._endings or ():
+            action()
 
 
 def _explain(subject: Subject, tunnel: Tunnel, reason: End) -> None:

@@ -1,0 +1,181 @@
+"""Limits of requests that are being served at once, tunnels included (nginx: ngx_http_limit_conn_module).
+
+Each worker has a record of its own for a value of the key, so that what a worker held that was killed is not held for
+ever: its record goes when somebody asks for its place.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from functools import partial
+
+from penstock.config.errors import ConfigError
+from penstock.config.kinds import choice, custom, flag
+from penstock.config.registry import HTTP, HTTP_LEVELS, command
+from penstock.config.scope import Call, Scope
+from penstock.config.settings import Settings, directive, directives, phase
+from penstock.config.tree import Directive
+from penstock.config.variables import variable
+from penstock.http.request import Outcome, Request, special
+from penstock.modules.limit_req import status_code
+from penstock.modules.zones import Wanted, define, name_and_size
+from penstock.observe.errorlog import ERROR, LEVELS, report
+from penstock.plan import phases
+from penstock.plan.zone import Zone
+
+PAGE = "ngx_http_limit_conn_module.html"
+MODULE = "limit_conn"
+LONGEST_KEY = 255
+STATUS = "limit_conn_status"
+
+_HELD = struct.Struct("<QQ")
+"""The worker (its process), and how many it serves."""
+
+
+@command("limit_conn_zone", where=HTTP, least=2, most=2, syntax="key zone=name:size", nginx=PAGE)
+def limit_conn_zone(scope: Scope, directive: Directive) -> None:
+    """Memory for what is being served, by the values of a key."""
+    key = Call(scope, directive).template(directive.args[0])
+    word = directive.args[1]
+    if not word.text.startswith("zone="):
+        raise ConfigError(f'invalid parameter "{word.text}"', word.span)
+    name, size = name_and_size(word)
+    if not name:
+        raise ConfigError('"limit_conn_zone" must have "zone" parameter', directive.span)
+    define(scope, directive, MODULE, key, name=name, size=size)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One `limit_conn`."""
+
+    wanted: Wanted
+    most: int
+
+
+def _limit(call: Call) -> Limit:
+    word = call.args[1]
+    if not word.text.isdigit() or not word.text.isascii() or int(word.text) < 1:
+        raise call.fail(f'invalid number of connections "{word.text}"', word)
+    if int(word.text) > 65535:
+        raise call.fail("connection limit must be less 65536", word)
+    wanted = Wanted(call.scope, MODULE, call.args[0].text, call.args[0])
+    others: list[Limit] = call.scope.own.get(LimitConn, {}).get("limits", [])
+    if any(other.wanted.name == wanted.name for other in others):
+        raise call.fail('"limit_conn" directive is duplicate')
+    return Limit(wanted, int(word.text))
+
+
+class LimitConn(Settings):
+    """How many requests may be under way for one value of a key. A tunnel is under way until it ends."""
+
+    limits: tuple[Limit, ...] = directives(
+        "limit_conn",
+        where=HTTP_LEVELS,
+        takes=custom(_limit, least=2, most=2, syntax="zone number"),
+        nginx=PAGE,
+    )
+    log_level: str = directive(
+        "limit_conn_log_level",
+        where=HTTP_LEVELS,
+        takes=choice("info", "notice", "warn", "error"),
+        default="error",
+        nginx=PAGE,
+    )
+    status: int = directive(
+        STATUS, where=HTTP_LEVELS, takes=custom(status_code, syntax="code"), default=503, nginx=PAGE
+    )
+    dry_run: bool = directive("limit_conn_dry_run", where=HTTP_LEVELS, takes=flag, default=False, nginx=PAGE)
+
+    @phase(phases.PREACCESS, when=lambda self: self.limits)
+    def decide(self, request: Request) -> Outcome:
+        """Take a place in every zone, or in none."""
+        main = request.main
+        if STATUS in main.cached:
+            return None
+        taken: list[tuple[Zone, bytes]] = []
+        for limit in self.limits:
+            shared = limit.wanted.zone
+            key = shared.key.evaluate(request)
+            if len(key) > LONGEST_KEY:
+                report(
+                    request,
+                    ERROR,
+                    f'the value of the "{shared.key.text}" key is more than {LONGEST_KEY} bytes: "{key}"',
+                )
+                continue
+            if not key:
+                continue
+            main.cached[STATUS] = "PASSED"
+            digest = shared.memory.digest(key)
+            if take(shared.memory, digest, limit.most):
+                taken.append((shared.memory, digest))
+                continue
+            for memory, other in taken:
+                give_back(memory, other)
+            dry = ", dry run," if self.dry_run else ""
+            report(request, LEVELS.index(self.log_level), f'limiting connections{dry} by zone "{shared.name}"')
+            main.cached[STATUS] = "REJECTED_DRY_RUN" if self.dry_run else "REJECTED"
+            return None if self.dry_run else special(self.status)
+        for memory, digest in taken:
+            main.at_end(partial(give_back, memory, digest))
+        return None
+
+
+def take(zone: Zone, digest: bytes, most: int) -> bool:
+    """Take one of `most` places; whether there was one."""
+    me = os.getpid()
+    with zone:
+        if _held(zone, digest) >= most:
+            _bury(zone, digest)
+            if _held(zone, digest) >= most:
+                return False
+        for at in zone.all(digest):
+            worker, count = zone.read(at, _HELD)
+            if worker == me:
+                zone.write(at, _HELD.pack(me, count + 1))
+                return True
+        mine = _HELD.pack(me, 1)
+        if zone.put(digest, mine) >= 0:
+            return True
+        _bury(zone, digest)
+        return zone.put(digest, mine) >= 0
+
+
+def give_back(zone: Zone, digest: bytes) -> None:
+    """Leave a place that this worker took."""
+    me = os.getpid()
+    with zone:
+        for at in zone.all(digest):
+            worker, count = zone.read(at, _HELD)
+            if worker != me:
+                continue
+            if count > 1:
+                zone.write(at, _HELD.pack(me, count - 1))
+            else:
+                zone.remove(at)
+            return
+
+
+def _held(zone: Zone, digest: bytes) -> int:
+    return sum(zone.read(at, _HELD)[1] for at in zone.all(digest))
+
+
+def _bury(zone: Zone, digest: bytes) -> None:
+    """Forget, in the neighbourhood, what workers held that are no more."""
+    for at, value in list(zone.neighbours(digest)):
+        worker, _ = _HELD.unpack(value)
+        try:
+            os.kill(worker, 0)
+        except ProcessLookupError:
+            zone.remove(at)
+        except PermissionError:
+            pass  # there is such a process, of another user
+
+
+@variable(STATUS)
+def limit_conn_status(request: Request) -> str | None:
+    """PASSED, REJECTED, or REJECTED_DRY_RUN."""
+    return request.main.cached.get(STATUS)

@@ -1,0 +1,116 @@
+"""Memory that all workers share: a table of records of one size, found by the digest of a key.
+
+A record lies somewhere in a short window that its digest chooses, so that nothing links one record to another: a
+worker that is killed in the middle of a change leaves every other record as it was. The lock belongs to a process
+(POSIX record locks), and is free again when that process has died.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from collections.abc import Iterator
+from fcntl import LOCK_EX, LOCK_UN, lockf
+from hashlib import blake2b
+from types import TracebackType
+
+RECORD = 32
+"""Bytes of a record: 16 of digest and 16 of value."""
+
+WINDOW = 32
+"""Records in which one may lie."""
+
+_DIGEST = 16
+_FREE = bytes(_DIGEST)
+_SPAN = RECORD * WINDOW
+
+
+class Zone:
+    """`size` bytes under a name, to be made before workers are forked. Use records inside `with zone:` only.
+
+    An offset stands for a record. Its value is 16 bytes, read and written with the `struct.Struct` of who uses it.
+    """
+
+    __slots__ = ("_fd", "_records", "_salt", "memory", "name", "size")
+
+    def __init__(self, name: str, size: int) -> None:
+        self.name = name
+        self.size = size
+        self._records = size // RECORD
+        if self._records < WINDOW:
+            raise ValueError(f"a zone takes at least {_SPAN} bytes")
+        self._salt = os.urandom(16)
+        self._fd = _anonymous_file(name)
+        os.ftruncate(self._fd, self._records * RECORD)
+        self.memory = mmap.mmap(self._fd, self._records * RECORD)
+
+    def __enter__(self) -> None:
+        lockf(self._fd, LOCK_EX)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        lockf(self._fd, LOCK_UN)
+
+    def digest(self, key: str) -> bytes:
+        """What stands for a key in the table. Nobody outside can choose keys that share a window."""
+        return blake2b(key.encode("latin-1"), digest_size=_DIGEST, salt=self._salt).digest()
+
+    def find(self, digest: bytes) -> int:
+        """The record of a digest, -1 where there is none."""
+        return next(self.all(digest), -1)
+
+    def all(self, digest: bytes) -> Iterator[int]:
+        """Every record of a digest (several workers may each have one)."""
+        start = self._window(digest)
+        at = start
+        while (at := self.memory.find(digest, at, start + _SPAN)) >= 0:
+            if (at - start) % RECORD == 0:
+                yield at
+            at += 1
+
+    def put(self, digest: bytes, value: bytes) -> int:
+        """A new record; -1 where the window has no room left."""
+        start = self._window(digest)
+        for at in range(start, start + _SPAN, RECORD):
+            if self.memory[at : at + _DIGEST] == _FREE:
+                self.memory[at : at + RECORD] = digest + value
+                return at
+        return -1
+
+    def neighbours(self, digest: bytes) -> Iterator[tuple[int, bytes]]:
+        """Offset and value of every record in the window of a digest."""
+        start = self._window(digest)
+        for at in range(start, start + _SPAN, RECORD):
+            if self.memory[at : at + _DIGEST] != _FREE:
+                yield at, self.memory[at + _DIGEST : at + RECORD]
+
+    def read(self, at: int, form: struct.Struct) -> tuple[int, ...]:
+        """The value of a record."""
+        return form.unpack_from(self.memory, at + _DIGEST)
+
+    def write(self, at: int, value: bytes) -> None:
+        """Change the value of a record."""
+        self.memory[at + _DIGEST : at + RECORD] = value
+
+    def remove(self, at: int) -> None:
+        """Forget a record."""
+        self.memory[at : at + RECORD] = bytes(RECORD)
+
+    def _window(self, digest: bytes) -> int:
+        return int.from_bytes(digest[:8], "little") % (self._records - WINDOW + 1) * RECORD
+
+    def __del__(self) -> None:
+        if hasattr(self, "_fd"):
+            os.close(self._fd)
+
+
+def _anonymous_file(name: str) -> int:
+    """A file that only this process and its children can reach."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create(f"penstock zone {name}"[:200])
+    import tempfile
+
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())

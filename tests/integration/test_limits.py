@@ -1,0 +1,79 @@
+"""limit_req and limit_conn over several workers, tunnels, deaths and reloads."""
+
+import os
+import signal
+
+from harness.waiting import eventually
+
+FRONT = """
+worker_processes 2;
+http {
+    limit_req_zone $uri zone=rate:1m rate=1r/m;
+    limit_conn_zone $server_port zone=conn:1m;
+    server {
+        listen 127.0.0.1:{port:front} reuseport;
+        location /ws {
+            limit_conn conn 1;
+            proxy_pass http://127.0.0.1:{port:ws};
+            proxy_http_version 1.1;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection upgrade;
+        }
+        location /burst { limit_req zone=rate burst=3 nodelay; try_files /none =204; }
+    }
+}
+"""
+
+
+def upgrade(front):
+    client = front.client()
+    client.send(
+        "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    return client, client.recv_until(b"\r\n\r\n").split()[1]
+
+
+def test_workers_share_a_rate(proxy, ws_backend) -> None:
+    front = proxy(FRONT, ports={"ws": ws_backend.port})
+    statuses = [front.get("/burst").status for _ in range(12)]
+    assert statuses == [204] * 4 + [503] * 8
+    front.reload()
+    assert front.get("/burst").status == 503
+
+
+def test_a_tunnel_keeps_its_place_until_it_ends(proxy, ws_backend) -> None:
+    front = proxy(FRONT, ports={"ws": ws_backend.port})
+    first, status = upgrade(front)
+    assert status == b"101"
+    refused = [upgrade(front) for _ in range(6)]
+    assert [each[1] for each in refused] == [b"503"] * 6
+    first.close()
+    kept = []
+
+    def again() -> bool:
+        client, status = upgrade(front)
+        kept.append(client)
+        return status == b"101"
+
+    assert eventually(again, 5)
+    for client in [*kept, *(each[0] for each in refused)]:
+        client.close()
+
+
+def test_a_dead_worker_holds_no_place(proxy, ws_backend) -> None:
+    front = proxy(FRONT, ports={"ws": ws_backend.port}, expect=["exited on signal 9"])
+    first, status = upgrade(front)
+    assert status == b"101"
+    before = front.children()
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: len(front.children() - before) == 2, 5)
+
+    def again() -> bool:
+        client, status = upgrade(front)
+        client.close()
+        return status == b"101"
+
+    assert eventually(again, 5)
+    first.close()
