@@ -38,7 +38,8 @@ def converted(call: Call, argument: Word, convert: Callable[[str], Any]) -> Any:
     try:
         return convert(argument.text)
     except ValueError as error:
-        raise call.fail(f'invalid value "{argument.text}" in "{call.name}" directive', argument, hint=str(error)) from None
+        message = f'invalid value "{argument.text}" in "{call.name}" directive'
+        raise call.fail(message, argument, hint=str(error)) from None
 
 
 def _flag(call: Call) -> bool:

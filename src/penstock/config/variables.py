@@ -128,7 +128,7 @@ def split_template(text: str, span: Span | None) -> tuple[tuple[str | None, ...]
         if not name:
             if text.startswith("${", match.start()):
                 raise ConfigError(f'the closing bracket in "{text[match.end() + 1 :]}" variable is missing', span)
-            raise ConfigError("invalid variable name", span, hint='a literal "$" can not be written in nginx\'s language')
+            raise ConfigError("invalid variable name", span, hint='nginx knows no literal "$"')
         if name[0].isdigit() and len(name) > 1 and match.group(2):
             name = name[0]
             pieces.append(None)

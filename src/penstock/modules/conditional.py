@@ -1,4 +1,4 @@
-"""Conditional requests: If-Modified-Since and its kin (nginx: ngx_http_not_modified_filter_module; RFC 9110, section 13)."""
+"""Conditional requests: If-Modified-Since and its kin (nginx: ngx_http_not_modified_filter_module; RFC 9110, 13)."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ inert(
 refused(
     *(
         f"{phase}_by_lua{suffix}"
-        for phase in ("rewrite", "access", "content", "header_filter", "body_filter", "log", "set", "init", "init_worker")
+        for phase in "rewrite access content header_filter body_filter log set init init_worker".split()
         for suffix in ("", "_block", "_file")
     ),
     where=HTTP_LEVELS | IF_LOCATION,

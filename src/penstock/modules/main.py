@@ -20,7 +20,8 @@ def _user(call: Call) -> tuple[str, str]:
 def _processes(call: Call) -> int:
     text = call.args[0].text
     if not text.isdigit() or int(text) < 1:
-        raise call.fail(f'invalid number of worker processes "{text}"', call.args[0], hint="a number from 1 up, or auto")
+        message = f'invalid number of worker processes "{text}"'
+        raise call.fail(message, call.args[0], hint="a number from 1 up, or auto")
     return int(text)
 
 
@@ -101,7 +102,7 @@ inert("lock_file", where=MAIN, reason="no lock is needed between workers", nginx
 inert("timer_resolution", where=MAIN, reason="the clock is read once per poll", nginx=PAGE, module="main")
 inert("pcre_jit", where=MAIN, reason="regular expressions are Python's", nginx=PAGE, module="main")
 inert("worker_cpu_affinity", where=MAIN, least=1, reason="the scheduler places workers", nginx=PAGE, module="main")
-inert("worker_rlimit_core", where=MAIN, reason="a Python process leaves a traceback, not a core", nginx=PAGE, module="main")
+inert("worker_rlimit_core", where=MAIN, reason="Python leaves a traceback, not a core", nginx=PAGE, module="main")
 inert("debug_points", where=MAIN, reason="there are no debug points", nginx=PAGE, module="main")
 inert("ssl_engine", where=MAIN, reason="OpenSSL's own configuration chooses engines", nginx=PAGE, module="main")
 inert("ssl_object_cache_inheritable", where=MAIN, reason="keys are read at each load", nginx=PAGE, module="main")

@@ -6,7 +6,6 @@ A module of the family says `class Proxy(Passing, prefix="proxy")` and how a req
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from penstock.config import values
@@ -17,19 +16,20 @@ from penstock.config.scope import Call, Scope
 from penstock.config.settings import Settings, directive, directives, phase
 from penstock.config.variables import Template
 from penstock.http.request import Answer, Outcome, Request, special
+from penstock.modules.binding import BINDING, Bind, local_for
 from penstock.modules.http_core import HttpCore
-from penstock.modules.passed import Passed, Route, routes_for
+from penstock.modules.passed import Passed, Routes, routes_for
 from penstock.observe.errorlog import CRIT, ERROR, INFO, WARN, report
 from penstock.plan import phases
 from penstock.upstream.errors import ProxyError
 from penstock.upstream.exchange import Exchange
 from penstock.upstream.policy import CONDITIONS, Policy
-from penstock.upstream.prepared import Local, Prepared
+from penstock.upstream.prepared import Prepared
 from penstock.upstream.sending import NOTHING, FromSpool, InMemory, Outgoing, Streamed
 from penstock.upstream.spool import Spooled, TempFile, spool
 from penstock.upstream.wire import HTTP1, Wire
 
-__all__ = ["Bind", "Passing", "Prepared", "declare_inert", "local_address"]
+__all__ = ["Passing", "Prepared", "declare_inert"]
 
 LEVELS = {"crit": CRIT, "error": ERROR, "warn": WARN, "info": INFO}
 PAGE_SIZE = 4096
@@ -44,39 +44,6 @@ IGNORABLE = (
     "Set-Cookie",
     "Vary",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Bind:
-    """`address` gives the local address to connect from; None for the system's choice."""
-
-    address: Template | None
-    transparent: bool = False
-
-
-def _bind(call: Call) -> Bind:
-    word = call.args[0]
-    if word.text == "off" and len(call.args) == 1:
-        return Bind(None)
-    if len(call.args) == 2 and call.args[1].text != "transparent":
-        raise call.fail(f'invalid parameter "{call.args[1].text}"', call.args[1])
-    made = call.template(word)
-    if made.literal is not None and local_address(made.literal) is None:
-        raise call.fail(f'invalid address "{word.text}"', word)
-    return Bind(made, len(call.args) == 2)
-
-
-def local_address(text: str) -> tuple[str, int] | None:
-    """An address to connect from, with a port or without; None for what is no address."""
-    bare = f"[{text}]" if text.count(":") > 1 and not text.startswith("[") else text
-    try:
-        found = values.peer_address(bare, 1)
-    except ValueError:
-        return None
-    if found.family not in ("inet", "inet6"):
-        return None
-    written = bare.endswith(f":{found.port}") and not bare.endswith("]")
-    return found.host, found.port if written else 0
 
 
 def _buffers(call: Call) -> tuple[int, int]:
@@ -101,7 +68,7 @@ class Passing(Settings, abstract=True):
     request_buffering: bool = directive("*_request_buffering", where=HTTP_LEVELS, takes=flag, default=True)
     ignore_client_abort: bool = directive("*_ignore_client_abort", where=HTTP_LEVELS, takes=flag, default=False)
     bind: Bind | None = directive(
-        "*_bind", where=HTTP_LEVELS, takes=Kind(_bind, 1, 2, "address [transparent] | off")
+        "*_bind", where=HTTP_LEVELS, takes=BINDING
     )
     socket_keepalive: bool = directive("*_socket_keepalive", where=HTTP_LEVELS, takes=flag, default=False)
     socket_rcvbuf: int | None = directive("*_socket_rcvbuf", where=HTTP_LEVELS, takes=size)
@@ -154,7 +121,7 @@ class Passing(Settings, abstract=True):
     )
 
     policy: Policy
-    routes: dict[str, Route]
+    routes: Routes
 
     def finish(self, scope: Scope) -> None:
         compilation = scope.compilation
@@ -175,8 +142,9 @@ class Passing(Settings, abstract=True):
             socket_keepalive=self.socket_keepalive,
             rcvbuf=self.socket_rcvbuf,
             sndbuf=self.socket_sndbuf,
+            module=self.prefix,
             wire=self.wire,
-            log=_log,
+            log=log_line,
         )
         self.routes = routes_for(self.hidden_headers, self.passed_headers, self.ignored_headers)
         self.answers = Passed(self)
@@ -254,7 +222,7 @@ class Passing(Settings, abstract=True):
         try:
             prepared = await self.prepare(request, length, chunked=chunked)
             bind = self.bind
-            local = None if bind is None else _local(bind, request)
+            local = None if bind is None else local_for(bind, request)
             exchange = Exchange(request, prepared, self.policy, body, local)
             head = await exchange.run()
             return self.answers.make(request, exchange, head)
@@ -297,20 +265,8 @@ class Passing(Settings, abstract=True):
         return FromSpool(body), body.length, False
 
 
-def _local(bind: Bind, request: Request) -> Local | None:
-    if bind.address is None:
-        return None
-    text = bind.address.evaluate(request)
-    if not text:
-        return None
-    found = local_address(text)
-    if found is None:
-        report(request, ERROR, f'invalid local address "{text}"')
-        return None
-    return Local(found, bind.transparent)
-
-
-def _log(request: Request, level: str, message: str) -> None:
+def log_line(request: Request, level: str, message: str) -> None:
+    """Write a line about an exchange to the error log."""
     report(request, LEVELS[level], message)
 
 

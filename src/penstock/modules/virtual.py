@@ -90,7 +90,7 @@ def _name(scope: Scope, word: Word) -> object:
     wildcard = bare.startswith("*.") or bare.endswith(".*")
     if stars > 1 or (stars == 1 and (not wildcard or len(bare) < 3)) or bare == ".":
         raise ConfigError(
-            f'invalid server name or wildcard "{name}"', word.span, hint="a * may stand for the first or last label only"
+            f'invalid server name or wildcard "{name}"', word.span, hint="a * stands for the first or the last label"
         )
     return bare
 

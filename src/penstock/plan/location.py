@@ -23,8 +23,8 @@ Handlers: TypeAlias = tuple[tuple[Handler, bool], ...]
 class Location:
     """One `location` (or the server itself, or an `if` inside either), ready to be used.
 
-    `kind` is "server", "exact", "prefix", "regex", "named", "if" or "limit_except". `settings` holds the merged settings
-    of every module; `phases` the handlers by phase number. `nested` is searched when this one has been chosen.
+    `kind` is "server", "exact", "prefix", "regex", "named", "if" or "limit_except". `settings` holds the merged
+    settings of every module; `phases` the handlers by phase number. `nested` is searched when this one has been chosen.
     """
 
     __slots__ = (
@@ -71,9 +71,12 @@ class Location:
 
 
 class Server:
-    """A `server` block: its names, and the locations under it. `root` is the server level itself as a location."""
+    """A `server` block: its names, and the locations under it. `root` is the server level itself as a location.
 
-    __slots__ = ("listens", "locations", "name", "named", "root", "span", "tls")
+    `allow_connect` says that a `tunnel_pass` is somewhere in it.
+    """
+
+    __slots__ = ("allow_connect", "listens", "locations", "name", "named", "root", "span", "tls")
 
     def __init__(self, name: str, span: Span | None, root: Location) -> None:
         self.name = name
@@ -82,6 +85,7 @@ class Server:
         self.locations: LocationTree | None = None
         self.named: dict[str, Location] = {}
         self.tls: Any = None
+        self.allow_connect = False
         self.listens: list[Listen] = []
 
     def __repr__(self) -> str:

@@ -132,10 +132,9 @@ async def _locate(request: Request) -> Outcome:
         if request.keep_alive:
             _keep_alive(request, core)
         length = request.body.length
-        if core.client_max_body_size and length is not None and length > core.client_max_body_size:
-            if request.body.received <= core.client_max_body_size and not request.internal:
-                report(request, ERROR, f"client intended to send too large body: {length} bytes")
-                return special(413, close=True)
+        if length is not None and length > core.client_max_body_size > 0 and not request.internal:
+            report(request, ERROR, f"client intended to send too large body: {length} bytes")
+            return special(413, close=True)
         if location.limited is not None and request.method not in location.limited[0]:
             request.location = location.limited[1]
         outcome = await _rewrite(request)

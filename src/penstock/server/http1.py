@@ -71,7 +71,8 @@ async def _next_head(connection: Connection, stream: Stream, reader: HeadReader)
     connection.idle = True
     connection.pipelined = stream.ready
     try:
-        data = await stream.recv(timeout=connection.keep_alive_for if connection.requests else core.client_header_timeout)
+        timeout = connection.keep_alive_for if connection.requests else core.client_header_timeout
+        data = await stream.recv(timeout=timeout)
     except TimedOut:
         if not connection.requests:
             report(connection, INFO, "client timed out (110: Connection timed out) while waiting for request")
@@ -159,6 +160,9 @@ async def _handle(connection: Connection, stream: Stream, request: Request) -> b
             elif head.method == "TRACE":
                 report(request, INFO, "client sent TRACE method")
                 answer = await special_answer(request, 405)
+            elif head.method == "CONNECT" and not request.server.allow_connect:
+                report(request, INFO, "client sent CONNECT method")
+                answer = await special_answer(request, 405)
             else:
                 answer = await answer_to(request)
                 if type(request.body) is ChunkedBody and not answer.from_upstream:
@@ -235,12 +239,12 @@ def finish(request: Request) -> None:
     answer = request.answer
     if answer is not None and answer.on_end is not None:
         answer.on_end()
-    if request.connection.peer is not None:
-        request.connection.show_peer()
-
     if request.endings is not None:
         for action in request.endings:
             action()
+    if request.connection.peer is not None:
+        request.connection.show_peer()
+
 
 async def _refuse(connection: Connection, stream: Stream, error: BadRequest, line: str) -> None:
     """Answer a head that can not be used. `line` is the request line as far as it came."""

@@ -47,9 +47,9 @@ class Service:
     def start(self, sockets: dict[Listen, socket.socket]) -> None:
         """Accept on these sockets, which are bound and listening."""
         for listen, sock in sockets.items():
-            self._acceptors.append(
-                Acceptor(self.loop, sock, self._accept_for(listen), on_trouble=_say, shared=not listen.options.reuseport)
-            )
+            shared = not listen.options.reuseport
+            acceptor = Acceptor(self.loop, sock, self._accept_for(listen), on_trouble=_say, shared=shared)
+            self._acceptors.append(acceptor)
 
     def _covered_by(self, listen: Listen) -> dict[str, Listen]:
         """Addresses of a port that is bound by its wildcard only: the server is chosen by where a client came in."""
@@ -95,6 +95,7 @@ class Service:
                 ignore_invalid_headers=core.ignore_invalid_headers,
                 merge_slashes=core.merge_slashes,
                 max_headers=core.max_headers,
+                allow_connect=any(each.allow_connect for listen in server.listens for each in listen.servers),
                 bare_line_feeds=True,
             )
             number, size = core.large_client_header_buffers

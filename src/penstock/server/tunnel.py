@@ -1,4 +1,4 @@
-"""A 101 becomes a tunnel: both streams go to the relay, and the request comes back only to be logged."""
+"""A 101, or the 200 to a CONNECT, becomes a tunnel: both streams go to the relay, and only the log line is left."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 async def open_tunnel(connection: Connection, stream: Stream, request: Request, answer: Answer) -> None:
-    """Send the 101 and let the relay have both streams; the tunnel's end is the request's end."""
+    """Send the head and let the relay have both streams; the tunnel's end is the request's end."""
     upgraded = answer.upgraded
     core = request.location[HttpCore]
     request.keep_alive = False
@@ -119,7 +119,7 @@ class Ending:
         self.completed = reason is not End.SHUTDOWN
         self.finished = self._service.timers.now
         self._upgraded.ended(tunnel.from_client, tunnel.from_backend)
-        _explain(self._subject, tunnel, reason)
+        _explain(self._subject, self._upgraded.module, tunnel, reason)
         late: Request | Ending = self
         if self._request is not None:
             late = self._request
@@ -133,14 +133,14 @@ class Ending:
             action()
 
 
-def _explain(subject: Subject, tunnel: Tunnel, reason: End) -> None:
+def _explain(subject: Subject, module: str, tunnel: Tunnel, reason: End) -> None:
     """One line for an end that nobody asked for."""
     if reason is End.IDLE:
         report(
             subject,
             WARN,
             f"tunnel closed after {tunnel.idle_timeout:g}s in which nothing came from either side "
-            "(proxy_read_timeout; let the application send pings, or raise it)",
+            f"({module}_read_timeout; let the application send pings, or raise it)",
         )
     elif reason in (End.CLIENT_SEND_TIMEOUT, End.BACKEND_SEND_TIMEOUT):
         report(subject, WARN, f"tunnel closed: {reason.value}")
