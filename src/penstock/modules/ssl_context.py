@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import ssl
 import warnings
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from penstock.net.tls_files import CannotLoad, load_pair, on_disk, told
 
 if TYPE_CHECKING:
     from penstock.modules.ssl import Tls
-    from penstock.net.openssl_tickets import TicketKeys
+    from penstock.net.openssl_tickets import TicketSecrets
 
 VERSIONS = {
     "TLSv1": (ssl.TLSVersion.TLSv1, ssl.OP_NO_TLSv1),
@@ -46,7 +47,7 @@ class Builder:
         self.clients = clients
         self.problems = problems
         self.full_name = full_name
-        self._ticket_keys: TicketKeys | None = None
+        self._secrets: TicketSecrets | None = None
 
     def fixed(self) -> ssl.SSLContext:
         """The context with certificates that are named in the configuration. Raises `ConfigError`."""
@@ -62,9 +63,9 @@ class Builder:
         """What makes contexts once the names of certificates are known. Raises `ConfigError` for all the rest."""
         if openssl.missing() is None:
             # Contexts made after the fork would each have ticket keys of their own, unknown to the other workers.
-            from penstock.net.openssl_tickets import GivenKeys, random_key
+            from penstock.net.openssl_tickets import GivenSecrets
 
-            self._ticket_keys = GivenKeys([random_key()])
+            self._secrets = GivenSecrets([os.urandom(32)])
         self._bare(self.problems)
         return NamedAtHandshake(lambda names: self._with(names, Problems()), most, inactive, valid)
 
@@ -112,7 +113,7 @@ class Builder:
         if not self.sessions.tickets:
             context.options |= ssl.OP_NO_TICKET
         identity = hashlib.sha256(repr([*certificates, *self.clients.trust()]).encode())
-        why = self.sessions.prepare(context, identity.digest(), self._ticket_keys)
+        why = self.sessions.prepare(context, identity.digest(), self._secrets)
         if why is not None and self.sessions.origins:
             problems.warn(why, next(iter(self.sessions.origins.values()))[0])
 

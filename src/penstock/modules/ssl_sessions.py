@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import ssl
 
     from penstock.net.openssl_context import Sessions
-    from penstock.net.openssl_tickets import TicketKey, TicketKeys, TurningKeys
+    from penstock.net.openssl_tickets import TicketSecrets, TurningSecrets
 
 PAGE = "ngx_http_ssl_module.html"
 _SESSION = 256
@@ -65,21 +65,17 @@ def _bad(call: Call, text: str) -> Exception:
     return call.fail(f'invalid session cache "{text}"', hint="off, none, builtin[:sessions], shared:name:size")
 
 
-def _ticket_key(call: Call) -> TicketKey:
-    from penstock.net.openssl_tickets import TicketKey
-
+def _ticket_secret(call: Call) -> bytes:
     word = call.args[0]
     path = call.compilation.conf_path(word.text)
     try:
         with on_disk(path).open("rb") as file:
-            text = file.read(81)
+            secret = file.read(81)
     except OSError as error:
         raise call.fail(f'open() "{path}" failed ({error.errno}: {error.strerror})', word) from None
-    if len(text) == 48:
-        return TicketKey(name=text[:16], cipher=text[16:32], mac=text[32:48])
-    if len(text) == 80:
-        return TicketKey(name=text[:16], mac=text[16:48], cipher=text[48:80])
-    raise call.fail(f'"{path}" must be 48 or 80 bytes', word, hint="make one with: openssl rand 80")
+    if len(secret) not in (48, 80):
+        raise call.fail(f'"{path}" must be 48 or 80 bytes', word, hint="make one with: openssl rand 80")
+    return secret
 
 
 class TlsSessions(Settings):
@@ -98,17 +94,17 @@ class TlsSessions(Settings):
         "ssl_session_timeout", where=HTTP | SERVER, takes=seconds, default=300.0, nginx=PAGE, shown="5m"
     )
     tickets: bool = directive("ssl_session_tickets", where=HTTP | SERVER, takes=flag, default=True, nginx=PAGE)
-    ticket_keys: tuple[TicketKey, ...] = directives(
+    ticket_secrets: tuple[bytes, ...] = directives(
         "ssl_session_ticket_key",
         where=HTTP | SERVER,
-        takes=custom(_ticket_key, syntax="file"),
+        takes=custom(_ticket_secret, syntax="file"),
         nginx=PAGE,
         doc="A file of 48 or 80 random bytes. The first encrypts, all decrypt.",
     )
 
-    def prepare(self, context: ssl.SSLContext, identity: bytes, keys: TicketKeys | None) -> str | None:
-        """Make a context keep sessions this way. `identity` tells servers apart that share ticket keys; `keys` are the
-        ticket keys where the configuration names none. Returns what can not be done here, in words."""
+    def prepare(self, context: ssl.SSLContext, identity: bytes, secrets: TicketSecrets | None) -> str | None:
+        """Make a context keep sessions this way. `identity` tells servers apart that share secrets; `secrets` are
+        what ticket keys are made of where the configuration names none. Returns what can not be done here, in words."""
         from penstock.net.openssl import missing
 
         why = missing()
@@ -117,16 +113,16 @@ class TlsSessions(Settings):
                 context.num_tickets = 0
             return f"sessions are kept as Python's ssl keeps them: {why}"
         from penstock.net.openssl_context import keep_sessions
-        from penstock.net.openssl_tickets import GivenKeys, set_ticket_keys
+        from penstock.net.openssl_tickets import GivenSecrets, set_ticket_keys
 
         mode, number = self._mode()
         keep_sessions(context, mode, number, self.timeout, identity)
-        if self.ticket_keys:
-            keys = GivenKeys(self.ticket_keys)
+        if self.ticket_secrets:
+            secrets = GivenSecrets(self.ticket_secrets)
         elif self.cache.zone:
-            keys = _keys_of(self.cache.zone, self.timeout)
-        if keys is not None and self.tickets:
-            set_ticket_keys(context, keys)
+            secrets = _secrets_of(self.cache.zone, self.timeout)
+        if secrets is not None and self.tickets:
+            set_ticket_keys(context, secrets, identity)
         return None
 
     def _mode(self) -> tuple[Sessions, int | None]:
@@ -139,14 +135,14 @@ class TlsSessions(Settings):
         return Sessions.SERVER, self.cache.sessions
 
 
-_zones: dict[str, tuple[float, TurningKeys]] = {}
-"""Ticket keys of the zones, in the master: they outlive a reload."""
+_zones: dict[str, tuple[float, TurningSecrets]] = {}
+"""What the ticket keys of zones are made of, in the master: it outlives a reload."""
 
 
-def _keys_of(zone: str, timeout: float) -> TurningKeys:
-    from penstock.net.openssl_tickets import TurningKeys
+def _secrets_of(zone: str, timeout: float) -> TurningSecrets:
+    from penstock.net.openssl_tickets import TurningSecrets
 
     known = _zones.get(zone)
     if known is None or known[0] != timeout:
-        known = _zones[zone] = timeout, TurningKeys(timeout)
+        known = _zones[zone] = timeout, TurningSecrets(timeout)
     return known[1]

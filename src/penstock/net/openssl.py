@@ -32,7 +32,6 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "ERR_get_error": (c_ulong,),
     "EVP_DecryptInit_ex": (c_int, c_void_p, c_void_p, c_void_p, c_char_p, c_void_p),
     "EVP_EncryptInit_ex": (c_int, c_void_p, c_void_p, c_void_p, c_char_p, c_void_p),
-    "EVP_aes_128_cbc": (c_void_p,),
     "EVP_aes_256_cbc": (c_void_p,),
     "EVP_sha256": (c_void_p,),
     "HMAC_Init_ex": (c_int, c_void_p, c_char_p, c_int, c_void_p, c_void_p),

@@ -1,11 +1,11 @@
-"""Keys of tickets that turn with time: every process has the same, and knows no more than two."""
+"""Secrets of tickets that turn with time: every process has the same, and knows no more than two."""
 
 from __future__ import annotations
 
 import pytest
 
 from penstock.net import openssl_tickets
-from penstock.net.openssl_tickets import GivenKeys, TurningKeys, random_key
+from penstock.net.openssl_tickets import GivenSecrets, TurningSecrets
 
 
 class Clock:
@@ -19,16 +19,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def copied(keys: TurningKeys) -> TurningKeys:
+def copied(keys: TurningSecrets) -> TurningSecrets:
     """As a fork copies it."""
-    other = TurningKeys.__new__(TurningKeys)
-    for name in TurningKeys.__slots__:
+    other = TurningSecrets.__new__(TurningSecrets)
+    for name in TurningSecrets.__slots__:
         setattr(other, name, getattr(keys, name))
     return other
 
 
 def test_a_key_stays_for_a_period(clock: Clock) -> None:
-    keys = TurningKeys(300)
+    keys = TurningSecrets(300)
     first = keys.now()
     clock.now += 299
     assert keys.now() == first
@@ -40,7 +40,7 @@ def test_a_key_stays_for_a_period(clock: Clock) -> None:
 
 
 def test_processes_agree_however_often_they_look(clock: Clock) -> None:
-    keys = TurningKeys(60)
+    keys = TurningSecrets(60)
     busy, lazy = copied(keys), copied(keys)
     for _ in range(50):
         clock.now += 13
@@ -51,17 +51,22 @@ def test_processes_agree_however_often_they_look(clock: Clock) -> None:
 
 
 def test_zones_do_not_share() -> None:
-    assert TurningKeys(60).now() != TurningKeys(60).now()
+    assert TurningSecrets(60).now() != TurningSecrets(60).now()
 
 
 def test_a_period_is_a_second_at_least(clock: Clock) -> None:
-    keys = TurningKeys(0)
+    keys = TurningSecrets(0)
     first = keys.now()
     clock.now += 0.5
     assert keys.now() == first
 
 
-def test_lengths() -> None:
-    key = random_key()
-    assert (len(key.name), len(key.cipher), len(key.mac)) == (16, 32, 32)
-    assert GivenKeys([key]).now() == (key,)
+def test_given_secrets_stay() -> None:
+    assert GivenSecrets([b"one", b"two"]).now() == (b"one", b"two")
+
+
+def test_servers_that_share_a_secret_share_no_key() -> None:
+    one, two = openssl_tickets._key(b"secret", b"one"), openssl_tickets._key(b"secret", b"two")
+    assert one == openssl_tickets._key(b"secret", b"one")
+    assert not set(one) & set(two)
+    assert [len(part) for part in one] == [16, 32, 32]
