@@ -73,6 +73,8 @@ class Exchange:
         "stream",
     )
 
+    reuses = True
+    """Whether a kept connection will do."""
     attempt: Attempt
     started: float
     fiber: Fiber[object]
@@ -178,25 +180,9 @@ class Exchange:
 
     async def _try(self, now: float) -> ResponseHead:
         """One attempt, up to its head. Raises `ProxyError`."""
+        stream = await self._reach(now)
         plan = self.plan
         policy = self.policy
-        peer = self.selection.next(now)
-        self.attempt = attempt = Attempt(plan.group.name if peer is None else peer.name, now)
-        self.request.attempts.append(attempt)  # type: ignore[union-attr]
-        self.sent = False
-        if peer is None:
-            raise ProxyError(Side.UPSTREAM, 502, "", "no live upstreams while connecting to upstream")
-        self.peer = peer
-        pool = plan.group.pool
-        line = pool.take(peer.address, policy) if pool is not None else None
-        if line is None:
-            line = await self._dial(peer, now)
-        else:
-            attempt.connect_time = 0.0
-        self.line = line
-        line.requests += 1
-        stream = line.stream
-        line.mark = stream.sent
         self.sent = True
         body = self.body
         if not body.whole:
@@ -221,8 +207,31 @@ class Exchange:
             raise failed(f"{error} while {DOING}", cause=error) from None
         if not data:
             raise failed(f"upstream prematurely closed connection while {DOING}")
-        attempt.bytes_received = len(data)
+        self.attempt.bytes_received = len(data)
         return await read_head(self, stream, data)
+
+    async def _reach(self, now: float) -> Stream:
+        """Choose a peer and get a connection to it. Raises `ProxyError`."""
+        plan = self.plan
+        policy = self.policy
+        peer = self.selection.next(now)
+        self.attempt = attempt = Attempt(plan.group.name if peer is None else peer.name, now)
+        self.request.attempts.append(attempt)  # type: ignore[union-attr]
+        self.sent = False
+        if peer is None:
+            raise ProxyError(Side.UPSTREAM, 502, "", "no live upstreams while connecting to upstream")
+        self.peer = peer
+        pool = plan.group.pool if self.reuses else None
+        line = pool.take(peer.address, policy) if pool is not None else None
+        if line is None:
+            line = await self._dial(peer, now)
+        else:
+            attempt.connect_time = 0.0
+        self.line = line
+        line.requests += 1
+        stream = line.stream
+        line.mark = stream.sent
+        return stream
 
     async def _dial(self, peer: Peer, now: float) -> Line:
         policy = self.policy

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from penstock.config.addresses import Address, peer_address
 
-SCHEMES = {"http://": 80, "https://": 443, "uwsgi://": 0, "suwsgi://": 0, "scgi://": 0}
-"""The default port of each; 0 where the port has to be written."""
+SCHEMES = {"http://": 80, "https://": 443, "uwsgi://": 0, "suwsgi://": 0, "scgi://": 0, "": 0}
+"""The default port of each, also of none; 0 where the port has to be written."""
 
 HTTP = ("http://", "https://")
 

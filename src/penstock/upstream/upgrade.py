@@ -1,4 +1,4 @@
-"""A backend that said 101: its stream, on its way to becoming one half of a tunnel."""
+"""A backend that said 101, or was reached for a CONNECT: its stream, on its way to becoming one half of a tunnel."""
 
 from __future__ import annotations
 
@@ -14,10 +14,21 @@ class Upgrade:
     """What the tunnel needs of the backend. The peer's slot stays taken until `ended` or `close`.
 
     `rest` are bytes that came behind the head. Timeouts are seconds: `read_timeout` for silence, `send_timeout` for
-    a backend that takes nothing.
+    a backend that takes nothing; `module` begins the names of the directives that set them.
     """
 
-    __slots__ = ("_attempt", "_hot", "_peer", "_selection", "_sent", "read_timeout", "rest", "send_timeout", "stream")
+    __slots__ = (
+        "_attempt",
+        "_hot",
+        "_peer",
+        "_selection",
+        "_sent",
+        "module",
+        "read_timeout",
+        "rest",
+        "send_timeout",
+        "stream",
+    )
 
     def __init__(self, exchange: Exchange, rest: bytes) -> None:
         line, peer = exchange.line, exchange.peer
@@ -30,6 +41,7 @@ class Upgrade:
         self._sent = line.stream.sent - line.mark
         self.stream: Stream | None = line.stream
         self.rest = rest
+        self.module = exchange.policy.module
         self.read_timeout = exchange.policy.read_timeout
         self.send_timeout = exchange.policy.send_timeout
 
