@@ -50,7 +50,7 @@ def test_the_next_peer_is_tried_and_silence_ends_a_tunnel(proxy, raw_backend) ->
     with front.client(port="fixed") as client:
         assert ask(client, "example.com:443").status == 200
         assert client.recv_all() == b"x"
-    front.logged(r"200 \[127.0.0.1:\d+, 127.0.0.1:\d+\] \[502, 200\] 0 1")
+    front.logged(r"200 \[127.0.0.1:\d+, 127.0.0.1:\d+\] \[502, 200\] 0, 0 0, 1")
     front.logged("tunnel_read_timeout", name="error.log")
 
 
