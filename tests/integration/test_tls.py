@@ -1,9 +1,12 @@
 """TLS toward clients: handshakes, virtual hosts, and what is carried inside."""
 
 import hashlib
+import os
 import socket
 import ssl
+import textwrap
 import threading
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -426,6 +429,19 @@ def test_many_handshakes_at_once(secure, trusting) -> None:
 def test_the_chain_is_sent_as_given(secure, authority, trusting) -> None:
     """A client that trusts only the root finds its way; nothing is added from what the server trusts."""
     front = secure(f"ssl_trusted_certificate {authority.certificate}; return 200 fine;")
+    assert ask(front, trusting).text == "fine"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up privileges")
+def test_keys_are_read_before_privileges_are_given_up(proxy, authority, trusting) -> None:
+    pair = authority.issue("localhost")
+    assert pair.key.stat().st_mode & 0o077 == 0
+    front = proxy(
+        "user nobody nogroup;\n" + textwrap.dedent(SERVER % "return 200 fine;"),
+        values={"crt": pair.certificate, "key": pair.key},
+    )
+    (worker,) = front.children()
+    assert Path(f"/proc/{worker}").stat().st_uid != 0
     assert ask(front, trusting).text == "fine"
 
 
