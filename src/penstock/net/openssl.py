@@ -116,7 +116,13 @@ def _found() -> ctypes.PyDLL | str:
             function.argtypes = arguments
     except (OSError, AttributeError) as error:
         return f"Python's ssl does not show OpenSSL's functions ({error})"
-    return lib if _proven(lib) else "the objects of Python's ssl are not laid out as expected"
+    if not _proven(lib):
+        return "the objects of Python's ssl are not laid out as expected"
+    try:
+        ctypes.CFUNCTYPE(c_int)(int)
+    except MemoryError:
+        return "this process may not make memory executable, which OpenSSL's callbacks into Python need"
+    return lib
 
 
 def _proven(lib: ctypes.PyDLL) -> bool:

@@ -65,6 +65,17 @@ def test_pointers_are_not_followed_blindly(monkeypatch: pytest.MonkeyPatch, addr
     assert openssl.missing() == "the objects of Python's ssl are not laid out as expected"
 
 
+@pytest.mark.usefixtures("fresh")
+def test_a_hardened_process_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(openssl.ctypes, "CFUNCTYPE", refuse)
+    missing = openssl.missing()
+    assert missing is not None
+    assert missing.startswith("this process may not make memory executable")
+
+
 def test_failures_are_explained() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with pytest.raises(ValueError, match=r'SSL_CTX_set1_curves_list\("none"\) failed \(SSL: error:'):
