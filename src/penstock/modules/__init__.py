@@ -21,6 +21,7 @@ ORDER = (
     "limit_req",
     "limit_conn",
     "access",
+    "resolver",
     "upstream",
     "upstream_variables",
     "tunnel",

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from penstock.config.addresses import Address
 from penstock.config.source import Span
 from penstock.config.variables import Template
 from penstock.http.request import Request
+from penstock.modules.resolver import addresses_of
 from penstock.modules.upstream import Upstreams, literal_group
 from penstock.upstream.errors import ProxyError, Side
 from penstock.upstream.group import Group
-from penstock.upstream.names import Names
+from penstock.upstream.peers import ServerOptions
 from penstock.upstream.target import HTTP, Target, parse_target
 
 MOST = 1024
-NAMES = Names()
-"""What this worker has looked up."""
+FORGIVEN = ServerOptions(max_fails=0)
+"""Of addresses that a resolver gave: the next request tries them all again, as in nginx."""
 
 
 class Destination:
@@ -100,15 +102,14 @@ class Targets:
                     self._literal.clear()
                 group = self._literal[key] = literal_group(target, [address])
             return group
-        addresses = await NAMES.addresses(address.host, address.port, request.connection.stream.loop)
-        if not addresses:
-            raise _bad(request, f"{address.host} could not be resolved (3: Host not found)", 502)
+        found = await addresses_of(request, address.host)
+        addresses = [Address("inet6" if ":" in text else "inet", text, address.port) for text in found]
         named = (address.host, address.port)
         known = self._addresses.get(named)
         if known is None or known[0] != addresses:
             if len(self._addresses) >= MOST:
                 self._addresses.clear()
-            known = self._addresses[named] = (addresses, literal_group(target, addresses))
+            known = self._addresses[named] = (addresses, literal_group(target, addresses, options=FORGIVEN))
         return known[1]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from penstock.config.addresses import Address, peer_address
 from penstock.config.errors import ConfigError
-from penstock.config.registry import HTTP, HTTP_LEVELS, REGISTRY, UPSTREAM, block, command, inert, refused
+from penstock.config.registry import HTTP, REGISTRY, UPSTREAM, block, command, inert, refused
 from penstock.config.scope import Compilation, Scope
 from penstock.config.source import Span
 from penstock.config.tree import Directive, Word
@@ -25,6 +25,7 @@ from penstock.upstream.peers import Peer, ServerOptions
 from penstock.upstream.target import Target
 
 PAGE = "ngx_http_upstream_module.html"
+PLAIN = ServerOptions()
 
 
 @dataclass(slots=True)
@@ -78,9 +79,10 @@ class Upstreams:
         return "no upstream block has that name, and no host"
 
 
-def literal_group(target: Target, addresses: list[Address], span: Span | None = None) -> Group:
+def literal_group(
+    target: Target, addresses: list[Address], span: Span | None = None, options: ServerOptions = PLAIN
+) -> Group:
     """The group that stands for an address, or for the addresses of a host."""
-    options = ServerOptions()
     peers = [Peer(socket_address(each), str(each), target.name, options) for each in addresses]
     return Group(target.name, peers, span=span, implicit=True)
 
@@ -311,14 +313,6 @@ inert(
     where=UPSTREAM,
     most=2,
     reason="each worker counts failures and connections for itself",
-    nginx=PAGE,
-    module="upstream",
-)
-inert(
-    "resolver",
-    "resolver_timeout",
-    where=UPSTREAM | HTTP_LEVELS,
-    reason="the system's own resolver looks names up, and they are asked for again after half a minute",
     nginx=PAGE,
     module="upstream",
 )
