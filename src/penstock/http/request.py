@@ -208,10 +208,9 @@ class Request:
     args = ""
     host: str = ""
     body: RequestBody = NO_BODY
-    # Where it came from and when (monotonic seconds; `wall` is the time of day).
+    # Where it came from and when (monotonic seconds).
     connection: Any
     started: float = 0.0
-    wall: float = 0.0
     expecting: Callable[[], None] | None = None
     # Where it is.
     server: Server
@@ -249,6 +248,7 @@ class Request:
     pace: Any = None
     tunnel: Any = None
     endings: list[Callable[[], None]] | None = None
+    contexts: dict[str, Any] | None = None
 
     def __init__(self, connection: Any, head: RequestHead, server: Server) -> None:
         self.connection = connection
@@ -269,6 +269,15 @@ class Request:
         if self.expecting is not None:
             self.expecting()
             self.expecting = None
+
+    def context(self, module: str, make: Callable[[], Any]) -> Any:
+        """What a module keeps for this request, made when it is first asked for."""
+        if self.contexts is None:
+            self.contexts = {}
+        found = self.contexts.get(module)
+        if found is None:
+            found = self.contexts[module] = make()
+        return found
 
     def at_end(self, action: Callable[[], None]) -> None:
         """Call `action` once all is over and logged, whatever becomes of the request; for a tunnel, when it ends."""

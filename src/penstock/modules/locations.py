@@ -133,7 +133,7 @@ def complete(location: Location, server: Server) -> None:
     scope = location.scope
     assert scope is not None
     location.server = server
-    location.settings = {kind: scope.settings(kind) for kind in KINDS}
+    location.update((kind, scope.settings(kind)) for kind in KINDS)
     location.internal = location[LocationSettings].internal
     location.phases = tuple(_handlers(location, number) for number in range(phases.COUNT))
     content = location.phases[phases.CONTENT]
@@ -160,7 +160,7 @@ def _handlers(location: Location, number: int) -> Handlers:
         for phase, name, when in kind.handlers:
             if phase != number:
                 continue
-            settings = location.settings[kind]
+            settings = location[kind]
             if when(settings):
                 handler = getattr(settings, name)
                 found.append((handler, iscoroutinefunction(handler)))

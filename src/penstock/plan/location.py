@@ -20,11 +20,12 @@ Handlers: TypeAlias = tuple[tuple[Handler, bool], ...]
 """Pairs of a handler and whether it is a coroutine function."""
 
 
-class Location:
+class Location(dict[Any, Any]):
     """One `location` (or the server itself, or an `if` inside either), ready to be used.
 
-    `kind` is "server", "exact", "prefix", "regex", "named", "if" or "limit_except". `settings` holds the merged
-    settings of every module; `phases` the handlers by phase number. `nested` is searched when this one has been chosen.
+    It is a dictionary of the merged settings of every module by their class, as there is no quicker way to
+    `location[HttpCore]`; in every other respect it is an object like others. `kind` is "server", "exact", "prefix", "regex", "named", "if" or "limit_except".
+    `phases` holds the handlers by phase number; `nested` is searched when this one has been chosen.
     """
 
     __slots__ = (
@@ -41,7 +42,6 @@ class Location:
         "regex",
         "scope",
         "server",
-        "settings",
         "span",
     )
 
@@ -58,13 +58,21 @@ class Location:
         self.nested: LocationTree | None = None
         self.server: Server | None = None
         self.scope: Scope | None = None
-        self.settings: dict[type[Settings], Settings] = {}
         self.phases: tuple[Handlers, ...] = ((),) * phases.COUNT
         self.notes: set[str] = set()
         """What has been said once about this location (advice that must not fill the log)."""
 
-    def __getitem__(self, kind: type[S]) -> S:
-        return self.settings[kind]  # type: ignore[return-value]
+    if TYPE_CHECKING:
+
+        def __getitem__(self, kind: type[S]) -> S: ...
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __bool__(self) -> bool:
+        return True
 
     def __repr__(self) -> str:
         return f"<location {self.kind} {self.name!r}>"

@@ -16,14 +16,17 @@ from penstock.plan import phases
 from penstock.plan.location import Handlers
 
 MOST_CHANGES = 10
+SERVING = (phases.PREACCESS, phases.ACCESS, phases.PRECONTENT, phases.CONTENT)
 CLOSING = frozenset({400, 413, 414, 494, 495, 496, 497, 500, 501})
 """Statuses after which nginx does not trust the connection any more."""
 
 
 async def answer_to(request: Request) -> Answer:
     """Run every phase up to the filters."""
-    outcome = await _run(request, request.location.phases[phases.POST_READ])
-    if outcome is None:
+    # A coroutine for nothing costs as much as a phase that does something: empty ones are not called.
+    first = request.location.phases[phases.POST_READ]
+    outcome = await _run(request, first) if first and request.parent is None else None
+    if outcome is None and request.server.root.phases[phases.SERVER_REWRITE]:
         outcome = await _server_rewrite(request)
     while True:
         if outcome is None:
@@ -137,14 +140,17 @@ async def _locate(request: Request) -> Outcome:
             return special(413, close=True)
         if location.limited is not None and request.method not in location.limited[0]:
             request.location = location.limited[1]
-        outcome = await _rewrite(request)
-        if request.uri_changed:
-            request.uri_changed = False
-            request.redirects += 1
-            if request.redirects > MOST_CHANGES:
-                return _cycle(request, request.uri)
-            continue
-        return outcome if outcome is not None else await _serve(request)
+        if request.location.phases[phases.REWRITE]:
+            outcome = await _rewrite(request)
+            if request.uri_changed:
+                request.uri_changed = False
+                request.redirects += 1
+                if request.redirects > MOST_CHANGES:
+                    return _cycle(request, request.uri)
+                continue
+            if outcome is not None:
+                return outcome
+        return await _serve(request)
 
 
 def _keep_alive(request: Request, core: HttpCore) -> None:
@@ -162,6 +168,8 @@ def _keep_alive(request: Request, core: HttpCore) -> None:
 
 def _disabled(request: Request, browsers: frozenset[str]) -> bool:
     """Old browsers that mishandle kept connections: MSIE 6 after a POST, Safari on a Mac."""
+    if request.method != "POST" and "safari" not in browsers:
+        return False
     agent = request.head.fields.get("user-agent")
     if agent is None or "none" in browsers:
         return False
@@ -193,18 +201,20 @@ async def _rewrite(request: Request) -> Outcome:
 async def _serve(request: Request) -> Outcome:
     """From preaccess to content."""
     by_phase = request.location.phases
-    for number in (phases.PREACCESS, phases.ACCESS, phases.PRECONTENT, phases.CONTENT):
+    for number in SERVING:
         handlers = by_phase[number]
         if not handlers:
             continue
         if number == phases.ACCESS:
-            if request.parent is not None:
-                continue
-            outcome = await _access(request, handlers)
-        else:
-            outcome = await _run(request, handlers)
-        if outcome is not None:
-            return outcome
+            if request.parent is None and (refused := await _access(request, handlers)) is not None:
+                return refused
+            continue
+        for handler, waits in handlers:
+            outcome: Outcome = handler(request)
+            if waits:
+                outcome = await outcome  # type: ignore[misc]
+            if outcome is not None:
+                return outcome
     if request.uri.endswith("/"):
         report(request, ERROR, f'directory index of "{request.uri}" is forbidden')
         return special(403)

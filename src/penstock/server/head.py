@@ -18,6 +18,18 @@ def product(tokens: str) -> str:
     return "penstock" if tokens == "off" else PRODUCT
 
 
+_signed = (0, "", "")
+
+
+def signature(tokens: str) -> str:
+    """The lines `Server` and `Date`, the same for all answers of a second."""
+    global _signed
+    now = int(time())
+    if _signed[0] != now or _signed[1] != tokens:
+        _signed = now, tokens, f"Server: {product(tokens)}\r\nDate: {http_date(now)}\r\n"
+    return _signed[2]
+
+
 def render_head(request: Request, answer: Answer, *, chunked: bool) -> bytes:
     """The whole head, ready to send. `request.keep_alive` must have been decided."""
     core = request.location[HttpCore]
@@ -25,7 +37,7 @@ def render_head(request: Request, answer: Answer, *, chunked: bool) -> bytes:
         line = f"HTTP/1.1 {status_line(answer.status)}\r\n"
     else:
         line = f"HTTP/1.1 {answer.status:03d} {answer.reason}\r\n"
-    parts = [line, "Server: ", product(core.server_tokens), "\r\nDate: ", http_date(int(time())), "\r\n"]
+    parts = [line, signature(core.server_tokens)]
     if answer.status == 101:
         parts.append("Connection: upgrade\r\n")
     else:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from time import time
 from typing import TYPE_CHECKING
 
 from penstock.http.errors import BadMessage, BadRequest
@@ -116,7 +115,6 @@ def _request(connection: Connection, head: RequestHead) -> Request:
         for name, value in match.groupdict().items():
             request.variables[name] = value or ""
     request.started = connection.request_started
-    request.wall = time()
     request.request_length = connection.head_bytes
     request.keep_alive = head.keep_alive
     request.pipelined = connection.pipelined
@@ -184,8 +182,6 @@ async def _handle(connection: Connection, stream: Stream, request: Request) -> b
         if request.expecting is not None and not request.body.done:
             # The body may come all the same (RFC 9110, 10.1.1), and must not be taken for the next request.
             request.keep_alive = False
-        if request.expecting is not None and not request.body.done:
-            request.keep_alive = False  # nobody knows whether the body that was not asked for will come
         if connection.service.draining:
             request.keep_alive = False
         await send_answer(request, answer, stream)
@@ -273,7 +269,6 @@ def _refused(connection: Connection, error: BadRequest, line: str) -> Request:
     request = Request(connection, refused_head(line), connection.server)
     request.uri = request.args = ""
     request.started = connection.request_started
-    request.wall = time()
     request.request_length = connection.head_bytes
     report(request, INFO, f"{error.reason} while reading client request headers")
     return request

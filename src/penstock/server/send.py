@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from penstock.net.stream import Stream
 
 BARE = frozenset({204, 304})
+SMALL = 65536
+"""Bodies up to this size leave with their head in one write."""
 DATED = frozenset({200, 206, 304})
 """Only these keep the date of a file: an error page is not what was asked for."""
 
@@ -22,7 +24,7 @@ DATED = frozenset({200, 206, 304})
 async def send_answer(request: Request, answer: Answer, stream: Stream) -> None:
     """Send head and body. Raises what the net floor raises; `request.completed` tells whether all went out."""
     if answer.special:
-        _make_page(request, answer)
+        make_page(request, answer)
     head_only = request.method == "HEAD" or answer.status in BARE
     if answer.status in BARE:
         answer.length = None
@@ -38,7 +40,7 @@ async def send_answer(request: Request, answer: Answer, stream: Stream) -> None:
     version = request.head.version
     if version == 9:
         request.keep_alive = False
-        await _send_body(request, answer, stream, b"", chunked=False)
+        await _send_old(request, answer, stream)
         return
     core = request.location[HttpCore]
     chunked = False
@@ -53,26 +55,43 @@ async def send_answer(request: Request, answer: Answer, stream: Stream) -> None:
         await _close_body(answer)
         request.completed = True
         return
-    await _send_body(request, answer, stream, head, chunked=chunked)
+    body = answer.body
+    if type(body) is not bytes:
+        await _send_body(request, answer, stream, head, chunked=chunked)
+        return
+    if chunked:
+        body = encode_chunk(body) + _last_chunk(answer)
+    if len(body) > SMALL or _limited(request):
+        await _write(request, stream, head)
+        await _paced(request, stream, body)
+    else:
+        # The way of nearly every answer: one write, and no coroutine for it.
+        data = head + body
+        sent = stream.send_now(data)
+        if sent != len(data):
+            await stream.send_all(memoryview(data)[sent:], timeout=core.send_timeout)
+    request.bytes_sent += len(head) + len(body)
+    request.body_bytes_sent += len(body)
+    request.completed = True
+
+
+async def _send_old(request: Request, answer: Answer, stream: Stream) -> None:
+    """To a client of HTTP/0.9 goes the body alone."""
+    if isinstance(answer.body, bytes):
+        await _paced(request, stream, answer.body)
+        request.bytes_sent = request.body_bytes_sent = len(answer.body)
+        request.completed = True
+        return
+    await _send_body(request, answer, stream, b"", chunked=False)
 
 
 async def _send_body(request: Request, answer: Answer, stream: Stream, head: bytes, *, chunked: bool) -> None:
+    """A body that is a file, parts, or pieces still to come."""
     body = answer.body
-    if isinstance(body, bytes):
-        if chunked:
-            body = encode_chunk(body) + _last_chunk(answer)
-        if len(body) <= 65536 and not _limited(request):
-            await _write(request, stream, head + body if body else head)
-        else:
-            await _write(request, stream, head)
-            await _paced(request, stream, body)
-        request.bytes_sent += len(head) + len(body)
-        request.body_bytes_sent += len(body)
-        request.completed = True
-        return
     if head:
         await _write(request, stream, head)
         request.bytes_sent += len(head)
+    assert not isinstance(body, bytes)
     if isinstance(body, (FilePart, list)):
         await _send_parts(request, stream, body if isinstance(body, list) else [body], chunked=chunked)
     else:
@@ -217,7 +236,7 @@ async def _close_body(answer: Answer) -> None:
                 part.file.close()
 
 
-def _make_page(request: Request, answer: Answer) -> None:
+def make_page(request: Request, answer: Answer) -> None:
     """The body of a special answer: the page for its status."""
     answer.special = False
     if answer.status in BARE or answer.status < 300:
