@@ -17,6 +17,7 @@ from penstock.net.tls_files import as_pem
 
 if TYPE_CHECKING:
     from penstock.net.openssl_peer import Certificate
+    from penstock.net.tls_peer import VerifiedCertificate
 
 _KEPT = 64
 
@@ -51,15 +52,23 @@ def _of_certificate(name: str, attribute: str) -> None:
 
     def read(tls: Any) -> str:
         der = tls.ssl.getpeercert(True)
-        from penstock.net.openssl import missing
-
-        return str(getattr(_certificate(der), attribute)) if der and missing() is None else ""
+        return str(getattr(_certificate(tls, der), attribute)) if der else ""
 
     _of_tls(name, read)
 
 
+def _certificate(tls: Any, der: bytes) -> Certificate | VerifiedCertificate:
+    from penstock.net.openssl import missing
+
+    if missing() is None:
+        return _parsed(der)
+    from penstock.net.tls_peer import VerifiedCertificate
+
+    return VerifiedCertificate(tls.ssl.getpeercert(False), der)
+
+
 @lru_cache(_KEPT)
-def _certificate(der: bytes) -> Certificate:
+def _parsed(der: bytes) -> Certificate:
     from penstock.net.openssl_peer import Certificate
 
     return Certificate(der)
