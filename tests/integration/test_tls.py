@@ -440,7 +440,7 @@ def test_keys_are_read_before_privileges_are_given_up(proxy, authority, trusting
         "user nobody nogroup;\n" + textwrap.dedent(SERVER % "return 200 fine;"),
         values={"crt": pair.certificate, "key": pair.key},
     )
-    (worker,) = front.children()
+    (worker,) = eventually(front.children)
     assert Path(f"/proc/{worker}").stat().st_uid != 0
     assert ask(front, trusting).text == "fine"
 
