@@ -441,7 +441,7 @@ def test_keys_are_read_before_privileges_are_given_up(proxy, authority, trusting
         values={"crt": pair.certificate, "key": pair.key},
     )
     (worker,) = eventually(front.children)
-    assert Path(f"/proc/{worker}").stat().st_uid != 0
+    eventually(lambda: Path(f"/proc/{worker}").stat().st_uid != 0)
     assert ask(front, trusting).text == "fine"
 
 
