@@ -56,6 +56,8 @@ def family(prefix: str, *, late: bool = False) -> Callable[[Callable[[str], Gett
     return declare
 
 
+REMEMBERED = 1024
+
 _PART = re.compile(r"\$(?:\{([A-Za-z0-9_]+)\}|([A-Za-z0-9_]+)|)", re.ASCII)
 
 
@@ -151,6 +153,7 @@ class VariableTable:
         self._templates: list[Template] = []
         self._wanted: list[tuple[str, Span | None, Callable[[Variable], None]]] = []
         self._shared: dict[str, Template] = {}
+        self._asked: dict[str, Getter] = {}
         self._bound = False
 
     def template(self, text: str, span: Span | None = None) -> Template:
@@ -199,6 +202,19 @@ class VariableTable:
         elif made.set is None:
             made = self.made[name] = Variable(name, _slot_or(name, made.get), _store(name), made.late)
         return made
+
+    def look_up(self, name: str) -> Getter | None:
+        """The getter of a variable that is asked for by name while requests are served; None for an unknown one."""
+        known = self._asked.get(name)
+        if known is None:
+            try:
+                known = self._find(name, None).get
+            except ConfigError:
+                return None
+            if len(self._asked) >= REMEMBERED:
+                self._asked.clear()
+            self._asked[name] = known
+        return known
 
     def bind(self, problems: Problems) -> None:
         """Give every template its getters. Unknown names become problems, each once per place."""

@@ -21,6 +21,7 @@ from penstock.server.http1 import serve
 if TYPE_CHECKING:
     import socket
 
+    from penstock.http.request import Request
     from penstock.net.loop import Loop
     from penstock.net.stream import Stream
     from penstock.plan.location import Listen, Server
@@ -101,6 +102,20 @@ class Service:
             number, size = core.large_client_header_buffers
             found = self._readers[server] = partial(HeadReader, options, core.client_header_buffer_size, number, size)
         return found()
+
+    async def subrequest(
+        self, parent: Request, uri: str, args: str, without: frozenset[str] = frozenset()
+    ) -> Request | None:
+        """Ask this server itself, in the name of a request: see `server.subrequest.ask`."""
+        from penstock.server.subrequest import ask
+
+        return await ask(parent, uri, args, without)
+
+    async def end_subrequest(self, request: Request) -> None:
+        """Nobody wants more of a subrequest."""
+        from penstock.server.subrequest import end
+
+        await end(request)
 
     @property
     def live(self) -> int:

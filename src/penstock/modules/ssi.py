@@ -1,0 +1,100 @@
+"""Server-side includes (nginx: ngx_http_ssi_module)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+
+from penstock.config.kinds import flag, texts
+from penstock.config.registry import HTTP_LEVELS, IF_LOCATION, inert
+from penstock.config.settings import Settings, directive, phase
+from penstock.config.variables import variable
+from penstock.http.request import Answer, Request
+from penstock.modules.bodies import Made, pieces
+from penstock.modules.ssi_commands import Scanner
+from penstock.modules.ssi_page import CONTEXT, TIME_FORMAT, Page
+from penstock.plan import phases
+
+PAGE = "ngx_http_ssi_module.html"
+
+
+class Ssi(Settings):
+    """Commands in answers of the given types are carried out; what they include is asked of this server itself."""
+
+    enabled: bool = directive("ssi", where=HTTP_LEVELS | IF_LOCATION, takes=flag, default=False, nginx=PAGE)
+    silent: bool = directive("ssi_silent_errors", where=HTTP_LEVELS, takes=flag, default=False, nginx=PAGE)
+    types: tuple[str, ...] = directive(
+        "ssi_types", where=HTTP_LEVELS, takes=texts, default=(), nginx=PAGE, shown="text/html",
+        doc="Types beside text/html; `*` is any.",
+    )  # fmt: skip
+    keep_last_modified: bool = directive(
+        "ssi_last_modified", where=HTTP_LEVELS, takes=flag, default=False, nginx=PAGE
+    )
+
+    @phase(phases.HEADERS, when=lambda self: self.enabled)
+    def process(self, request: Request, answer: Answer) -> None:
+        """Put the page that is made of the commands in place of the text."""
+        if answer.length == 0 or answer.special or answer.upgraded is not None or not self._concerns(answer):
+            return
+        answer.length = None
+        answer.allow_ranges = False
+        answer.drop("accept-ranges")
+        if not self.keep_last_modified:
+            answer.last_modified = answer.etag = None
+        elif answer.etag is not None and not answer.etag.startswith("W/"):
+            answer.etag = f"W/{answer.etag}"
+        page = Page(request, silent=self.silent)
+        request.context(CONTEXT, lambda: page)
+        answer.body = Made(_made(page, pieces(answer.body)), answer.body)
+
+    def _concerns(self, answer: Answer) -> bool:
+        kind = answer.content_type
+        if kind is None:
+            return False
+        kind = kind.partition(";")[0].strip().lower()
+        return kind == "text/html" or kind in self.types or "*" in self.types
+
+
+async def _made(page: Page, source: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    scanner = Scanner()
+    async for piece in source:
+        for part in scanner.feed(piece.decode("latin-1")):
+            async for made in page.take(part):
+                yield made
+    rest = scanner.end()
+    if rest:
+        async for made in page.take(rest):
+            yield made
+
+
+def _format(request: Request) -> str:
+    page = (request.contexts or {}).get(CONTEXT)
+    return TIME_FORMAT if page is None else page.time_format
+
+
+def _date(request: Request, broken_down: time.struct_time) -> str:
+    form = _format(request)
+    return str(int(time.time())) if form == "%s" else time.strftime(form, broken_down)
+
+
+@variable("date_local")
+def date_local(request: Request) -> str:
+    """The time of day here, as `config timefmt` says."""
+    return _date(request, time.localtime())
+
+
+@variable("date_gmt")
+def date_gmt(request: Request) -> str:
+    """The time of day in Greenwich."""
+    return _date(request, time.gmtime())
+
+
+inert(
+    "ssi_min_file_chunk",
+    "ssi_value_length",
+    "ssi_ignore_recycled_buffers",
+    where=HTTP_LEVELS,
+    reason="text goes through memory in bounded pieces",
+    nginx=PAGE,
+    module="ssi",
+)

@@ -1,0 +1,89 @@
+"""Requests inside a request: what `auth_request`, SSI and `mirror` ask of this server itself.
+
+A subrequest begins at server-rewrite, knows no access phase, has the variables of the request it belongs to, and its
+answer goes to who asked for it.
+"""
+
+from __future__ import annotations
+
+from penstock.http.head import RequestHead
+from penstock.http.request import NO_BODY, Request
+from penstock.modules.bodies import close_body
+from penstock.modules.http_core import HttpCore
+from penstock.observe.errorlog import ERROR, report
+from penstock.plan import phases
+from penstock.server.engine import answer_to
+from penstock.server.send import make_page
+from penstock.upstream.spool import Spooled
+
+DEEPEST = 50
+"""How many requests may lie in one another, as in nginx."""
+
+_FRAMING = frozenset({"content-length", "transfer-encoding", "expect", "trailer"})
+
+
+async def ask(parent: Request, uri: str, args: str, without: frozenset[str] = frozenset()) -> Request | None:
+    """Run a GET for a path; None where requests lie too deep in one another, which is logged.
+
+    The answer is in `request.answer`, its body unread: who asked reads it, and calls `end`. `without` are headers of
+    the client (in lower case) that do not concern it.
+    """
+    depth, above = 1, parent
+    while above.parent is not None:
+        depth, above = depth + 1, above.parent
+    if depth > DEEPEST:
+        report(parent, ERROR, f'subrequests cycle while processing "{uri}"')
+        return None
+    request = _inside(parent, uri, args, without)
+    answer = await answer_to(request)
+    if answer.special:
+        make_page(request, answer)
+    request.status = answer.status
+    return request
+
+
+async def end(request: Request) -> None:
+    """Nobody wants more of a subrequest: let go of what it holds, and log it where `log_subrequest` says so."""
+    answer = request.answer
+    if answer is not None:
+        await close_body(answer.body)
+    request.finished = request.connection.service.timers.now
+    if request.location[HttpCore].log_subrequest:
+        for handler, _ in request.location.phases[phases.LOG]:
+            handler(request)
+    if answer is not None and answer.on_end is not None:
+        answer.on_end()
+
+
+def _inside(parent: Request, uri: str, args: str, without: frozenset[str]) -> Request:
+    """The request: the client's head, without what speaks of a body unless that has been read and can be read again."""
+    body = parent.body if isinstance(parent.body, Spooled) else NO_BODY
+    if body is NO_BODY:
+        without = without | _FRAMING
+    request = Request(parent.connection, _without(parent.head, without), parent.server)
+    request.parent = parent
+    request.internal = True
+    request.valid_unparsed = False
+    request.method = "GET"
+    request.uri = uri
+    request.args = args
+    request.host = parent.host
+    request.body = body
+    request.started = request.connection.service.timers.now
+    request.captures = parent.captures
+    request.variables = parent.variables
+    if not without - _FRAMING:
+        request.cached = parent.cached
+    return request
+
+
+def _without(head: RequestHead, names: frozenset[str]) -> RequestHead:
+    if head.fields.keys().isdisjoint(names):
+        return head
+    headers = [pair for pair in head.headers if pair[0].lower() not in names]
+    fields = {name: value for name, value in head.fields.items() if name not in names}
+    made = RequestHead(head.line, head.method, head.target, head.version, headers, fields)
+    made.host, made.port = head.host, head.port
+    if "content-length" not in names:
+        made.content_length, made.chunked = head.content_length, head.chunked
+    return made
