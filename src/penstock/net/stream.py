@@ -7,7 +7,8 @@ import asyncio
 import os
 import socket
 import struct
-from collections.abc import Sequence
+import types
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from errno import EAGAIN, EBADF, EINPROGRESS, EINTR, EPIPE
 from typing import cast
@@ -98,15 +99,16 @@ class Stream(Waiting):
 
     # -- waiting
 
-    async def recv(self, limit: int = READ_SIZE, timeout: float | None = None) -> bytes:
+    @types.coroutine
+    def recv(self, limit: int = READ_SIZE, timeout: float | None = None) -> Generator[None, None, bytes]:
         """Waits for bytes, at most `timeout` seconds; `b""` at the end. Raises `TimedOut`, `PeerGone`."""
         if not self.ready:
-            await self._wait(IN, timeout)
+            yield from self._waiting(IN, timeout)
         while True:
             data = self.recv_now(limit)
             if data is not None:
                 return data
-            await self._wait(IN, timeout)
+            yield from self._waiting(IN, timeout)
 
     async def peek(self, beyond: int = 0, limit: int = READ_SIZE, timeout: float | None = None) -> bytes:
         """Waits until more than `beyond` bytes are there, and leaves them there. No more than `beyond` are

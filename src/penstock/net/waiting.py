@@ -7,7 +7,8 @@ write any more."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import types
+from collections.abc import Callable, Generator, Sequence
 from math import inf
 from typing import TypeVar
 
@@ -60,19 +61,24 @@ class Waiting:
             self._mask &= ~OUT
             self.hot.change(self.fd, self._mask)
 
-    async def _wait(self, what: int, timeout: float | None) -> None:
+    @types.coroutine
+    def _wait(self, what: int, timeout: float | None) -> Generator[None, None, None]:
+        yield from self._waiting(what, timeout)
+
+    def _waiting(self, what: int, timeout: float | None) -> Generator[None, None, None]:
+        """The wait itself. A generator: it is on the path of every message, where a coroutine more can be felt."""
         me = current()
         self._arm(what, me)
         if timeout is None:
             try:
-                await pause()
+                yield
             finally:
                 self._disarm(me)
             return
         alarm = me.alarm or timeout_alarm(me, self.loop)
         alarm.set(timeout)
         try:
-            await pause()
+            yield
         finally:
             alarm.deadline = inf
             self._disarm(me)

@@ -16,5 +16,5 @@ class Connecting(Exchange):
     reuses = False
 
     async def _try(self, now: float) -> ResponseHead:
-        await self._reach(now)
+        self._kept(now) or await self._reach(now)
         return ResponseHead(200, "OK", 11, [], {})

@@ -14,6 +14,7 @@ from collections.abc import Coroutine
 from errno import ECONNRESET
 from typing import TYPE_CHECKING, Any
 
+from penstock.http.errors import BadResponse
 from penstock.http.request import Attempt
 from penstock.net.dial import connect
 from penstock.net.errors import DialFailed, NetError, TimedOut
@@ -180,9 +181,9 @@ class Exchange:
 
     async def _try(self, now: float) -> ResponseHead:
         """One attempt, up to its head. Raises `ProxyError`."""
-        stream = await self._reach(now)
         plan = self.plan
         policy = self.policy
+        stream = self._kept(now) or await self._reach(now)
         self.sent = True
         body = self.body
         if not body.whole:
@@ -208,12 +209,19 @@ class Exchange:
         if not data:
             raise failed(f"upstream prematurely closed connection while {DOING}")
         self.attempt.bytes_received = len(data)
-        return await read_head(self, stream, data)
+        try:
+            head = policy.wire.read_head(data, 0)
+        except BadResponse as error:
+            raise failed(f"{error.reason} while {DOING}", retry="invalid_header", cause=error) from None
+        if head is None or (head.status < 200 and head.status != 101):
+            return await read_head(self, stream, data)
+        length = head.length
+        self.rest = data[length:] if len(data) > length else b""
+        return head
 
-    async def _reach(self, now: float) -> Stream:
-        """Choose a peer and get a connection to it. Raises `ProxyError`."""
+    def _kept(self, now: float) -> Stream | None:
+        """Choose a peer; a kept connection to it if there is one. Raises `ProxyError`."""
         plan = self.plan
-        policy = self.policy
         peer = self.selection.next(now)
         self.attempt = attempt = Attempt(plan.group.name if peer is None else peer.name, now)
         self.request.attempts.append(attempt)  # type: ignore[union-attr]
@@ -222,16 +230,23 @@ class Exchange:
             raise ProxyError(Side.UPSTREAM, 502, "", "no live upstreams while connecting to upstream")
         self.peer = peer
         pool = plan.group.pool if self.reuses else None
-        line = pool.take(peer.address, policy) if pool is not None else None
+        line = pool.take(peer.address, self.policy) if pool is not None else None
         if line is None:
-            line = await self._dial(peer, now)
-        else:
-            attempt.connect_time = 0.0
+            return None
+        attempt.connect_time = 0.0
+        return self._taken(line)
+
+    def _taken(self, line: Line) -> Stream:
         self.line = line
         line.requests += 1
         stream = line.stream
         line.mark = stream.sent
         return stream
+
+    async def _reach(self, now: float) -> Stream:
+        """A new connection to the peer that was chosen. Raises `ProxyError`."""
+        assert self.peer is not None
+        return self._taken(await self._dial(self.peer, now))
 
     async def _dial(self, peer: Peer, now: float) -> Line:
         policy = self.policy
