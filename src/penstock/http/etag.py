@@ -5,6 +5,13 @@ from __future__ import annotations
 from penstock.http.dates import parse_date
 
 
+def weakened(etag: str) -> str | None:
+    """The tag of an entity whose bytes were changed on their way: weak, and none where it was none."""
+    if etag.startswith("W/"):
+        return etag
+    return f"W/{etag}" if etag.startswith('"') else None
+
+
 def matches(listed: str, etag: str | None) -> bool:
     """Whether an If-Match names this entity tag: "*" always does; else by strong comparison."""
     return listed == "*" or (etag is not None and _listed(listed, etag, ""))

@@ -9,6 +9,7 @@ from penstock.config.errors import ConfigFailed, Problems
 from penstock.config.parser import parse_file, parse_parameter
 from penstock.config.registry import MAIN, REGISTRY
 from penstock.config.scope import Compilation, Scope
+from penstock.config.settings import KINDS, Settings
 from penstock.config.source import Source
 from penstock.modules import ORDER
 from penstock.modules.locations import complete
@@ -19,9 +20,20 @@ from penstock.plan.plan import Plan
 
 
 def known() -> None:
-    """Import every module, so that the registry is whole."""
-    for name in ORDER:
+    """Import every module, so that the registry is whole, and put what has handlers into the order of `ORDER`.
+
+    A class in a file that is not named there has the place of the module that first needs it.
+    """
+    places = {name: place for place, name in enumerate(ORDER)}
+    for place, name in enumerate(ORDER):
         import_module(f"penstock.modules.{name}")
+        for kind in KINDS:
+            places.setdefault(_file(kind), place)
+    KINDS.sort(key=lambda kind: places[_file(kind)])
+
+
+def _file(kind: type[Settings]) -> str:
+    return kind.__module__.rpartition(".")[2]
 
 
 def load(path: str, *, prefix: str, globals_text: str = "", previous: Plan | None = None) -> Plan:

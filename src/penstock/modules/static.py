@@ -151,8 +151,33 @@ def open_answer(request: Request, path: str, uri: str, files: Files) -> Outcome:
     if request.method == "POST":
         os.close(fd)
         return special(405)
+    return _of_file(fd, status, files.type_of(uri, core.default_type), core)
+
+
+def open_beside(request: Request, path: str, uri: str, files: Files) -> Answer | None:
+    """The answer with the content of `path` and the type of `uri`; None where there is no such file."""
+    core = request.location[HttpCore]
+    try:
+        fd = os.open(path.encode("latin-1"), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno not in ABSENT:
+            _failed(request, core, path, error)
+        return None
+    except ValueError:
+        return None
+    status = os.fstat(fd)
+    if stat.S_ISREG(status.st_mode):
+        return _of_file(fd, status, files.type_of(uri, core.default_type), core)
+    os.close(fd)
+    if stat.S_ISDIR(status.st_mode):
+        return None
+    report(request, CRIT, f'"{path}" is not a regular file')
+    return special(404)
+
+
+def _of_file(fd: int, status: os.stat_result, content_type: str | None, core: HttpCore) -> Answer:
     answer = Answer(200, FilePart(Opened(fd), 0, status.st_size), length=status.st_size)
-    answer.content_type = files.type_of(uri, core.default_type)
+    answer.content_type = content_type
     stamp(answer, status.st_mtime, status.st_size, core)
     answer.allow_ranges = True
     return answer

@@ -1,4 +1,4 @@
-"""Whether anybody at all may use a `tunnel_pass` to reach anything: an open proxy, which is found and abused in hours."""
+"""Whether anybody may use a `tunnel_pass` to reach anything: an open proxy, which is found and abused in hours."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def warn_if_open(scope: Scope, target: Template, span: Span) -> None:
         "anybody may have a tunnel to anywhere: this is an open proxy",
         span,
         hint="say who may: allow 10.0.0.0/8; deny all; (or auth_basic with auth_basic_user_file)\n"
-        "or say where to: if ($host !~ ^(.+\\.)?example\\.com$) { return 403; } if ($request_port != 443) { return 403; }",
+        "or say where to: if ($host !~ ^(.+\\.)?example\\.com$) { return 403; }\n"
+        "                 if ($request_port != 443) { return 403; }",
     )
 
 

@@ -14,6 +14,7 @@ from penstock.modules.http_core import HttpCore
 from penstock.observe.errorlog import ERROR, report
 from penstock.plan import phases
 from penstock.plan.location import Handlers
+from penstock.server.send import make_page
 
 MOST_CHANGES = 10
 SERVING = (phases.PREACCESS, phases.ACCESS, phases.PRECONTENT, phases.CONTENT)
@@ -273,6 +274,8 @@ async def _filter(request: Request, answer: Answer) -> None:
         answer.location = request.kept_location
     if request.kept_headers:
         answer.headers = [*request.kept_headers, *answer.headers]
+    if answer.special and not answer.silent:
+        make_page(request, answer)  # filters see an error page as they see any other
     request.answer = answer
     by_phase = request.location.phases
     for number in (phases.HEADERS, phases.BODY):

@@ -120,6 +120,8 @@ class Unbuffered:
     """An answer's body, each piece passed on before the next is read (`proxy_buffering off`)."""
 
     __slots__ = ("_first", "_incoming")
+    flushes = True
+    """No filter may hold pieces back."""
 
     def __init__(self, incoming: Incoming, first: bytes) -> None:
         self._incoming = incoming
