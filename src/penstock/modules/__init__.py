@@ -21,6 +21,8 @@ ORDER = (
     "limit_req",
     "limit_conn",
     "access",
+    "auth_basic",
+    "auth_request",
     "resolver",
     "upstream",
     "upstream_variables",

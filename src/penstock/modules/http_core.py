@@ -179,6 +179,15 @@ class HttpCore(Settings):
         "max_ranges", where=HTTP_LEVELS, takes=number, nginx=PAGE, doc="Unset: as many as the client asks for."
     )
     satisfy: str = directive("satisfy", where=HTTP_LEVELS, takes=choice("all", "any"), default="all", nginx=PAGE)
+    auth_delay: float = directive(
+        "auth_delay",
+        where=HTTP_LEVELS,
+        takes=seconds,
+        default=0.0,
+        nginx=PAGE,
+        shown="0",
+        doc="How long a 401 is held back, against guessing.",
+    )
     limit_rate: Template | None = directive(
         "limit_rate", where=HTTP_LEVELS | IF_LOCATION, takes=template, nginx=PAGE, shown="0"
     )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import struct
 from dataclasses import dataclass
-from errno import ECONNRESET
 
 from penstock.config.errors import ConfigError
 from penstock.config.kinds import choice, custom, flag
@@ -16,9 +14,8 @@ from penstock.config.tree import Directive, Word
 from penstock.config.values import number
 from penstock.config.variables import variable
 from penstock.http.request import Outcome, Request, special
+from penstock.modules.delay import delay
 from penstock.modules.zones import Shared, Wanted, define, name_and_size
-from penstock.net.errors import PeerGone
-from penstock.net.fiber import current
 from penstock.observe.errorlog import ERROR, INFO, LEVELS, report
 from penstock.plan import phases
 from penstock.plan.zone import Zone
@@ -159,7 +156,7 @@ class LimitReq(Settings):
         report(request, level, f'delaying request{self._dry}, excess: {_thousandths(most)}, by zone "{by.name}"')
         main.cached[STATUS] = "DELAYED_DRY_RUN" if self.dry_run else "DELAYED"
         if not self.dry_run:
-            await _wait(request, longest / 1000)
+            await delay(request, longest / 1000)
         return None
 
     @property
@@ -226,16 +223,6 @@ def _count(zone: Shared, digest: bytes, now: int) -> int:
 def _forget_oldest(memory: Zone, digest: bytes) -> None:
     oldest, _ = min(memory.neighbours(digest), key=lambda each: _BUCKET.unpack(each[1])[0])
     memory.remove(oldest)
-
-
-async def _wait(request: Request, seconds: float) -> None:
-    """Let the request wait its turn. Raises `PeerGone` when the client does not want to wait."""
-    stream, fiber = request.connection.stream, current()
-    stream.on_hangup = lambda: fiber.interrupt(PeerGone(ECONNRESET))
-    try:
-        await asyncio.sleep(seconds)
-    finally:
-        stream.on_hangup = None
 
 
 @variable(STATUS)

@@ -157,7 +157,13 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/]*", re.ASCII)
 
 @variable("remote_user")
 def remote_user(request: Request) -> str | None:
-    """The name in `Authorization: Basic` (RFC 7617)."""
+    """The name in `Authorization: Basic`."""
+    given = credentials(request)
+    return None if given is None else given[0]
+
+
+def credentials(request: Request) -> tuple[str, str] | None:
+    """Name and password in `Authorization: Basic` (RFC 7617)."""
     head = request.head
     value = head.fields.get("proxy-authorization" if head.method == "CONNECT" else "authorization")
     if value is None or value[:6].lower() != "basic ":
@@ -165,8 +171,9 @@ def remote_user(request: Request) -> str | None:
     encoded = value[6:].lstrip(" ").partition("=")[0]
     if len(encoded) % 4 == 1 or not _BASE64.fullmatch(encoded):
         return None
-    user, colon, _ = a2b_base64(encoded + "=" * (-len(encoded) % 4)).partition(b":")
-    return user.decode("latin-1") if user and colon else None
+    decoded = a2b_base64(encoded + "=" * (-len(encoded) % 4)).decode("latin-1")
+    user, colon, password = decoded.partition(":")
+    return (user, password) if user and colon else None
 
 
 @variable("request_body")

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from penstock.http.request import Answer, Outcome, Redirect, Request, special
 from penstock.modules.access import GRANTED
+from penstock.modules.delay import delay
 from penstock.modules.error_pages import ErrorPages
 from penstock.modules.http_core import HttpCore
-from penstock.observe.errorlog import ERROR, report
+from penstock.observe.errorlog import ERROR, INFO, report
 from penstock.plan import phases
 from penstock.plan.location import Handlers
 from penstock.server.send import make_page
@@ -208,6 +209,8 @@ async def _serve(request: Request) -> Outcome:
             continue
         if number == phases.ACCESS:
             if request.parent is None and (refused := await _access(request, handlers)) is not None:
+                if isinstance(refused, Answer) and refused.status == 401:
+                    await _hold_back(request)
                 return refused
             continue
         for handler, waits in handlers:
@@ -244,6 +247,14 @@ async def _access(request: Request, handlers: Handlers) -> Outcome:
     if refused is not None and refused.status == 403:
         report(request, ERROR, "access forbidden by rule")
     return refused
+
+
+async def _hold_back(request: Request) -> None:
+    """`auth_delay`: who guesses passwords shall not do so fast."""
+    seconds = request.location[HttpCore].auth_delay
+    if seconds:
+        report(request, INFO, "delaying unauthorized request")
+        await delay(request, seconds)
 
 
 def _error_page(request: Request, answer: Answer) -> Outcome:

@@ -26,7 +26,7 @@ async def ask(parent: Request, uri: str, args: str, without: frozenset[str] = fr
     """Run a GET for a path; None where requests lie too deep in one another, which is logged.
 
     The answer is in `request.answer`, its body unread: who asked reads it, and calls `end`. `without` are headers of
-    the client (in lower case) that do not concern it.
+    the client (in lower case) that do not concern it; without `content-length` it has no body either.
     """
     depth, above = 1, parent
     while above.parent is not None:
@@ -57,8 +57,9 @@ async def end(request: Request) -> None:
 
 def _inside(parent: Request, uri: str, args: str, without: frozenset[str]) -> Request:
     """The request: the client's head, without what speaks of a body unless that has been read and can be read again."""
-    body = parent.body if isinstance(parent.body, Spooled) else NO_BODY
-    if body is NO_BODY:
+    spooled = isinstance(parent.body, Spooled) and "content-length" not in without
+    body = parent.body if spooled else NO_BODY
+    if not spooled:
         without = without | _FRAMING
     request = Request(parent.connection, _without(parent.head, without), parent.server)
     request.parent = parent

@@ -7,6 +7,7 @@ import pytest
 
 from harness.site import Site, mistakes
 from penstock.modules import limit_req
+from penstock.modules.delay import delay
 from penstock.modules.limit_conn import give_back, take
 from penstock.modules.zones import Shared
 from penstock.plan.zone import RECORD, WINDOW, Zone
@@ -24,7 +25,7 @@ class Clock:
         async def wait(request, seconds: float) -> None:
             self.waits.append(seconds)
 
-        monkeypatch.setattr(limit_req, "_wait", wait)
+        monkeypatch.setattr(limit_req, "delay", wait)
 
     def ask(self, target: str, at: float):
         from types import SimpleNamespace
@@ -202,7 +203,7 @@ def test_waiting_needs_nothing_of_the_test(monkeypatch) -> None:
     request = SimpleNamespace(connection=SimpleNamespace(stream=stream))
 
     async def run() -> None:
-        fiber = spawn(limit_req._wait(request, 0.01))
+        fiber = spawn(delay(request, 0.01))
         assert stream.on_hangup is not None
         await asyncio.sleep(0.05)
         assert fiber.done and stream.on_hangup is None
