@@ -1,4 +1,7 @@
-"""Groups of servers: `upstream` and `server` in it (nginx: ngx_http_upstream_module)."""
+"""Groups of servers: `upstream`, and the connections it keeps (nginx: ngx_http_upstream_module).
+
+`server` is in `upstream_server.py`, how one is chosen in `upstream_balancing.py`, `zone` in `upstream_zone.py`.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,24 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
-from penstock.config.addresses import Address, peer_address
+from penstock.config.addresses import Address
 from penstock.config.errors import ConfigError
-from penstock.config.registry import HTTP, REGISTRY, UPSTREAM, block, command, inert, refused
+from penstock.config.registry import HTTP, REGISTRY, UPSTREAM, block, command
 from penstock.config.scope import Compilation, Scope
 from penstock.config.source import Span
 from penstock.config.tree import Directive, Word
-from penstock.config.values import number, seconds, whole_seconds
+from penstock.config.values import number, seconds
+from penstock.modules.upstream_names import complete, follow
 from penstock.net.dial import Address as SocketAddress
 from penstock.net.names import lookup
-from penstock.upstream.balancers import Balancer, LeastConn, Selection
-from penstock.upstream.chance import Random, RandomTwo
+from penstock.plan.plan import Plan
+from penstock.upstream.balancers import Balancer, Selection
 from penstock.upstream.group import Group
-from penstock.upstream.hashing import HashBalancer, IpHash
 from penstock.upstream.keepalive import KeepAlive
 from penstock.upstream.peers import Peer, ServerOptions
+from penstock.upstream.renewal import Member, Renewal
+from penstock.upstream.resolver import Resolver
+from penstock.upstream.shared import PeerTable
 from penstock.upstream.target import Target
 
 PAGE = "ngx_http_upstream_module.html"
@@ -34,6 +40,28 @@ class Upstreams:
 
     groups: dict[str, Group] = field(default_factory=dict)
     implicit: dict[tuple[str, int], Group] = field(default_factory=dict)
+    named: list[Member] = field(default_factory=list)
+    zones: dict[str, int] = field(default_factory=dict)
+    tables: dict[str, PeerTable] = field(default_factory=dict)
+    renewals: list[Renewal] = field(default_factory=list)
+    names_valid: float | None = 30.0
+
+    def table(self, name: Word) -> PeerTable:
+        """The memory of a zone. Raises `ConfigError` where none of its groups gives a size."""
+        found = self.tables.get(name.text)
+        if found is None:
+            size = self.zones[name.text]
+            if not size:
+                raise ConfigError(
+                    f'zero size shared memory zone "{name.text}"', name.span, hint=f"add a size: zone {name.text} 64k;"
+                )
+            found = self.tables[name.text] = PeerTable(name.text, size)
+        return found
+
+    def follow_names(self) -> None:
+        """Look up again what a `proxy_pass` names."""
+        for member in self.named:
+            follow(self, member)
 
     def find(self, name: str) -> Group | None:
         return self.groups.get(name.lower())
@@ -53,7 +81,13 @@ class Upstreams:
         key = (target.name, address.port)
         known = self.implicit.get(key)
         if known is None:
-            known = self.implicit[key] = literal_group(target, self._resolved(address, target, span), span)
+            addresses = self._resolved(address, target, span)
+            known = self.implicit[key] = literal_group(target, addresses, span)
+            if address.family == "name":
+                member = Member(target.name, address.host, address.port, PLAIN)
+                member.group = known
+                member.take(known.peers, addresses)
+                self.named.append(member)
         return known
 
     def _resolved(self, address: Address, target: Target, span: Span | None) -> list[Address]:
@@ -89,8 +123,21 @@ def literal_group(
 
 def upstreams_of(compilation: Compilation) -> Upstreams:
     """The groups of the configuration being compiled."""
-    found: Upstreams = compilation.shared.setdefault("upstreams", Upstreams())
+    found: Upstreams | None = compilation.shared.get("upstreams")
+    if found is None:
+        found = compilation.shared["upstreams"] = Upstreams()
+        compilation.defer(found.follow_names)
     return found
+
+
+def begin(plan: Plan, needed: Callable[[], bool]) -> None:
+    """In a worker that serves `plan`: keep the names of its servers up to date, as long as that is `needed`."""
+    upstreams: Upstreams | None = plan.shared.get("upstreams")
+    if upstreams is not None:
+        for table in upstreams.tables.values():
+            table.sweep()
+        for renewal in upstreams.renewals:
+            renewal.begin(needed)
 
 
 def socket_address(address: Address) -> SocketAddress:
@@ -109,6 +156,13 @@ class Draft:
     backups: list[Span] = field(default_factory=list)
     keepalive: KeepAlive = field(default_factory=KeepAlive)
     given: set[str] = field(default_factory=set)
+    members: list[Member] = field(default_factory=list)
+    """Servers whose addresses may change."""
+    resolved: list[tuple[Member, Span]] = field(default_factory=list)
+    """Those that are looked up by name servers, at run time."""
+    zone: Word | None = None
+    resolver: Resolver | None = None
+    resolver_timeout: float | None = None
 
 
 @block("upstream", where=HTTP, least=1, most=1, syntax="name { ... }", nginx=PAGE)
@@ -129,6 +183,9 @@ def upstream(scope: Scope, directive: Directive) -> None:
         span=directive.span,
     )
     groups[name.lower()] = group
+    for member in draft.members:
+        member.group = group
+    scope.compilation.defer(lambda: complete(inner, draft, group, upstreams_of(scope.compilation)))
     if draft.backups and draft.method not in ("", "least_conn"):
         raise ConfigError('balancing method does not support parameter "backup"', draft.backups[0])
     if not draft.servers and all(REGISTRY.find(each.text, UPSTREAM) for each in directive.block or ()):
@@ -137,129 +194,6 @@ def upstream(scope: Scope, directive: Directive) -> None:
         raise ConfigError(
             f'no servers in upstream "{name}"', directive.span, hint="every server is a backup; one must not be"
         )
-
-
-@command("server", where=UPSTREAM, most=None, syntax="address [parameters]", nginx=PAGE)
-def server(scope: Scope, directive: Directive) -> None:
-    """A server of the group: `host[:port]` or `unix:/path`."""
-    draft: Draft = scope.data["upstream"]
-    draft.servers += 1
-    word = directive.args[0]
-    options = ServerOptions()
-    for each in directive.args[1:]:
-        options = _parameter(options, each)
-        if each.text == "backup":
-            draft.backups.append(each.span)
-    try:
-        address = peer_address(word.text)
-    except ValueError as error:
-        raise ConfigError(f'{error} in upstream "{word.text}"', word.span, hint=_hint(word.text)) from None
-    addresses = [address]
-    if address.family == "name":
-        try:
-            found = lookup(address.host)
-        except (OSError, UnicodeError):
-            raise ConfigError(
-                f'host not found in upstream "{word.text}"', word.span, hint="the name has no address, here and now"
-            ) from None
-        addresses = [Address("inet6" if ":" in text else "inet", text, address.port) for text in found]
-    draft.peers += [Peer(socket_address(each), str(each), word.text, options) for each in addresses]
-
-
-def _hint(text: str) -> str | None:
-    if "://" in text:
-        return "a server is an address; the scheme belongs to proxy_pass"
-    if "/" in text:
-        return "a server has no path; it belongs to proxy_pass"
-    return None
-
-
-def _parameter(options: ServerOptions, word: Word) -> ServerOptions:
-    text = word.text
-    name, given, value = text.partition("=")
-    flags: dict[str, dict[str, Any]] = {"backup": {"backup": True}, "down": {"down": True}, "drain": {"drain": True}}
-    if text in flags:
-        return replace(options, **flags[text])
-    if not given:
-        if text == "resolve":
-            raise ConfigError(
-                'the "resolve" parameter is not supported yet',
-                word.span,
-                hint="names are looked up when the configuration is loaded; leave it out, and reload after a change",
-            )
-        raise ConfigError(f'invalid parameter "{text}"', word.span)
-    convert = _PARAMETERS.get(name)
-    if convert is not None:
-        try:
-            return replace(options, **{name: convert(value)})
-        except ValueError:
-            raise ConfigError(f'invalid parameter "{text}"', word.span) from None
-    if name == "route":
-        if not value or len(value) > 32:
-            raise ConfigError("route is empty" if not value else "route is longer than 32", word.span)
-        return replace(options, route=value)
-    if name == "service":
-        raise ConfigError(
-            'the "service" parameter is not supported yet', word.span, hint="write host:port in place of an SRV record"
-        )
-    raise ConfigError(f'invalid parameter "{text}"', word.span)
-
-
-def _weight(text: str) -> int:
-    found = number(text)
-    if not found:
-        raise ValueError(text)
-    return found
-
-
-_PARAMETERS: dict[str, Callable[[str], Any]] = {
-    "weight": _weight,
-    "max_conns": number,
-    "max_fails": number,
-    "fail_timeout": whole_seconds,
-    "slow_start": whole_seconds,
-}
-
-
-@command("least_conn", where=UPSTREAM, least=0, most=0, nginx=PAGE)
-def least_conn(scope: Scope, directive: Directive) -> None:
-    """Requests and tunnels go to the server that carries the fewest, for its weight."""
-    _balance(scope, directive, LeastConn)
-
-
-@command("ip_hash", where=UPSTREAM, least=0, most=0, nginx=PAGE)
-def ip_hash(scope: Scope, directive: Directive) -> None:
-    """Requests of one client, told by its address, go to one server."""
-    _balance(scope, directive, IpHash)
-
-
-@command("hash", where=UPSTREAM, most=2, syntax="key [consistent]", nginx=PAGE)
-def hash_(scope: Scope, directive: Directive) -> None:
-    """Requests with one key go to one server. `consistent`: few keys move when a server comes or goes."""
-    word = directive.args[0]
-    consistent = len(directive.args) == 2
-    if consistent and directive.args[1].text != "consistent":
-        raise ConfigError(f'invalid parameter "{directive.args[1].text}"', directive.args[1].span)
-    key = scope.compilation.variables.template(word.text, word.span)
-    _balance(scope, directive, HashBalancer(key, consistent=consistent))
-
-
-@command("random", where=UPSTREAM, least=0, most=2, syntax="[two [least_conn]]", nginx=PAGE)
-def random(scope: Scope, directive: Directive) -> None:
-    """A server by chance. `two`: the less loaded of two."""
-    words = [word.text for word in directive.args]
-    if words not in ([], ["two"], ["two", "least_conn"]):
-        last = directive.args[-1]
-        raise ConfigError(f'invalid parameter "{last.text}"', last.span, hint="random [two [least_conn]];")
-    _balance(scope, directive, RandomTwo if words else Random)
-
-
-def _balance(scope: Scope, directive: Directive, balancer: Balancer) -> None:
-    draft: Draft = scope.data["upstream"]
-    if draft.method:
-        scope.compilation.problems.warn("load balancing method redefined", directive.span)
-    draft.method = directive.name.text
-    draft.balancer = balancer
 
 
 @command("keepalive", where=UPSTREAM, most=2, syntax="connections [local]", nginx=PAGE)
@@ -306,22 +240,3 @@ def _converted(directive: Directive, word: Word, convert: Callable[[str], Any]) 
         raise ConfigError(
             f'invalid value "{word.text}" in "{directive.name.text}" directive', word.span, hint=str(error)
         ) from None
-
-
-inert(
-    "zone",
-    where=UPSTREAM,
-    most=2,
-    reason="each worker counts failures and connections for itself",
-    nginx=PAGE,
-    module="upstream",
-)
-refused(
-    "sticky",
-    "sticky_cookie_insert",
-    where=UPSTREAM,
-    advice="sessions can not be kept to a server yet",
-    module="upstream",
-    nginx=PAGE,
-)
-refused("queue", where=UPSTREAM, advice="requests do not wait for a peer; see max_conns", module="upstream", nginx=PAGE)

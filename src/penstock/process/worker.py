@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penstock.modules.main import Main
+from penstock.modules.upstream import begin
 from penstock.net.loop import IN, new_loop
 from penstock.net.timers import Alarm
 from penstock.observe.errorlog import ALERT, EMERG, NOTICE, report
@@ -69,6 +70,7 @@ class Worker:
         service = Service(plan, self.loop)
         self._serving.append(Serving(service, files))
         service.start(sockets)
+        self.loop.call_soon(begin, plan, lambda: not service.draining)
 
     def run(self) -> None:
         """Serve until it is over. Connections that are open then have been ended, and logs are written out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from penstock.upstream.balancers import Balancer, Selection
@@ -31,12 +32,16 @@ class Group:
         self.span = span
         self.implicit = implicit
         self.balancer = balancer
+        self.pool = Pool(keepalive) if keepalive is not None and keepalive.most else None
+        self.arrange(peers)
+
+    def arrange(self, peers: Sequence[Peer]) -> None:
+        """Choose among these from now on. A request that has begun to choose goes on among those it knew."""
         primary = [peer for peer in peers if not peer.options.backup]
         backup = [peer for peer in peers if peer.options.backup]
         self.primary = PeerSet(primary, single=len(primary) == 1 and not backup)
         self.backup = PeerSet(backup, single=False) if backup else None
         self.tries = self.primary.tries + (self.backup.tries if self.backup else 0)
-        self.pool = Pool(keepalive) if keepalive is not None and keepalive.most else None
 
     def select(self, request: Any) -> Selection:
         """Begin to choose peers for a request."""

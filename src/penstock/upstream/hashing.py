@@ -163,13 +163,13 @@ class HashBalancer:
     def __init__(self, key: Template, *, consistent: bool) -> None:
         self._key = key
         self._consistent = consistent
-        self._circles: dict[str, Circle] = {}
+        self._circles: dict[str, tuple[PeerSet, Circle]] = {}
 
     def __call__(self, group: Group, request: Any) -> Selection:
         key = self._key.evaluate(request)
         if not self._consistent:
             return ByKey(group, request, key)
-        circle = self._circles.get(group.name)
-        if circle is None:
-            circle = self._circles[group.name] = Circle(group.primary.peers)
-        return OnCircle(group, request, key, circle)
+        known = self._circles.get(group.name)
+        if known is None or known[0] is not group.primary:
+            known = self._circles[group.name] = (group.primary, Circle(group.primary.peers))
+        return OnCircle(group, request, key, known[1])

@@ -84,6 +84,9 @@ class Peer:
         if self.accessed < self.checked:
             self.fails = 0
 
+    def gone(self) -> None:
+        """It belongs to its group no more; requests and tunnels that it carries end in their own time."""
+
     def __repr__(self) -> str:
         return f"<peer {self.name}>"
 

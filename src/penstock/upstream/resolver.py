@@ -195,11 +195,17 @@ class Resolver:
         return found
 
     async def _services(self, name: str, lookup: Lookup, loop: Loop) -> Found:
-        (reply,) = await self._ask(name, (SRV,), lookup, loop)
-        if reply.code or not reply.services:
-            raise Unresolved(name, reply.code or NXDOMAIN)
-        holds = reply.ttl if self.valid is None else self.valid
-        return self._note(name, Found((), loop.hot.now + holds, reply.services))
+        alias, ttl = name, inf
+        for _ in range(MOST_ALIASES):
+            (reply,) = await self._ask(alias, (SRV,), lookup, loop)
+            ttl = min(ttl, reply.ttl)
+            if reply.services:
+                holds = ttl if self.valid is None else self.valid
+                return self._note(name, Found((), loop.hot.now + holds, reply.services))
+            if reply.code or not reply.cname:
+                raise Unresolved(name, reply.code or NXDOMAIN)
+            alias = reply.cname.lower()
+        raise Unresolved(name, NXDOMAIN)
 
     # -- one name
 

@@ -1,0 +1,219 @@
+"""How peers fare, in memory that all workers of a configuration share (nginx: ngx_http_upstream_zone_module).
+
+Each peer has a record. Of what it carries, every worker counts its own share in a column that only it writes, so that
+counting takes no lock. A column belongs to a process through a POSIX record lock, which the kernel gives back when that
+process dies: whoever finds a column free clears it, and what a killed worker carried is forgotten. Failures and weights
+have one place for all; two workers that write at the same moment may lose one step, which weighted round robin and the
+next failure make good.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from errno import EACCES, EAGAIN
+from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, lockf
+from typing import TYPE_CHECKING
+
+from penstock.upstream.peers import Peer, ServerOptions
+
+if TYPE_CHECKING:
+    from penstock.net.dial import Address
+
+COLUMNS = 128
+"""Workers that may count at once: old ones stay until their tunnels end."""
+
+_KEY = 80
+_CELL = 8
+_HEAD = 128
+RECORD = _HEAD + 4 * COLUMNS
+_ALLOCATING = COLUMNS
+"""The byte whose lock is held while a record is taken."""
+
+# Cells of a record, after its key.
+_FAILS, _CURRENT, _EFFECTIVE, _ACCESSED, _CHECKED, _LIVE = range(_KEY // _CELL, _KEY // _CELL + 6)
+
+
+class PeerTable:
+    """`size` bytes under a name, made before workers are forked. The first record is the table's own."""
+
+    __slots__ = ("_column", "_fd", "_owner", "_records", "counts", "floats", "ints", "memory", "name", "size")
+
+    def __init__(self, name: str, size: int) -> None:
+        self.name = name
+        self.size = size
+        self._records = size // RECORD
+        if self._records < 2:
+            raise ValueError(f"a zone takes at least {2 * RECORD} bytes")
+        self._fd = os.memfd_create(f"penstock peers {name}"[:200])
+        os.ftruncate(self._fd, self._records * RECORD)
+        self.memory = mmap.mmap(self._fd, self._records * RECORD)
+        view = memoryview(self.memory)
+        self.ints = view.cast("q")
+        self.floats = view.cast("d")
+        self.counts = view.cast("i")
+        self._owner = 0
+        self._column = 0
+
+    def record(self, key: str, weight: int = 1) -> int:
+        """The number of a key's record, a new one where it has none; 0 if there is no room for it.
+
+        It is in use from then on; if it was not before, it begins with this weight.
+        """
+        wanted = key.encode("latin-1")[:_KEY].ljust(_KEY, b"\0")
+        lockf(self._fd, LOCK_EX, 1, _ALLOCATING)
+        try:
+            free = 0
+            for number in range(1, self._records):
+                at = number * RECORD
+                found = self.memory[at : at + _KEY]
+                if found == wanted:
+                    self._begin(at, weight)
+                    return number
+                if not free and (not found[0] or self._unused(at)):
+                    free = number
+                if not found[0]:
+                    break
+            if free:
+                at = free * RECORD
+                self.memory[at : at + RECORD] = wanted.ljust(RECORD, b"\0")
+                self._begin(at, weight)
+            return free
+        finally:
+            lockf(self._fd, LOCK_UN, 1, _ALLOCATING)
+
+    def _begin(self, at: int, weight: int) -> None:
+        cell = at // _CELL
+        if not self.ints[cell + _LIVE]:
+            self.ints[cell + _EFFECTIVE] = weight
+            self.ints[cell + _LIVE] = 1
+
+    def _unused(self, at: int) -> bool:
+        counts = (at + _HEAD) // 4
+        return not self.ints[at // _CELL + _LIVE] and not any(self.counts[counts : counts + self.ints[0]])
+
+    def live(self, prefix: str) -> list[str]:
+        """The rest of every key that begins so and is in use."""
+        start = prefix.encode("latin-1")
+        found: list[str] = []
+        for number in range(1, self._records):
+            at = number * RECORD
+            key = self.memory[at : at + _KEY]
+            if not key[0]:
+                break
+            if key.startswith(start) and self.ints[at // _CELL + _LIVE]:
+                found.append(key.rstrip(b"\0")[len(start) :].decode("latin-1"))
+        return found
+
+    @property
+    def column(self) -> int:
+        """The column that is this process's."""
+        pid = os.getpid()
+        if self._owner != pid:
+            self._column = self._claim()
+            self._owner = pid
+        return self._column
+
+    def _claim(self) -> int:
+        for column in range(COLUMNS):
+            if self._try_lock(column):
+                self._clear(column)
+                if column >= self.ints[0]:
+                    self.ints[0] = column + 1
+                return column
+        return COLUMNS - 1
+
+    def sweep(self) -> None:
+        """Forget what workers carried that are gone."""
+        own = self.column
+        for column in range(self.ints[0]):
+            if column != own and self._try_lock(column):
+                self._clear(column)
+                lockf(self._fd, LOCK_UN, 1, column)
+
+    def _try_lock(self, column: int) -> bool:
+        try:
+            lockf(self._fd, LOCK_EX | LOCK_NB, 1, column)
+        except OSError as error:
+            if error.errno in (EACCES, EAGAIN):
+                return False
+            raise
+        return True
+
+    def _clear(self, column: int) -> None:
+        for number in range(1, self._records):
+            at = number * RECORD
+            if not self.memory[at]:
+                break
+            self.counts[(at + _HEAD) // 4 + column] = 0
+
+    def __del__(self) -> None:
+        if hasattr(self, "_fd"):
+            os.close(self._fd)
+
+
+class SharedPeer(Peer):
+    """A peer whose state lies in a record of a table. `key` tells it from other peers of the table."""
+
+    __slots__ = ("_cell", "_counts", "_seen", "_table")
+
+    def __init__(
+        self, table: PeerTable, record: int, address: Address, name: str, server: str, options: ServerOptions
+    ) -> None:
+        self._table = table
+        self._cell = record * RECORD // _CELL
+        self._counts = (record * RECORD + _HEAD) // 4
+        self._seen = 0
+        self.address = address
+        self.name = name
+        self.server = server
+        self.options = options
+        self.weight = options.weight
+        self.served = 0
+
+    @property
+    def active(self) -> int:
+        """Requests and tunnels it carries, in all workers."""
+        table = self._table
+        self._seen = total = sum(table.counts[self._counts : self._counts + table.ints[0]])
+        return total
+
+    @active.setter
+    def active(self, total: int) -> None:
+        # What has changed since it was read is ours, whatever other workers have counted meanwhile.
+        table = self._table
+        table.counts[self._counts + table.column] += total - self._seen
+
+    def gone(self) -> None:
+        """It belongs to the group no more; its record may be taken once nobody uses it."""
+        self._table.ints[self._cell + _LIVE] = 0
+
+
+def _of_ints(cell: int, doc: str) -> property:
+    def get(peer: SharedPeer) -> int:
+        return peer._table.ints[peer._cell + cell]
+
+    def put(peer: SharedPeer, value: int) -> None:
+        peer._table.ints[peer._cell + cell] = value
+
+    return property(get, put, doc=doc)
+
+
+def _of_floats(cell: int, doc: str) -> property:
+    def get(peer: SharedPeer) -> float:
+        return peer._table.floats[peer._cell + cell]
+
+    def put(peer: SharedPeer, value: float) -> None:
+        peer._table.floats[peer._cell + cell] = value
+
+    return property(get, put, doc=doc)
+
+
+for _name, _made in {
+    "fails": _of_ints(_FAILS, "Failures since it last did well."),
+    "current_weight": _of_ints(_CURRENT, "Its place in weighted round robin."),
+    "effective_weight": _of_ints(_EFFECTIVE, "Its weight, less what failures took."),
+    "accessed": _of_floats(_ACCESSED, "When it last failed."),
+    "checked": _of_floats(_CHECKED, "When it was last given a chance."),
+}.items():
+    setattr(SharedPeer, _name, _made)
