@@ -40,6 +40,8 @@ ORDER = (
     "conditional",
     "headers",
     "gunzip",
+    "sub_filter",
+    "charset",
     "ssi",
     "gzip",
     "ranges",

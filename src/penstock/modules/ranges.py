@@ -7,7 +7,8 @@ from secrets import randbelow
 from penstock.config.settings import Settings, phase
 from penstock.http.etag import still_current
 from penstock.http.ranges import UNLIMITED, Unsatisfiable, content_range, parse_range
-from penstock.http.request import Answer, FilePart, Request
+from penstock.http.request import Answer, Body, FilePart, Request
+from penstock.modules.bodies import close_body, pieces
 from penstock.modules.conditional import drop_body
 from penstock.modules.http_core import HttpCore
 from penstock.plan import phases
@@ -33,7 +34,8 @@ class Ranges(Settings):
         except Unsatisfiable:
             _unsatisfiable(answer, size)
             return
-        if not found:
+        in_pieces = not isinstance(answer.body, (bytes, FilePart))
+        if not found or (in_pieces and len(found) > 1):
             answer.headers.append(("Accept-Ranges", "bytes"))
             return
         answer.status = 206
@@ -41,10 +43,43 @@ class Ranges(Settings):
         if len(found) == 1:
             start, end = found[0]
             answer.headers.append(("Content-Range", content_range(start, end, size)))
-            answer.body = _part(answer.body, start, end)
+            body = answer.body
+            answer.body = Sliced(body, start, end) if in_pieces else _part(body, start, end)
             answer.length = end - start
             return
         _multipart(answer, found, size)
+
+
+class Sliced:
+    """One range of a body that comes piece by piece."""
+
+    __slots__ = ("_end", "_pieces", "_seen", "_source", "_start", "flushes")
+
+    def __init__(self, body: Body, start: int, end: int) -> None:
+        self.flushes: bool = getattr(body, "flushes", False)
+        self._source = body
+        self._pieces = pieces(body)
+        self._start = start
+        self._end = end
+        self._seen = 0
+
+    def __aiter__(self) -> Sliced:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while self._seen < self._end:
+            piece = await self._pieces.__anext__()
+            at, self._seen = self._seen, self._seen + len(piece)
+            wanted = piece[max(self._start - at, 0) : self._end - at]
+            if wanted:
+                return wanted
+        await self.aclose()
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Nobody reads on."""
+        await self._pieces.aclose()
+        await close_body(self._source)
 
 
 def _part(body: object, start: int, end: int) -> bytes | FilePart:

@@ -38,6 +38,11 @@ def transform(request: Request, answer: Answer, stage: Stage) -> None:
     answer.drop("accept-ranges")
     if answer.etag is not None:
         answer.etag = weakened(answer.etag)
+    put_around(request, answer, stage)
+
+
+def put_around(request: Request, answer: Answer, stage: Stage) -> None:
+    """Put a stage around the answer's body, and say nothing of it in the head."""
     body = answer.body
     if request.method == "HEAD":
         return
