@@ -189,8 +189,8 @@ def _settle(head: ResponseHead) -> None:
         if head.status == 103:
             raise BadResponse(502, "upstream sent HTTP/1.0 response with early hints")
     elif "connection" in fields:
-        values = all_values(head.headers, "connection") if head.repeated else (fields["connection"],)
-        head.keep_alive = not any("close" in value.lower() for value in values)
+        value = ",".join(all_values(head.headers, "connection")) if head.repeated else fields["connection"]
+        head.keep_alive = "close" not in value.lower()
 
 
 def _check_repeated(head: ResponseHead) -> None:

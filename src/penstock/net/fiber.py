@@ -25,13 +25,14 @@ class Cancelled(BaseException):
     """Thrown into a fiber to end it; coming out of it again, it is no crash."""
 
 
-_PAUSED = object()
+PAUSED = object()
+"""What a wait of ours yields. A bare `yield` is asyncio's way to let others have their turn."""
 
 
 @types.coroutine
 def pause() -> Generator[object, None, None]:
     """Waits until somebody calls `resume()` of the fiber that awaits this."""
-    yield _PAUSED
+    yield PAUSED
 
 
 def _crash(fiber: Fiber[Any], exc: BaseException) -> None:
@@ -59,6 +60,10 @@ def spawn(coro: Coroutine[Any, Any, T]) -> Fiber[T]:
     return fiber
 
 
+async def _awaiting(wait: Any) -> Any:
+    return await wait
+
+
 class Fiber(Generic[T]):
     """One coroutine and where it stands. `done` is true once it has ended, in whatever way.
 
@@ -80,6 +85,8 @@ class Fiber(Generic[T]):
     )
 
     def __init__(self, coro: Coroutine[Any, Any, T]) -> None:
+        if type(coro) is types.GeneratorType:  # a wait, which is a generator because it is cheaper
+            coro = _awaiting(coro)
         self._coro: Coroutine[Any, Any, T] | None = coro
         self._callbacks: list[Callable[[Fiber[T]], None]] | None = None
         self._future: asyncio.Future[Any] | None = None
@@ -112,7 +119,7 @@ class Fiber(Generic[T]):
             return
         self._running = False
         _current = previous
-        if yielded is not _PAUSED or self._pending is not None:
+        if yielded is not PAUSED or self._pending is not None:
             self._suspended(yielded)
 
     def interrupt(self, exc: BaseException) -> None:
@@ -189,7 +196,7 @@ class Fiber(Generic[T]):
             return
         self._running = False
         _current = previous
-        if yielded is not _PAUSED or self._pending is not None:
+        if yielded is not PAUSED or self._pending is not None:
             self._suspended(yielded)
 
     def _suspended(self, yielded: Any) -> None:
@@ -197,7 +204,7 @@ class Fiber(Generic[T]):
         pending = self._pending
         if pending is not None:
             self._pending = None
-            if yielded is not _PAUSED and yielded is not None:
+            if yielded is not PAUSED and yielded is not None:
                 yielded._asyncio_future_blocking = False
             self._throw(pending)
             return

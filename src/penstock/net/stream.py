@@ -100,7 +100,7 @@ class Stream(Waiting):
     # -- waiting
 
     @types.coroutine
-    def recv(self, limit: int = READ_SIZE, timeout: float | None = None) -> Generator[None, None, bytes]:
+    def recv(self, limit: int = READ_SIZE, timeout: float | None = None) -> Generator[object, None, bytes]:
         """Waits for bytes, at most `timeout` seconds; `b""` at the end. Raises `TimedOut`, `PeerGone`."""
         if not self.ready:
             yield from self._waiting(IN, timeout)

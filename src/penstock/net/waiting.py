@@ -13,7 +13,7 @@ from math import inf
 from typing import TypeVar
 
 from penstock.net.errors import NetError, TimedOut
-from penstock.net.fiber import Fiber, current, pause
+from penstock.net.fiber import PAUSED, Fiber, current, pause
 from penstock.net.loop import ERR, HUP, IN, OUT, RDHUP, HotSelector, Loop
 from penstock.net.timers import Alarm
 
@@ -62,23 +62,23 @@ class Waiting:
             self.hot.change(self.fd, self._mask)
 
     @types.coroutine
-    def _wait(self, what: int, timeout: float | None) -> Generator[None, None, None]:
+    def _wait(self, what: int, timeout: float | None) -> Generator[object, None, None]:
         yield from self._waiting(what, timeout)
 
-    def _waiting(self, what: int, timeout: float | None) -> Generator[None, None, None]:
+    def _waiting(self, what: int, timeout: float | None) -> Generator[object, None, None]:
         """The wait itself. A generator: it is on the path of every message, where a coroutine more can be felt."""
         me = current()
         self._arm(what, me)
         if timeout is None:
             try:
-                yield
+                yield PAUSED
             finally:
                 self._disarm(me)
             return
         alarm = me.alarm or timeout_alarm(me, self.loop)
         alarm.set(timeout)
         try:
-            yield
+            yield PAUSED
         finally:
             alarm.deadline = inf
             self._disarm(me)
