@@ -85,7 +85,7 @@ class Fiber(Generic[T]):
     )
 
     def __init__(self, coro: Coroutine[Any, Any, T]) -> None:
-        if type(coro) is types.GeneratorType:  # a wait, which is a generator because it is cheaper
+        if isinstance(coro, types.GeneratorType):  # a wait, which is a generator because it is cheaper
             coro = _awaiting(coro)
         self._coro: Coroutine[Any, Any, T] | None = coro
         self._callbacks: list[Callable[[Fiber[T]], None]] | None = None
