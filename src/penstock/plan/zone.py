@@ -26,24 +26,16 @@ _FREE = bytes(_DIGEST)
 _SPAN = RECORD * WINDOW
 
 
-class Zone:
-    """`size` bytes under a name, to be made before workers are forked. Use records inside `with zone:` only.
+class SharedMemory:
+    """`size` bytes, all zero, shared with every process that is forked from now on; `with memory:` holds its lock."""
 
-    An offset stands for a record. Its value is 16 bytes, read and written with the `struct.Struct` of who uses it.
-    """
-
-    __slots__ = ("_fd", "_records", "_salt", "memory", "name", "size")
+    __slots__ = ("_fd", "memory", "name")
 
     def __init__(self, name: str, size: int) -> None:
         self.name = name
-        self.size = size
-        self._records = size // RECORD
-        if self._records < WINDOW:
-            raise ValueError(f"a zone takes at least {_SPAN} bytes")
-        self._salt = os.urandom(16)
         self._fd = _anonymous_file(name)
-        os.ftruncate(self._fd, self._records * RECORD)
-        self.memory = mmap.mmap(self._fd, self._records * RECORD)
+        os.ftruncate(self._fd, size)
+        self.memory = mmap.mmap(self._fd, size)
 
     def __enter__(self) -> None:
         lockf(self._fd, LOCK_EX)
@@ -52,6 +44,27 @@ class Zone:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         lockf(self._fd, LOCK_UN)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_fd"):
+            os.close(self._fd)
+
+
+class Zone(SharedMemory):
+    """`size` bytes under a name, to be made before workers are forked. Use records inside `with zone:` only.
+
+    An offset stands for a record. Its value is 16 bytes, read and written with the `struct.Struct` of who uses it.
+    """
+
+    __slots__ = ("_records", "_salt", "size")
+
+    def __init__(self, name: str, size: int) -> None:
+        self.size = size
+        self._records = size // RECORD
+        if self._records < WINDOW:
+            raise ValueError(f"a zone takes at least {_SPAN} bytes")
+        self._salt = os.urandom(16)
+        super().__init__(name, self._records * RECORD)
 
     def digest(self, key: str) -> bytes:
         """What stands for a key in the table. Nobody outside can choose keys that share a window."""
@@ -100,10 +113,6 @@ class Zone:
 
     def _window(self, digest: bytes) -> int:
         return int.from_bytes(digest[:8], "little") % (self._records - WINDOW + 1) * RECORD
-
-    def __del__(self) -> None:
-        if hasattr(self, "_fd"):
-            os.close(self._fd)
 
 
 def _anonymous_file(name: str) -> int:

@@ -16,7 +16,7 @@ class Connection:
     """`number` is the serial in the logs, `started` monotonic seconds, `requests` how many heads have been read.
 
     `client_address` is text; for a unix socket it is "unix:" as in nginx. `idle` says that it waits for a request and
-    may be closed at any moment; `tunnelled` that the relay has its stream.
+    may be closed at any moment; `reading` that a head has begun to come; `tunnelled` that the relay has its stream.
     """
 
     __slots__ = (
@@ -32,6 +32,7 @@ class Connection:
         "peer",
         "pipelined",
         "plain_on_tls",
+        "reading",
         "proxy_protocol",
         "request_started",
         "requests",
@@ -66,6 +67,7 @@ class Connection:
         self.scheme = "http"
         self.tls: Any = None
         self.plain_on_tls = False
+        self.reading = False
         self.tunnelled = False
         self.server_name: str | None = None
         self.proxy_protocol: Any = None

@@ -90,7 +90,9 @@ async def _next_head(connection: Connection, stream: Stream, reader: HeadReader)
             if head is not None:
                 connection.rest = reader.rest
                 connection.head_bytes -= len(reader.rest)
+                connection.reading = False
                 return head
+            connection.reading = True
             data = await stream.recv(timeout=max(deadline - timers.now, 0.001))
         except BadRequest as error:
             await _refuse(connection, stream, error, reader.line)

@@ -14,7 +14,9 @@ from penstock.modules.main import Events
 from penstock.net.fiber import spawn
 from penstock.net.listener import Acceptor
 from penstock.net.relay import End
+from penstock.net.timers import Alarm
 from penstock.observe.errorlog import ALERT, CRIT, report
+from penstock.plan.counters import COUNTERS, Counters, Figures, Share
 from penstock.server.connection import Connection
 from penstock.server.http1 import serve
 
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
     from penstock.plan.plan import Plan
 
 
+TELL = 1.0
+"""Seconds after which siblings know what has become of this worker's figures."""
+
+
 class Service:
     """All connections of one worker. `draining` says that no connection may stay for another request."""
 
@@ -38,8 +44,11 @@ class Service:
         self.draining = False
         self.connections: set[Connection] = set()
         self.serial = 0
+        self.requests = 0
+        """Of connections that have ended; `figures` adds those of the others."""
         self.accepted = 0
-        self.handled = 0
+        self.counts: Share | None = None
+        """Where this worker tells its siblings its figures, if anybody asks for their sum (`stub_status`)."""
         self._acceptors: list[Acceptor] = []
         self._readers: dict[Server, Callable[[], HeadReader]] = {}
         events = plan.events
@@ -51,6 +60,11 @@ class Service:
             shared = not listen.options.reuseport
             acceptor = Acceptor(self.loop, sock, self._accept_for(listen), on_trouble=_say, shared=shared)
             self._acceptors.append(acceptor)
+        counters: Counters | None = self.plan.shared.get(COUNTERS)
+        if counters is not None:
+            self._tell = Alarm(self.timers, self._tell_siblings)
+            self.counts = counters.share()
+            self._tell_siblings()
 
     def _covered_by(self, listen: Listen) -> dict[str, Listen]:
         """Addresses of a port that is bound by its wildcard only: the server is chosen by where a client came in."""
@@ -82,7 +96,8 @@ class Service:
         return accept
 
     def gone(self, connection: Connection) -> None:
-        """The connection has ended."""
+        """The connection has ended, or has become a tunnel."""
+        self.requests += connection.requests
         connection.fiber = None
         self.connections.discard(connection)
 
@@ -116,6 +131,28 @@ class Service:
         from penstock.server.subrequest import end
 
         await end(request)
+
+    def figures(self) -> Figures:
+        """What `stub_status` shows, of this worker alone. Whoever is not waiting or reading is being answered."""
+        connections = self.connections
+        waiting = sum(connection.idle for connection in connections)
+        reading = sum(connection.reading for connection in connections)
+        tunnels = 0 if self.draining else len(self.loop.tunnels)
+        active = len(connections) + tunnels
+        return Figures(
+            accepts=self.accepted,
+            handled=self.accepted,
+            requests=self.requests + sum(connection.requests for connection in connections),
+            active=active,
+            reading=reading,
+            writing=active - waiting - reading,
+            waiting=waiting,
+        )
+
+    def _tell_siblings(self) -> None:
+        if self.counts is not None:
+            self.counts.tell(self.figures())
+            self._tell.set(TELL)
 
     @property
     def live(self) -> int:
