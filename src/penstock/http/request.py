@@ -43,27 +43,21 @@ class Answer:
     becomes a tunnel. `silent` closes the connection without a word (`return 444`).
     """
 
-    __slots__ = (
-        "allow_ranges",
-        "body",
-        "charset",
-        "close",
-        "content_type",
-        "etag",
-        "from_upstream",
-        "headers",
-        "last_modified",
-        "length",
-        "location",
-        "modified_at",
-        "on_end",
-        "reason",
-        "silent",
-        "special",
-        "status",
-        "trailers",
-        "upgraded",
-    )
+    # Defaults of the class: an answer costs what it says.
+    reason: str | None = None
+    charset: str | None = None
+    location: str | None = None
+    last_modified: str | None = None
+    modified_at: int | None = None
+    etag: str | None = None
+    allow_ranges = False
+    special = False
+    silent = False
+    from_upstream = False
+    close = False
+    trailers: Iterable[tuple[str, str]] | None = None
+    upgraded: Any = None
+    on_end: Any = None
 
     def __init__(
         self,
@@ -75,24 +69,10 @@ class Answer:
         headers: list[tuple[str, str]] | None = None,
     ) -> None:
         self.status = status
-        self.reason: str | None = None
         self.body: Body = body
         self.content_type = content_type
-        self.charset: str | None = None
         self.length = len(body) if length is None and isinstance(body, bytes) else length
         self.headers: list[tuple[str, str]] = [] if headers is None else headers
-        self.location: str | None = None
-        self.last_modified: str | None = None
-        self.modified_at: int | None = None
-        self.etag: str | None = None
-        self.allow_ranges = False
-        self.special = False
-        self.silent = False
-        self.from_upstream = False
-        self.close = False
-        self.trailers: Iterable[tuple[str, str]] | None = None
-        self.upgraded: Any = None
-        self.on_end: Any = None
 
     def header(self, name: str) -> str | None:
         """The first header of that name (given in lower case)."""

@@ -206,9 +206,8 @@ class Passed:
         passing = self._passing
         routes = passing.routes
         headers = answer.headers
-        lower = LOWER
-        for pair in head.headers:
-            name = lower[pair[0]]
+        names = [LOWER[name] for name, _ in head.headers] if head.repeated else head.fields
+        for name, pair in zip(names, head.headers, strict=True):
             if name in routes:
                 route = routes[name]
                 if route is not None:

@@ -19,6 +19,7 @@ from penstock.http.request import Answer, Outcome, Request, special
 from penstock.modules.binding import BINDING, Bind, local_for
 from penstock.modules.http_core import HttpCore
 from penstock.modules.passed import Passed, Routes, routes_for
+from penstock.modules.proxy_targets import Destination, Targets
 from penstock.observe.errorlog import CRIT, ERROR, INFO, WARN, report
 from penstock.plan import phases
 from penstock.upstream.errors import ProxyError
@@ -63,6 +64,8 @@ class Passing(Settings, abstract=True):
     takes_chunks: bool = False
     """Whether a body of unknown length can be written to this backend as it arrives."""
     target: Any = None
+    targets: Targets
+    """Where requests go; made by `finish` where there is a target."""
 
     buffering: bool = directive("*_buffering", where=HTTP_LEVELS, takes=flag, default=True)
     request_buffering: bool = directive("*_request_buffering", where=HTTP_LEVELS, takes=flag, default=True)
@@ -182,7 +185,7 @@ class Passing(Settings, abstract=True):
         """The body to send in place of the client's."""
         return None
 
-    async def prepare(self, request: Request, length: int | None, *, chunked: bool) -> Prepared:
+    def prepare(self, request: Request, there: Destination, length: int | None, *, chunked: bool) -> Prepared:
         """The group, and the request's head with a body of that length. Raises `ProxyError`."""
         raise NotImplementedError
 
@@ -220,7 +223,8 @@ class Passing(Settings, abstract=True):
                 report(request, CRIT, f"a client request body can not be written to a temporary file: {error}")
                 return special(500)
         try:
-            prepared = await self.prepare(request, length, chunked=chunked)
+            there = self.targets.fixed or await self.targets.find(request)
+            prepared = self.prepare(request, there, length, chunked=chunked)
             bind = self.bind
             local = None if bind is None else local_for(bind, request)
             exchange = Exchange(request, prepared, self.policy, body, local)

@@ -197,9 +197,8 @@ class Proxy(ProxySecure, Passing, prefix="proxy"):
         """`proxy_set_body`."""
         return None if self.body is None else self.body.evaluate(request).encode("latin-1")
 
-    async def prepare(self, request: Request, length: int | None, *, chunked: bool) -> Prepared:
+    def prepare(self, request: Request, there: Destination, length: int | None, *, chunked: bool) -> Prepared:
         """The group, and the request's head. Raises `ProxyError`."""
-        there = self.targets.fixed or await self.targets.find(request)
         target = there.target
         written = self.target
         assert written is not None

@@ -91,9 +91,10 @@ class HeadTemplate:
             parts += ("Content-Length: ", str(length), "\r\n")
         if self._pass_headers:
             skip = self._skip
-            lower = LOWER
-            for name, value in request.head.headers:
-                if lower[name] not in skip:
+            sent = request.head
+            keys = [LOWER[name] for name, _ in sent.headers] if sent.repeated else sent.fields
+            for key, (name, value) in zip(keys, sent.headers, strict=True):
+                if key not in skip:
                     parts += (name, ": ", value, "\r\n")
         parts.append("\r\n")
         return "".join(parts).encode("latin-1")

@@ -11,7 +11,7 @@ from penstock.config.settings import INNER, directive, directives
 from penstock.http.request import Request
 from penstock.modules.params import Param, Params, param
 from penstock.modules.passing import Passing, Prepared, declare_inert
-from penstock.modules.proxy_targets import Targets
+from penstock.modules.proxy_targets import Destination, Targets
 from penstock.modules.upstream import upstreams_of
 from penstock.modules.uwsgi import GatewayPass, gateway_pass
 from penstock.upstream.cgi import CGI
@@ -58,8 +58,7 @@ class Scgi(Passing, prefix="scgi"):
                 schemes=("scgi://",),
             )
 
-    async def prepare(self, request: Request, length: int | None, *, chunked: bool) -> Prepared:
-        there = self.targets.fixed or await self.targets.find(request)
+    def prepare(self, request: Request, there: Destination, length: int | None, *, chunked: bool) -> Prepared:
         pairs = [("CONTENT_LENGTH", str(length or 0)), *self.params.of(request)]
         if not any(name == "SCGI" for name, _ in pairs):
             pairs.insert(1, ("SCGI", "1"))

@@ -16,7 +16,7 @@ from penstock.http.request import Request
 from penstock.modules.params import Param, Params, param
 from penstock.modules.passing import Passing, Prepared, declare_inert
 from penstock.modules.proxy_secure import ProxySecure
-from penstock.modules.proxy_targets import Targets
+from penstock.modules.proxy_targets import Destination, Targets
 from penstock.modules.upstream import upstreams_of
 from penstock.upstream.cgi import CGI
 from penstock.upstream.errors import ProxyError, Side
@@ -96,8 +96,7 @@ class Uwsgi(ProxySecure, Passing, prefix="uwsgi"):
             )
             self.finish_secure(scope)
 
-    async def prepare(self, request: Request, length: int | None, *, chunked: bool) -> Prepared:
-        there = self.targets.fixed or await self.targets.find(request)
+    def prepare(self, request: Request, there: Destination, length: int | None, *, chunked: bool) -> Prepared:
         pairs = []
         for name, value in self.params.of(request):
             key, text = name.encode("latin-1"), value.encode("latin-1")

@@ -7,6 +7,9 @@ the location search, a named location at its own rewrite. Ten changes of the pat
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from typing import Any
+
 from penstock.http.request import Answer, Outcome, Redirect, Request, special
 from penstock.modules.access import GRANTED
 from penstock.modules.delay import delay
@@ -32,7 +35,9 @@ async def answer_to(request: Request) -> Answer:
         outcome = await _server_rewrite(request)
     while True:
         if outcome is None:
-            outcome = await _locate(request)
+            outcome = _enter(request)
+            if outcome is None:
+                outcome = await _go_on(request)
         if isinstance(outcome, Answer):
             if not outcome.special or outcome.silent:
                 break
@@ -124,35 +129,53 @@ async def _named(request: Request, name: str) -> Outcome:
 
 
 async def _locate(request: Request) -> Outcome:
-    """Find the location and run its phases; a rewrite there starts the search anew."""
-    while True:
-        server = request.server
-        found = server.locations.find(request.uri, request) if server.locations is not None else None
-        request.location = location = found if found is not None else server.root
-        if location.internal and not request.internal:
-            return special(404)
-        if location.auto_redirect and len(location.name) == len(request.uri) + 1 and location.kind != "regex":
-            return moved(location.name, request.args)
-        core = location[HttpCore]
-        if request.keep_alive:
-            _keep_alive(request, core)
-        length = request.body.length
-        if length is not None and length > core.client_max_body_size > 0 and not request.internal:
-            report(request, ERROR, f"client intended to send too large body: {length} bytes")
-            return special(413, close=True)
-        if location.limited is not None and request.method not in location.limited[0]:
-            request.location = location.limited[1]
-        if request.location.phases[phases.REWRITE]:
-            outcome = await _rewrite(request)
-            if request.uri_changed:
-                request.uri_changed = False
-                request.redirects += 1
-                if request.redirects > MOST_CHANGES:
-                    return _cycle(request, request.uri)
-                continue
+    """Find the location and run its phases."""
+    outcome = _enter(request)
+    return outcome if outcome is not None else await _go_on(request)
+
+
+def _enter(request: Request) -> Outcome:
+    """Make the location for the path the request's; an outcome where that is already the end."""
+    server = request.server
+    found = server.locations.find(request.uri, request) if server.locations is not None else None
+    request.location = location = found if found is not None else server.root
+    if location.internal and not request.internal:
+        return special(404)
+    if location.auto_redirect and len(location.name) == len(request.uri) + 1 and location.kind != "regex":
+        return moved(location.name, request.args)
+    core = location[HttpCore]
+    if request.keep_alive:
+        _keep_alive(request, core)
+    length = request.body.length
+    if length is not None and length > core.client_max_body_size > 0 and not request.internal:
+        report(request, ERROR, f"client intended to send too large body: {length} bytes")
+        return special(413, close=True)
+    if location.limited is not None and request.method not in location.limited[0]:
+        request.location = location.limited[1]
+    return None
+
+
+def _go_on(request: Request) -> Coroutine[Any, Any, Outcome]:
+    """The phases after the location has been found."""
+    return _rewritten(request) if request.location.phases[phases.REWRITE] else _serve(request)
+
+
+async def _rewritten(request: Request) -> Outcome:
+    """Rewrite; a changed path starts the search anew."""
+    while request.location.phases[phases.REWRITE]:
+        outcome = await _rewrite(request)
+        if not request.uri_changed:
             if outcome is not None:
                 return outcome
-        return await _serve(request)
+            break
+        request.uri_changed = False
+        request.redirects += 1
+        if request.redirects > MOST_CHANGES:
+            return _cycle(request, request.uri)
+        outcome = _enter(request)
+        if outcome is not None:
+            return outcome
+    return await _serve(request)
 
 
 def _keep_alive(request: Request, core: HttpCore) -> None:
