@@ -17,7 +17,7 @@ from penstock.config.settings import Settings, directive, directives, phase
 from penstock.config.variables import Template
 from penstock.http.request import Answer, Request
 from penstock.modules.media_types import HTML, listed, media_types
-from penstock.modules.transform import transform
+from penstock.modules.transform import PIECE, transform
 from penstock.plan import phases
 
 PAGE = "ngx_http_sub_module.html"
@@ -133,19 +133,30 @@ class Replacing:
         return self._replaced(data, last=True)
 
     def _replaced(self, data: bytes, *, last: bool) -> Iterator[bytes]:
-        at = 0
+        made: list[bytes] = []
+        size = at = 0
+        end = -1
         while self._texts is not None:
             texts = self._texts
+            if at > end:
+                end, place = (len(data), 0) if last else texts.begun(data, at)
             found = texts.search(data, at)
-            end, place = (len(data), 0) if last else texts.begun(data, at)
             if found is None or (found.start(), (found.lastindex or 1) - 1) > (end, place):
                 self._held = data[end:]
-                yield data[at:end]
-                return
-            yield data[at : found.start()]
-            yield self._replacement((found.lastindex or 1) - 1)
+                made.append(data[at:end])
+                break
+            made += (data[at : found.start()], self._replacement((found.lastindex or 1) - 1))
+            size += len(made[-1]) + len(made[-2])
+            if self._texts is not texts:
+                end = -1
             at = found.end()
-        yield data[at:]
+            if size >= PIECE:
+                yield b"".join(made)
+                made.clear()
+                size = 0
+        else:
+            made.append(data[at:])
+        yield b"".join(made)
 
     def _replacement(self, place: int) -> bytes:
         template = self._replacements[place]

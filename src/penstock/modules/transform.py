@@ -87,8 +87,12 @@ class Transformed:
                 await asyncio.sleep(0)  # a file never waits, so others would have to
 
     def _fed(self, data: bytes) -> Iterator[bytes]:
-        yield from self._stage.feed(data)
-        yield from self._stage.flush()
+        stage = self._stage
+        if stage.swells:
+            yield from stage.feed(data)
+            yield from stage.flush()
+        else:
+            yield b"".join((*stage.feed(data), *stage.flush()))
 
     async def aclose(self) -> None:
         """Nobody reads on."""
