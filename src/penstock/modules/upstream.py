@@ -21,6 +21,7 @@ from penstock.modules.upstream_names import complete, follow
 from penstock.net.dial import Address as SocketAddress
 from penstock.net.names import lookup
 from penstock.plan.plan import Plan
+from penstock.plan.zone import Zone
 from penstock.upstream.balancers import Balancer, Selection
 from penstock.upstream.group import Group
 from penstock.upstream.keepalive import KeepAlive
@@ -28,6 +29,7 @@ from penstock.upstream.peers import Peer, ServerOptions
 from penstock.upstream.renewal import Member, Renewal
 from penstock.upstream.resolver import Resolver
 from penstock.upstream.shared import PeerTable
+from penstock.upstream.sticky import Sticky
 from penstock.upstream.target import Target
 
 PAGE = "ngx_http_upstream_module.html"
@@ -45,6 +47,8 @@ class Upstreams:
     tables: dict[str, PeerTable] = field(default_factory=dict)
     renewals: list[Renewal] = field(default_factory=list)
     names_valid: float | None = 30.0
+    sessions: dict[str, Zone] = field(default_factory=dict)
+    sticky: bool = False
 
     def table(self, name: Word) -> PeerTable:
         """The memory of a zone. Raises `ConfigError` where none of its groups gives a size."""
@@ -163,6 +167,7 @@ class Draft:
     zone: Word | None = None
     resolver: Resolver | None = None
     resolver_timeout: float | None = None
+    sticky: Sticky | None = None
 
 
 @block("upstream", where=HTTP, least=1, most=1, syntax="name { ... }", nginx=PAGE)
@@ -175,10 +180,14 @@ def upstream(scope: Scope, directive: Directive) -> None:
     inner = scope.child(UPSTREAM, directive)
     draft = inner.data["upstream"] = Draft()
     inner.walk(directive.block or ())
+    balancer = draft.balancer
+    if draft.sticky is not None:
+        draft.sticky.balancer = balancer
+        balancer = draft.sticky
     group = Group(
         name,
         draft.peers,
-        balancer=draft.balancer,
+        balancer=balancer,
         keepalive=draft.keepalive if draft.keepalive.most else None,
         span=directive.span,
     )

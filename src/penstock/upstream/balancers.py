@@ -37,7 +37,7 @@ class Selection:
             peer: Peer | None = peers.peers[0]
             assert peer is not None
             options = peer.options
-            if options.down or (options.max_conns and peer.active >= options.max_conns):
+            if options.down or options.drain or (options.max_conns and peer.active >= options.max_conns):
                 return None
         else:
             peer = self.choose(peers, now)

@@ -206,7 +206,7 @@ def test_a_wrong_number_and_a_format_error_are_not_believed() -> None:
 def test_what_was_cut_short_is_asked_for_over_tcp() -> None:
     with serving(only_v4(1, 2, 3)) as (server,), socket.create_server(server.address) as listener:
         whole = server.reply
-        server.reply = lambda data, flags=0x8180: whole(data, 0x8380)[:12] + data[12:]  # type: ignore[method-assign,index,misc]
+        server.reply = lambda data, flags=0x8180: whole(data, 0x8380)[:12] + data[12:]  # type: ignore[method-assign,index]
 
         def answer() -> None:
             sock, _ = listener.accept()
