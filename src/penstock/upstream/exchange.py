@@ -260,6 +260,7 @@ class Exchange:
                 keepalive=policy.socket_keepalive,
                 rcvbuf=policy.rcvbuf,
                 sndbuf=policy.sndbuf,
+                loop=self.stream.loop,
             )
         except TimedOut as error:
             raise timed_out("connecting to upstream", error) from None
