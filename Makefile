@@ -4,6 +4,7 @@
 #   make run CONF=FILE     Penstock with any nginx.conf, in the foreground
 #   make test              unit and integration tests (ARGS="-k tunnel -x" goes to pytest)
 #   make lint              ruff and mypy --strict
+#   make docs             write docs/directives.md anew
 #   make bench             measurements beside nginx (ARGS=... goes to bench/run.py)
 #   make clean             remove what the others made
 #
@@ -19,7 +20,7 @@ ARGS ?=
 CONF ?=
 PORT ?=
 
-.PHONY: run demo test lint bench clean
+.PHONY: run demo test lint bench docs clean
 
 run: $(VENV)/.run
 ifeq ($(CONF),)
@@ -41,6 +42,9 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python bench/run.py $(ARGS)
+
+docs: $(VENV)/.run
+	$(BIN)/python tools/directives.py
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
