@@ -206,6 +206,7 @@ class Request:
     error_paged = False
     kept_location: str | None = None
     kept_headers: list[tuple[str, str]] | None = None
+    kept_type: str | None = None
     satisfied = False
     captures: Any = None
     server_captures: Any = None

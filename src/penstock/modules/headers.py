@@ -175,11 +175,10 @@ class Headers(Settings):
         answer.headers += [("Expires", http_date(int(when))), ("Cache-Control", control)]
 
     def _trail(self, request: Request, answer: Answer, friendly: bool) -> None:
-        """Trailers need a chunked answer, so its length is no longer announced."""
+        """Trailers come behind the last chunk, so the answer has to be chunked."""
         wanted = [each for each in self.trailers if friendly or each.always]
         if not wanted or request.head.version < 11:
             return
-        answer.length = None
         answer.trailers = LateTrailers(answer.trailers, wanted, request)
 
 

@@ -249,6 +249,10 @@ class Passed:
         kept = [pair for pair in head.headers if LOWER[pair[0]] in KEPT_ON_REDIRECT]
         if kept:
             request.kept_headers = [*(request.kept_headers or ()), *kept]
+        if "content-type" in head.fields:
+            request.kept_type = head.fields["content-type"]
+        if "x-accel-limit-rate" in head.fields and "x-accel-limit-rate" not in self._ignored:
+            _limit_rate(self._passing, request, Answer(head.status), "", head.fields["x-accel-limit-rate"])
         if target.startswith("@"):
             return Redirect(name=target)
         path, _, args = target.partition("?")

@@ -111,8 +111,8 @@ def upstream_cookie(name: str) -> Getter:
         for key, value in head.headers:
             if key.lower() == "set-cookie":
                 cookie, given, rest = value.partition("=")
-                if given and cookie.strip().lower() == name.lower():
-                    found: str = rest.partition(";")[0].strip()
+                if given and cookie.strip(" ").lower() == name.lower():
+                    found: str = rest.partition(";")[0].strip(" ")
                     return found
         return None
 

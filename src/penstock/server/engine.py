@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from penstock.http.request import Answer, Outcome, Redirect, Request, special
+from penstock.http.uri import escape_uri
 from penstock.modules.access import GRANTED
 from penstock.modules.delay import delay
 from penstock.modules.error_pages import ErrorPages
@@ -142,7 +143,7 @@ def _enter(request: Request) -> Outcome:
     if location.internal and not request.internal:
         return special(404)
     if location.auto_redirect and len(location.name) == len(request.uri) + 1 and location.kind != "regex":
-        return moved(location.name, request.args)
+        return moved(escape_uri(location.name), request.args)
     core = location[HttpCore]
     if request.keep_alive:
         _keep_alive(request, core)
@@ -306,6 +307,8 @@ async def _filter(request: Request, answer: Answer) -> None:
         answer.status = request.error_status
     if answer.location is None and request.kept_location is not None:
         answer.location = request.kept_location
+    if request.kept_type is not None and not answer.from_upstream:
+        answer.content_type = request.kept_type
     if request.kept_headers:
         answer.headers = [*request.kept_headers, *answer.headers]
     if answer.special and not answer.silent:

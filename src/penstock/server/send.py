@@ -44,9 +44,11 @@ async def send_answer(request: Request, answer: Answer, stream: Stream) -> None:
         return
     core = request.location[HttpCore]
     chunked = False
-    if answer.length is None and not head_only:
+    if (answer.length is None or answer.trailers is not None) and not head_only:
         chunked = version >= 11 and core.chunked_transfer_encoding
-        if not chunked:
+        if chunked:
+            answer.length = None
+        elif answer.length is None:
             request.keep_alive = False
     head = render_head(request, answer, chunked=chunked)
     if head_only:
