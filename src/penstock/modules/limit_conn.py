@@ -128,15 +128,15 @@ def take(zone: Zone, digest: bytes, most: int) -> bool:
     """Take one of `most` places; whether there was one."""
     me = os.getpid()
     with zone:
-        if _held(zone, digest) >= most:
+        held, own = _held(zone, digest, me)
+        if held >= most:
             _bury(zone, digest)
-            if _held(zone, digest) >= most:
+            held, own = _held(zone, digest, me)
+            if held >= most:
                 return False
-        for at in zone.all(digest):
-            worker, count = zone.read(at, _HELD)
-            if worker == me:
-                zone.write(at, _HELD.pack(me, count + 1))
-                return True
+        if own >= 0:
+            zone.write(own, _HELD.pack(me, zone.read(own, _HELD)[1] + 1))
+            return True
         mine = _HELD.pack(me, 1)
         if zone.put(digest, mine) >= 0:
             return True
@@ -159,8 +159,15 @@ def give_back(zone: Zone, digest: bytes) -> None:
             return
 
 
-def _held(zone: Zone, digest: bytes) -> int:
-    return sum(zone.read(at, _HELD)[1] for at in zone.all(digest))
+def _held(zone: Zone, digest: bytes, me: int) -> tuple[int, int]:
+    """How many places are taken, and the record of a worker (-1: it has none)."""
+    held, own = 0, -1
+    for at in zone.all(digest):
+        worker, count = zone.read(at, _HELD)
+        held += count
+        if worker == me:
+            own = at
+    return held, own
 
 
 def _bury(zone: Zone, digest: bytes) -> None:

@@ -137,15 +137,18 @@ class LimitReq(Settings):
         if not counting:
             return None
         now = int(request.connection.service.timers.now * 1000)
-        for limit, digest in counting:
+        last = len(counting) - 1
+        for number, (limit, digest) in enumerate(counting):
             zone = limit.wanted.zone
-            excess = _excess(zone, digest, now)
+            excess = (_count if number == last else _excess)(zone, digest, now, limit.burst)
             if excess > limit.burst:
                 return self._refuse(request, zone, excess)
         longest, most, by = 0, 0, None
-        for limit, digest in reversed(counting):
+        for number in range(last, -1, -1):
+            limit, digest = counting[number]
             zone = limit.wanted.zone
-            excess = _count(zone, digest, now)
+            if number != last:
+                excess = _count(zone, digest, now, _NEVER)
             wait = (excess - limit.delay) * 1000 // zone.rate
             if excess > limit.delay and wait > longest:
                 longest, most, by = wait, excess, zone
@@ -191,8 +194,8 @@ def _thousandths(count: int) -> str:
     return f"{count // 1000}.{count % 1000:03d}"
 
 
-def _excess(zone: Shared, digest: bytes, now: int) -> int:
-    """What the bucket would hold beyond nothing, with this request."""
+def _excess(zone: Shared, digest: bytes, now: int, burst: int) -> int:
+    """What the bucket would hold with this request, which is not counted yet."""
     memory = zone.memory
     with memory:
         at = memory.find(digest)
@@ -204,14 +207,18 @@ def _filled(zone: Shared, at: int, now: int) -> int:
     return max(excess - zone.rate * max(now - last, 0) // 1000 + 1000, 0)
 
 
-def _count(zone: Shared, digest: bytes, now: int) -> int:
-    """Put the request into its bucket; what that holds then. A full zone forgets the bucket left alone longest."""
+def _count(zone: Shared, digest: bytes, now: int, burst: int) -> int:
+    """Put the request into its bucket, unless that would then hold more than `burst`; what it holds, or would hold.
+
+    A full zone forgets the bucket that was left alone longest.
+    """
     memory = zone.memory
     with memory:
         at = memory.find(digest)
         if at >= 0:
             excess = _filled(zone, at, now)
-            memory.write(at, _BUCKET.pack(now, excess))
+            if excess <= burst:
+                memory.write(at, _BUCKET.pack(now, excess))
             return excess
         fresh = _BUCKET.pack(now, 0)
         if memory.put(digest, fresh) < 0:

@@ -95,9 +95,9 @@ def test_what_one_limit_refuses_the_others_do_not_count(tmp_path, monkeypatch) -
 def test_a_full_zone_forgets_the_oldest() -> None:
     shared = Shared("limit_req", "one", None, 1000, Zone("one", RECORD * WINDOW))  # type: ignore[arg-type]
     for number in range(WINDOW):
-        limit_req._count(shared, shared.memory.digest(str(number)), 1000 + number)
-    limit_req._count(shared, shared.memory.digest("0"), 5000)
-    limit_req._count(shared, shared.memory.digest("new"), 5001)
+        limit_req._count(shared, shared.memory.digest(str(number)), 1000 + number, 0)
+    limit_req._count(shared, shared.memory.digest("0"), 5000, 0)
+    limit_req._count(shared, shared.memory.digest("new"), 5001, 0)
     assert shared.memory.find(shared.memory.digest("0")) >= 0
     assert shared.memory.find(shared.memory.digest("1")) == -1
 
