@@ -15,6 +15,7 @@ ORDER = (
     "rewrite",
     "map",
     "split_clients",
+    "secure_link",
     "referer",
     "geo",
     "error_pages",
