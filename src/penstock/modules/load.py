@@ -37,8 +37,8 @@ def _file(kind: type[Settings]) -> str:
 
 
 def load(path: str, *, prefix: str, globals_text: str = "", previous: Plan | None = None) -> Plan:
-    """Compile the configuration at `path`. `globals_text` is what `-g` gave; `previous` the plan that is in force, whose
-    shared memory goes on to be used."""
+    """Compile the configuration at `path`. `globals_text` is what `-g` gave; `previous` the plan in force,
+    whose shared memory goes on to be used."""
     known()
     problems = Problems()
     sources: list[Source] = []

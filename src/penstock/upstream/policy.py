@@ -36,7 +36,8 @@ class Policy:
     """Times are seconds, sizes bytes. `next` holds the conditions under which another peer is tried.
 
     `memory` is how much of an answer may wait in memory for a slow client, `spill` how much in a temporary file,
-    which is made in `spill_path`. `module` begins the names of the directives that say all this, `wire` is the protocol of the backends, `log` takes what is to be said.
+    which is made in `spill_path`. `module` begins the names of the directives that say all this, `wire` is the
+    protocol of the backends, `log` takes what is to be said.
     """
 
     connect_timeout: float = 60.0
