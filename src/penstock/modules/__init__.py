@@ -37,6 +37,7 @@ ORDER = (
     "uwsgi",
     "scgi",
     "try_files",
+    "mirror",
     "empty_gif",
     "stub_status",
     "index",

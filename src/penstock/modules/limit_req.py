@@ -138,16 +138,16 @@ class LimitReq(Settings):
             return None
         now = int(request.connection.service.timers.now * 1000)
         last = len(counting) - 1
-        for number, (limit, digest) in enumerate(counting):
+        for place, (limit, digest) in enumerate(counting):
             zone = limit.wanted.zone
-            excess = (_count if number == last else _excess)(zone, digest, now, limit.burst)
+            excess = (_count if place == last else _excess)(zone, digest, now, limit.burst)
             if excess > limit.burst:
                 return self._refuse(request, zone, excess)
         longest, most, by = 0, 0, None
-        for number in range(last, -1, -1):
-            limit, digest = counting[number]
+        for place in range(last, -1, -1):
+            limit, digest = counting[place]
             zone = limit.wanted.zone
-            if number != last:
+            if place != last:
                 excess = _count(zone, digest, now, _NEVER)
             wait = (excess - limit.delay) * 1000 // zone.rate
             if excess > limit.delay and wait > longest:

@@ -17,6 +17,7 @@ from penstock.config.settings import Settings, directive, directives, phase
 from penstock.config.variables import Template
 from penstock.http.request import Answer, Outcome, Request, special
 from penstock.modules.binding import BINDING, Bind, local_for
+from penstock.modules.client_body import read_whole
 from penstock.modules.http_core import HttpCore
 from penstock.modules.passed import Passed, Routes, routes_for
 from penstock.modules.proxy_targets import Destination, Targets
@@ -27,7 +28,7 @@ from penstock.upstream.exchange import Exchange
 from penstock.upstream.policy import CONDITIONS, Policy
 from penstock.upstream.prepared import Prepared
 from penstock.upstream.sending import NOTHING, FromSpool, InMemory, Outgoing, Streamed
-from penstock.upstream.spool import Spooled, TempFile, spool
+from penstock.upstream.spool import Spooled
 from penstock.upstream.wire import HTTP1, Wire
 
 __all__ = ["Passing", "Prepared", "declare_inert"]
@@ -251,15 +252,7 @@ class Passing(Settings, abstract=True):
             ):
                 chunked = body.length is None
                 return Streamed(request, core.client_body_buffer_size, chunked=chunked), body.length, chunked
-            kept = core.client_body_in_file_only
-
-            def make() -> TempFile:
-                file = TempFile(core.client_body_temp_path or self.body_folder, named=kept != "off")
-                file.kept = kept == "on"
-                report(request, WARN, f"a client request body is buffered to a temporary file {file.path}")
-                return file
-
-            body = request.body = await spool(body, core.client_body_buffer_size, make, always=kept != "off")
+            body = await read_whole(request, self.body_folder)
         if own is not None:
             return InMemory(own), len(own), False
         if not self.pass_request_body:

@@ -11,11 +11,11 @@ from penstock.http.head import HeadOptions
 from penstock.http.reader import HeadReader
 from penstock.modules.http_core import HttpCore
 from penstock.modules.main import Events
-from penstock.net.fiber import spawn
+from penstock.net.fiber import Fiber, spawn
 from penstock.net.listener import Acceptor
 from penstock.net.relay import End
 from penstock.net.timers import Alarm
-from penstock.observe.errorlog import ALERT, CRIT, report
+from penstock.observe.errorlog import ALERT, CRIT, WARN, report
 from penstock.plan.counters import COUNTERS, Counters, Figures, Share
 from penstock.server.connection import Connection
 from penstock.server.http1 import serve
@@ -50,6 +50,7 @@ class Service:
         self.counts: Share | None = None
         """Where this worker tells its siblings its figures, if anybody asks for their sum (`stub_status`)."""
         self._acceptors: list[Acceptor] = []
+        self._mirrors: set[Fiber[None]] = set()
         self._readers: dict[Server, Callable[[], HeadReader]] = {}
         events = plan.events
         self.most = events.settings(Events).worker_connections if events is not None else 512
@@ -132,6 +133,18 @@ class Service:
 
         await end(request)
 
+    def mirror(self, parent: Request, uri: str, args: str) -> None:
+        """Send a copy of a request on its way, as long as there is room for it."""
+        from penstock.server.subrequest import mirror
+
+        if self.live >= self.most:
+            report(parent, WARN, f"a request is not mirrored: {self.most} worker_connections are not enough")
+            return
+        fiber = spawn(mirror(parent, uri, args))
+        if not fiber.done:
+            self._mirrors.add(fiber)
+            fiber.on_done(self._mirrors.discard)
+
     def figures(self) -> Figures:
         """What `stub_status` shows, of this worker alone. Whoever is not waiting or reading is being answered."""
         connections = self.connections
@@ -156,8 +169,8 @@ class Service:
 
     @property
     def live(self) -> int:
-        """Connections and tunnels that are open."""
-        return len(self.connections) + len(self.loop.tunnels)
+        """Connections and tunnels that are open, and copies of requests that are under way."""
+        return len(self.connections) + len(self.loop.tunnels) + len(self._mirrors)
 
     def stop_accepting(self) -> None:
         """Close the listeners, here: siblings and the master have their own descriptors."""
@@ -183,6 +196,8 @@ class Service:
 
     def abort_all(self) -> None:
         """End everything, now."""
+        for fiber in list(self._mirrors):
+            fiber.cancel()
         for connection in list(self.connections):
             connection.stream.close()
             if connection.fiber is not None:

@@ -6,15 +6,27 @@ answer goes to who asked for it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from penstock.http.errors import BadMessage
 from penstock.http.head import RequestHead
 from penstock.http.request import NO_BODY, Request
-from penstock.modules.bodies import close_body
+from penstock.modules.bodies import close_body, pieces
 from penstock.modules.http_core import HttpCore
+from penstock.net.errors import NetError
 from penstock.observe.errorlog import ERROR, report
 from penstock.plan import phases
 from penstock.server.engine import answer_to
 from penstock.server.send import make_page
 from penstock.upstream.spool import Spooled
+
+if TYPE_CHECKING:
+    from penstock.net.loop import Loop
+    from penstock.server.connection import Connection
+
+WORTH_READING = 65536
+"""Bytes of an unwanted answer that are read for the backend's connection to be kept."""
 
 DEEPEST = 50
 """How many requests may lie in one another, as in nginx."""
@@ -40,6 +52,56 @@ async def ask(parent: Request, uri: str, args: str, without: frozenset[str] = fr
         make_page(request, answer)
     request.status = answer.status
     return request
+
+
+async def mirror(parent: Request, uri: str, args: str) -> None:
+    """Run a copy of a request for a path and throw the answer away. Nothing waits for it, and no client ends it."""
+    request = _inside(parent, uri, args, frozenset())
+    request.method = parent.method
+    request.connection = Shadow(parent.connection)
+    try:
+        answer = await answer_to(request)
+        request.status = answer.status
+        count = 0
+        async for piece in pieces(answer.body):
+            count += len(piece)
+            if count > WORTH_READING:
+                break
+    except (NetError, BadMessage):
+        pass  # it has been logged where it happened, and there is nobody to tell
+    finally:
+        await end(request)
+
+
+class Shadow:
+    """What remains of a connection for a request that its client knows nothing of."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.service = connection.service
+        self.number = connection.number
+        self.listen = connection.listen
+        self.server = connection.server
+        self.client_address = connection.client_address
+        self.client_port = connection.client_port
+        self.peer = connection.peer
+        self.local_address = connection.local_address
+        self.local_port = connection.local_port
+        self.scheme = connection.scheme
+        self.tls = connection.tls
+        self.server_name = connection.server_name
+        self.proxy_protocol = connection.proxy_protocol
+        self.requests = connection.requests
+        self.started = connection.started
+        self.stream = Nobody(connection.stream.loop)
+
+
+class Nobody:
+    """In place of the client's stream: it never hangs up."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+        self.hot = loop.hot
+        self.on_hangup: Callable[[], None] | None = None
 
 
 async def end(request: Request) -> None:
