@@ -82,10 +82,10 @@ def test_a_limit_holds_for_all_workers_and_survives_the_death_of_one(proxy: Laun
         assert first.recv(100).startswith(b"HTTP/1.1 204")
     with begin(port):
         eventually(lambda: len(slow.held) == 1)
-        before = running.workers()
+        before = running.children()
         for pid in before:
             os.kill(pid, signal.SIGKILL)
-        eventually(lambda: len(running.workers() - before) == 2)
+        eventually(lambda: len(running.children() - before) == 2)
     slow.held.clear()
     with begin(port) as after:
         eventually(lambda: len(slow.held) == 1)
