@@ -67,3 +67,24 @@ def test_who_gets_no_tunnel(proxy, raw_backend) -> None:
     assert status("plain:80") == 405, "another server of the address has the tunnel"
     assert status("unix:80") == 500
     assert status("127.0.0.1") == 400
+
+
+def test_who_must_say_who_he_is(proxy, raw_backend) -> None:
+    backend = raw_backend([b"in", hold])
+    text = """
+        server {
+            listen 127.0.0.1:{port:front};
+            tunnel_pass;
+            auth_basic tunnels;
+            auth_basic_user_file users;
+        }
+    """
+    front = proxy(in_http(text), files={"users": "user:{PLAIN}secret\n"})
+    where = f"127.0.0.1:{backend.port}"
+    with front.client() as client:
+        got = ask(client, where)
+        assert (got.status, got.header("Proxy-Authenticate")) == (407, 'Basic realm="tunnels"')
+    with front.client() as client:
+        head = CONNECT.format(where).removesuffix("\r\n") + "Proxy-Authorization: Basic dXNlcjpzZWNyZXQ=\r\n\r\n"
+        assert client.send(head).response("HEAD").status == 200
+        assert client.recv_exactly(2) == b"in"

@@ -49,7 +49,7 @@ class AuthBasic(Settings):
 
     @phase(phases.ACCESS, when=lambda self: self.realm is not None and self.file is not None)
     async def decide(self, request: Request) -> Outcome:
-        """401 for whom the file does not know."""
+        """401, or 407, for whom the file does not know."""
         assert self.realm is not None and self.file is not None
         realm = self.realm.evaluate(request)
         if realm == "off":
@@ -57,7 +57,7 @@ class AuthBasic(Settings):
         given = credentials(request)
         if given is None:
             report(request, INFO, "no user/password was provided for basic authentication")
-            return challenge(realm)
+            return challenge(request, realm)
         user, password = given
         path = self.file.path(request)
         try:
@@ -69,7 +69,7 @@ class AuthBasic(Settings):
             return special(403 if missing else 500)
         if stored is None:
             report(request, ERROR, f'user "{user}" was not found in "{path}"')
-            return challenge(realm)
+            return challenge(request, realm)
         try:
             if stored.startswith(QUICK):
                 known = verify(password, stored)
@@ -81,17 +81,18 @@ class AuthBasic(Settings):
         if known:
             return GRANTED
         report(request, ERROR, f'user "{user}": password mismatch')
-        return challenge(realm)
+        return challenge(request, realm)
 
 
 def _user_file(call: Call) -> UserFile:
     return UserFile(call.template(call.args[0]), call.compilation)
 
 
-def challenge(realm: str) -> Answer:
-    """401: say who you are."""
-    answer = special(401)
-    answer.headers.append(("WWW-Authenticate", f'Basic realm="{realm}"'))
+def challenge(request: Request, realm: str) -> Answer:
+    """401: say who you are; 407 to who wants a tunnel (RFC 9110, sections 11.6 and 11.7)."""
+    status, name = (407, "Proxy-Authenticate") if request.method == "CONNECT" else (401, "WWW-Authenticate")
+    answer = special(status)
+    answer.headers.append((name, f'Basic realm="{realm}"'))
     return answer
 
 

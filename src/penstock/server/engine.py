@@ -25,6 +25,8 @@ MOST_CHANGES = 10
 SERVING = (phases.PREACCESS, phases.ACCESS, phases.PRECONTENT, phases.CONTENT)
 CLOSING = frozenset({400, 413, 414, 494, 495, 496, 497, 500, 501})
 """Statuses after which nginx does not trust the connection any more."""
+CHALLENGES = frozenset({401, 407})
+REFUSALS = CHALLENGES | {403}
 
 
 async def answer_to(request: Request) -> Answer:
@@ -233,7 +235,7 @@ async def _serve(request: Request) -> Outcome:
             continue
         if number == phases.ACCESS:
             if request.parent is None and (refused := await _access(request, handlers)) is not None:
-                if isinstance(refused, Answer) and refused.status == 401:
+                if isinstance(refused, Answer) and refused.status in CHALLENGES:
                     await _hold_back(request)
                 return refused
             continue
@@ -264,9 +266,9 @@ async def _access(request: Request, handlers: Handlers) -> Outcome:
             if any_will_do:
                 return None
             continue
-        if not any_will_do or not isinstance(outcome, Answer) or outcome.status not in (401, 403):
+        if not any_will_do or not isinstance(outcome, Answer) or outcome.status not in REFUSALS:
             return outcome  # type: ignore[no-any-return]
-        if refused is None or refused.status != 401:
+        if refused is None or refused.status not in CHALLENGES:
             refused = outcome
     if refused is not None and refused.status == 403:
         report(request, ERROR, "access forbidden by rule")
@@ -296,7 +298,7 @@ def _error_page(request: Request, answer: Answer) -> Outcome:
     if not location[HttpCore].recursive_error_pages:
         request.error_paged = True
     for name, value in answer.headers:
-        if name.lower() == "www-authenticate":
+        if name.lower() in ("www-authenticate", "proxy-authenticate"):
             request.kept_headers = [*(request.kept_headers or ()), (name, value)]
     outcome: Outcome = rule.apply(request, status)
     return outcome
