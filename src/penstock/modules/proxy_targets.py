@@ -74,6 +74,11 @@ class Targets:
         group = None if target.unix else self._upstreams.find(target.name)
         if group is not None and not target.port:
             return Destination(target, group)
+        if group is None and not target.unix:
+            # What another line names in full has been looked up already, as in nginx.
+            group = self._upstreams.implicit.get((target.name, target.port or target.default_port))
+            if group is not None:
+                return Destination(target, group)
         return Destination(target, await self._group(request, target))
 
     def _target(self, request: Request) -> Target:
