@@ -46,6 +46,7 @@ ORDER = (
     "static",
     "conditional",
     "headers",
+    "userid",
     "gunzip",
     "addition",
     "sub_filter",
