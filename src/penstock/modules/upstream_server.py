@@ -107,7 +107,8 @@ def _parameter(options: ServerOptions, word: Word) -> ServerOptions:
         if not value or len(value) > LONGEST_ROUTE:
             raise ConfigError("route is empty" if not value else "route is longer than 32", word.span)
         return replace(options, route=value)
-    raise ConfigError(f'invalid parameter "{text}"', word.span)
+    hint = "not in open nginx either; a server that comes back gets its weight at once" if name == "slow_start" else None
+    raise ConfigError(f'invalid parameter "{text}"', word.span, hint=hint)
 
 
 def _weight(text: str) -> int:
@@ -122,5 +123,4 @@ _PARAMETERS: dict[str, Callable[[str], Any]] = {
     "max_conns": number,
     "max_fails": number,
     "fail_timeout": whole_seconds,
-    "slow_start": whole_seconds,
 }

@@ -20,7 +20,6 @@ class ServerOptions:
     backup: bool = False
     down: bool = False
     drain: bool = False
-    slow_start: float = 0.0
     route: str = ""
 
 

@@ -80,7 +80,7 @@ def test_what_was_meant(tmp_path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "upstream a { zone z 64k; server 127.0.0.1 weight=2 max_fails=3 fail_timeout=1m max_conns=9 slow_start=5s; }",
+        "upstream a { zone z 64k; server 127.0.0.1 weight=2 max_fails=3 fail_timeout=1m max_conns=9; }",
         "upstream a { server 127.0.0.1 route=r; server 127.0.0.1 drain; server [::1]:81 down; }",
         "upstream a { least_conn; keepalive 4 local; keepalive_time 1h; keepalive_requests 5; keepalive_timeout 5s; "
         "server unix:/run/a.sock; server 127.0.0.1:81 backup; }",

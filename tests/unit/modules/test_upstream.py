@@ -44,6 +44,7 @@ def said(inside: str, folder: Path, http: str = "") -> list[str]:
         (f"{A} sticky learn create=$arg_s lookup=$arg_s zone=s;", '"sticky" directive zone size is not specified'),
         (f"{A} sticky learn create=$arg_s lookup=$arg_s zone=s:1k;", '"sticky" directive zone is too small'),
         (f"{A} least_time header;", '"least_time" directive is not supported'),
+        ("server 127.0.0.1 slow_start=5s;", 'invalid parameter "slow_start=5s"'),
         (f"{A} queue 10;", '"queue" directive is not supported'),
     ],
 )
