@@ -107,7 +107,7 @@ def _parameter(options: ServerOptions, word: Word) -> ServerOptions:
         if not value or len(value) > LONGEST_ROUTE:
             raise ConfigError("route is empty" if not value else "route is longer than 32", word.span)
         return replace(options, route=value)
-    hint = "not in open nginx either; a server that comes back gets its weight at once" if name == "slow_start" else None
+    hint = "open nginx has none either: a server that comes back gets its share" if name == "slow_start" else None
     raise ConfigError(f'invalid parameter "{text}"', word.span, hint=hint)
 
 
