@@ -7,6 +7,7 @@ ORDER = (
     "main",
     "log",
     "http_core",
+    "early_hints",
     "variables",
     "sent",
     "proxy_protocol",

@@ -15,9 +15,12 @@ from penstock.config.registry import HTTP_LEVELS, inert, refused
 from penstock.config.scope import Call, Scope
 from penstock.config.settings import Settings, directive, directives, phase
 from penstock.config.variables import Template
+from penstock.http.fields import LOWER
 from penstock.http.request import Answer, Outcome, Request, special
+from penstock.http.response import ResponseHead
 from penstock.modules.binding import BINDING, Bind, local_for
 from penstock.modules.client_body import read_whole
+from penstock.modules.early_hints import pass_hints
 from penstock.modules.http_core import HttpCore
 from penstock.modules.passed import Passed, Routes, routes_for
 from penstock.modules.proxy_targets import Destination, Targets
@@ -149,6 +152,7 @@ class Passing(Settings, abstract=True):
             module=self.prefix,
             wire=self.wire,
             log=log_line,
+            hint=self._hint,
         )
         self.routes = routes_for(self.hidden_headers, self.passed_headers, self.ignored_headers)
         self.answers = Passed(self)
@@ -233,6 +237,11 @@ class Passing(Settings, abstract=True):
             return self.answers.make(request, exchange, head)
         except ProxyError as error:
             return self._refused(request, error)
+
+    async def _hint(self, request: Request, head: ResponseHead) -> None:
+        """Pass a 103 on, without what is hidden."""
+        own = self.routes
+        await pass_hints(request, [pair for pair in head.headers if own.get(LOWER[pair[0]], pass_hints) is not None])
 
     def _refused(self, request: Request, error: ProxyError) -> Answer:
         """The one place where a failure becomes an answer; what went wrong has been logged with its attempt."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from penstock.http.response import ResponseHead
 from penstock.upstream.wire import HTTP1, Wire
 
 Log: TypeAlias = Callable[[Any, str, str], None]
 """Writes a line to the error log: request, level ("error", "warn", ...), text."""
+
+Hint: TypeAlias = Callable[[Any, ResponseHead], Coroutine[Any, Any, None]]
+"""Passes a 103 on: request, its head. Raises what the client's side raises."""
 
 CONDITIONS = (
     "error",
@@ -37,7 +41,7 @@ class Policy:
 
     `memory` is how much of an answer may wait in memory for a slow client, `spill` how much in a temporary file,
     which is made in `spill_path`. `module` begins the names of the directives that say all this, `wire` is the
-    protocol of the backends, `log` takes what is to be said.
+    protocol of the backends, `log` takes what is to be said, `hint` passes a 103 on.
     """
 
     connect_timeout: float = 60.0
@@ -57,3 +61,4 @@ class Policy:
     module: str = "proxy"
     wire: Wire = HTTP1
     log: Log = _silent
+    hint: Hint | None = None

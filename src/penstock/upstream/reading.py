@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from penstock.net.stream import Stream
     from penstock.upstream.exchange import Exchange
 
+EARLY_HINTS = 103
 DOING = "reading response header from upstream"
 
 
@@ -23,7 +24,7 @@ async def read_head(exchange: Exchange, stream: Stream, data: bytes) -> Response
     policy = exchange.policy
     attempt = exchange.attempt
     parse = policy.wire.read_head
-    seen = 0
+    seen = hinted = 0
     while True:
         if not data:
             data = await receive(exchange, stream, policy.head_size)
@@ -42,6 +43,12 @@ async def read_head(exchange: Exchange, stream: Stream, data: bytes) -> Response
                 return head
             data = data[length:]
             seen = 0
+            if head.status == EARLY_HINTS and policy.hint is not None:
+                hinted += length
+                if hinted <= policy.head_size:
+                    await policy.hint(exchange.request, head)
+                else:
+                    exchange.log("info", "upstream sent too big early hints")
         if data:
             seen = len(data)
             room = policy.head_size - seen
