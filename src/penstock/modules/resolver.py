@@ -18,7 +18,8 @@ from penstock.net.names import lookup
 from penstock.observe.errorlog import ERROR, report
 from penstock.upstream.dns import AAAA, A
 from penstock.upstream.errors import ProxyError, Side
-from penstock.upstream.resolver import Resolver, Unresolved
+from penstock.upstream.inquiry import Unresolved
+from penstock.upstream.resolver import Resolver
 
 PAGE = "ngx_http_core_module.html"
 SYNTAX = "address ... [valid=time] [ipv4=on|off] [ipv6=on|off] [status_zone=zone]"

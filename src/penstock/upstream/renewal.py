@@ -16,8 +16,9 @@ from penstock.net.fiber import Fiber
 from penstock.net.loop import running_loop
 from penstock.net.names import lookup
 from penstock.upstream.dns import NXDOMAIN, Service
+from penstock.upstream.inquiry import Unresolved
 from penstock.upstream.peers import Peer, ServerOptions
-from penstock.upstream.resolver import Resolver, Unresolved
+from penstock.upstream.resolver import Resolver
 
 if TYPE_CHECKING:
     from penstock.net.dial import Address as SocketAddress

@@ -9,45 +9,27 @@ what was found is remembered as long as the answer allows.
 from __future__ import annotations
 
 import asyncio
-import struct
 from collections.abc import Awaitable, Callable, Sequence
 from math import inf
-from secrets import randbits
 
-from penstock.net.datagram import datagrams
-from penstock.net.dial import Address, connect
-from penstock.net.errors import NetError, TimedOut
+from penstock.net.dial import Address
+from penstock.net.errors import TimedOut
 from penstock.net.fiber import Fiber, current, pause
 from penstock.net.loop import Loop, running_loop
 from penstock.net.waiting import timeout_alarm
-from penstock.upstream import dns
-from penstock.upstream.dns import AAAA, MEANING, NXDOMAIN, SERVFAIL, SRV, TIMED_OUT, A, BadAnswer, Reply, Service
+from penstock.upstream.dns import AAAA, NXDOMAIN, SERVFAIL, SRV, TIMED_OUT, A, Reply, Service
+from penstock.upstream.inquiry import Inquiry, Log, Unresolved
 
 RESEND = 2.0
 """Seconds a name server has. (nginx waits 5 before it asks the next.)"""
 
-TCP_TIMEOUT = 5.0
 MOST_KNOWN = 4096
 MOST_ASKED = 1024
 """Names that may be asked for at once."""
 
 MOST_ALIASES = 50
-_LARGEST = 65535
 
-Log = Callable[[str], None]
 How = Callable[[str, "Lookup", Loop], Awaitable["Found"]]
-
-
-class Unresolved(Exception):
-    """A name has no address. `code` is the name server's (RFC 1035, 4.1.1), or 110 where none answered in time."""
-
-    def __init__(self, name: str, code: int) -> None:
-        super().__init__(name, code)
-        self.name = name
-        self.code = code
-
-    def __str__(self) -> str:
-        return f"{self.name} could not be resolved ({self.code}: {MEANING.get(self.code, 'Unknown error')})"
 
 
 class Found:
@@ -217,7 +199,7 @@ class Resolver:
         while lookup.waiting:
             begun = loop.hot.now
             for _ in self.servers:
-                await inquiry.put_to(self.servers[server], loop)
+                await inquiry.put_to(self.servers[server], loop, RESEND)
                 if inquiry.complete:
                     return [inquiry.replies[kind] for kind in kinds]
                 server = (server + 1) % len(self.servers)
@@ -228,85 +210,3 @@ class Resolver:
             if lookup.waiting and rest > 0:
                 await asyncio.sleep(rest)
         raise Unresolved(name, TIMED_OUT)
-
-
-class Inquiry:
-    """The questions about one name, and the answers so far, by kind of record."""
-
-    __slots__ = ("_questions", "log", "name", "replies")
-
-    def __init__(self, name: str, kinds: Sequence[int], log: Log) -> None:
-        self.name = name
-        self.log = log
-        self.replies: dict[int, Reply] = {}
-        self._questions: dict[int, bytes] = {}
-        try:
-            for kind in kinds:
-                self._questions[kind] = dns.question(randbits(16), name, kind)
-        except ValueError:
-            raise Unresolved(name, NXDOMAIN) from None
-
-    @property
-    def complete(self) -> bool:
-        return len(self.replies) == len(self._questions)
-
-    async def put_to(self, server: Address, loop: Loop) -> None:
-        """Ask one name server for what is missing; come back when all is there, or its time is over."""
-        end = loop.hot.now + RESEND
-        stream = None
-        try:
-            stream = datagrams(server, loop)
-            for kind, asked in self._questions.items():
-                if kind not in self.replies:
-                    stream.send_now(asked)
-            while not self.complete:
-                left = end - loop.hot.now
-                if left <= 0:
-                    return
-                await self._take(await stream.recv(_LARGEST, left), server)
-        except TimedOut:
-            pass  # the next is asked
-        except NetError as error:
-            self.log(f"{error} while resolving {self.name}, resolver: {_shown(server)}")
-        finally:
-            if stream is not None:
-                stream.close()
-
-    async def _take(self, data: bytes, server: Address) -> None:
-        number = dns.number_of(data)
-        for kind, asked in self._questions.items():
-            if dns.number_of(asked) != number or kind in self.replies:
-                continue
-            try:
-                reply = dns.read(data, self.name, kind)
-                if reply.truncated:
-                    reply = dns.read(await _over_tcp(server, asked), self.name, kind, "tcp")
-                self.replies[kind] = reply
-            except BadAnswer as error:
-                self.log(f"{error}, resolver: {_shown(server)}")
-            return
-        self.log(f"unexpected DNS response {number} for {self.name}, resolver: {_shown(server)}")
-
-
-async def _over_tcp(server: Address, asked: bytes) -> bytes:
-    """The answer over TCP, where it has room (RFC 7766). Raises `NetError`, `BadAnswer`."""
-    stream = await connect(server, TCP_TIMEOUT)
-    try:
-        await stream.send_all(struct.pack("!H", len(asked)) + asked, TCP_TIMEOUT)
-        data = b""
-        while len(data) < 2 or len(data) < 2 + (data[0] << 8 | data[1]):
-            more = await stream.recv(_LARGEST, TCP_TIMEOUT)
-            if not more:
-                raise BadAnswer("name server closed the connection before its answer")
-            data += more
-        data = data[2 : 2 + (data[0] << 8 | data[1])]
-    finally:
-        stream.close()
-    if dns.number_of(data) != dns.number_of(asked):
-        raise BadAnswer("unexpected DNS response over TCP")
-    return data
-
-
-def _shown(server: Address) -> str:
-    host, port = server[0], server[1]
-    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"

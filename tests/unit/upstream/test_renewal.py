@@ -7,9 +7,9 @@ import pytest
 from penstock.net.loop import new_loop
 from penstock.upstream import renewal as under_test
 from penstock.upstream.group import Group
+from penstock.upstream.inquiry import Unresolved
 from penstock.upstream.peers import Peer, ServerOptions
 from penstock.upstream.renewal import Member, Place, Renewal, address_of
-from penstock.upstream.resolver import Unresolved
 
 
 def member(**options: int) -> Member:

@@ -14,7 +14,8 @@ from penstock.net.fiber import Fiber, spawn
 from penstock.net.loop import new_loop
 from penstock.upstream import resolver as under_test
 from penstock.upstream.dns import AAAA, CNAME, A, encoded
-from penstock.upstream.resolver import Found, Resolver, Unresolved
+from penstock.upstream.inquiry import Unresolved
+from penstock.upstream.resolver import Found, Resolver
 
 Records = list[tuple[int, int, bytes]]
 Answering = Callable[[str, int, int], "Records | int | None"]
