@@ -248,7 +248,6 @@ def test_quit_lets_a_request_finish(proxy, raw_backend) -> None:
     assert front._process.wait(5) == 0
 
 
-@pytest.mark.xfail(strict=True, reason="the answer's Connection header is chosen before its backend has answered")
 def test_request_in_flight_is_the_last_of_its_connection(proxy, raw_backend) -> None:
     from harness.backends import pause
 

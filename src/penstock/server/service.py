@@ -180,9 +180,9 @@ class Service:
         self._acceptors.clear()
 
     def close_idle(self) -> None:
-        """End kept connections that wait for another request; new ones may still send their first."""
+        """End what waits for a request of which nothing has come yet."""
         for connection in list(self.connections):
-            if connection.idle and connection.requests and not connection.stream.ready:
+            if connection.idle and not connection.stream.ready:
                 connection.stream.close()
                 if connection.fiber is not None:
                     connection.fiber.cancel()
