@@ -41,6 +41,7 @@ class Answer:
     and Connection, which have fields of their own or are the wire's. `length` is the body's length, None where only its
     end will tell. `special` asks for the error page of that status in place of a body. `upgraded` is set on a 101 that
     becomes a tunnel. `silent` closes the connection without a word (`return 444`).
+    `says_server`, `says_date`: a Server or Date among `headers` stands in place of our own.
     """
 
     # Defaults of the class: an answer costs what it says.
@@ -54,6 +55,8 @@ class Answer:
     special = False
     silent = False
     from_upstream = False
+    says_server = False
+    says_date = False
     close = False
     trailers: Iterable[tuple[str, str]] | None = None
     upgraded: Any = None

@@ -87,6 +87,16 @@ def _limit_rate(passing: Passing, request: Request, answer: Answer, name: str, v
         return
 
 
+def _server(passing: Passing, request: Request, answer: Answer, name: str, value: str) -> None:
+    answer.says_server = True
+    answer.headers.append((name, value))
+
+
+def _date(passing: Passing, request: Request, answer: Answer, name: str, value: str) -> None:
+    answer.says_date = True
+    answer.headers.append((name, value))
+
+
 def _charset(passing: Passing, request: Request, answer: Answer, name: str, value: str) -> None:
     answer.charset = value
 
@@ -103,6 +113,8 @@ ROUTES: dict[str, Route | None] = {
     "refresh": _refresh,
     "set-cookie": _set_cookie,
     "accept-ranges": _accept_ranges,
+    "server": _server,
+    "date": _date,
 }
 OBEYED: dict[str, Route] = {"x-accel-limit-rate": _limit_rate, "x-accel-charset": _charset}
 

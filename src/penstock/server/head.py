@@ -30,6 +30,15 @@ def signature(tokens: str) -> str:
     return _signed[2]
 
 
+def _our_part(answer: Answer, tokens: str) -> list[str]:
+    """What of the two lines the answer does not say itself (`proxy_pass_header Server`)."""
+    server, date, _ = signature(tokens).split("\r\n")
+    return [
+        *(() if answer.says_server else (server, "\r\n")),
+        *(() if answer.says_date else (date, "\r\n")),
+    ]
+
+
 def render_head(request: Request, answer: Answer, *, chunked: bool) -> bytes:
     """The whole head, ready to send. `request.keep_alive` must have been decided."""
     core = request.location[HttpCore]
@@ -38,6 +47,8 @@ def render_head(request: Request, answer: Answer, *, chunked: bool) -> bytes:
     else:
         line = f"HTTP/1.1 {answer.status:03d} {answer.reason}\r\n"
     parts = [line, signature(core.server_tokens)]
+    if answer.says_server or answer.says_date:
+        parts[1:] = _our_part(answer, core.server_tokens)
     if answer.status == 101:
         parts.append("Connection: upgrade\r\n")
     else:
