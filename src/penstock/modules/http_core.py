@@ -22,7 +22,7 @@ from penstock.config.kinds import (
     template,
     text,
 )
-from penstock.config.registry import HTTP, HTTP_LEVELS, IF_LOCATION, MAIN, SERVER, block, inert
+from penstock.config.registry import HTTP, HTTP_LEVELS, IF_LOCATION, MAIN, SERVER, block, inert, refused
 from penstock.config.scope import Call, Scope
 from penstock.config.settings import Settings, directive
 from penstock.config.tree import Directive
@@ -270,3 +270,17 @@ inert(
     module="http_core",
 )
 inert("msie_refresh", where=HTTP_LEVELS, reason="no living browser needs it", nginx=PAGE, module="http_core")
+inert(
+    "client_body_early_read",
+    where=HTTP | SERVER,
+    least=1,
+    reason="a body is read where it is needed; only the moment of reading differs",
+    nginx=PAGE,
+    module="http_core",
+)
+refused(
+    "post_action",
+    where=HTTP_LEVELS | IF_LOCATION,
+    advice="nothing runs after an answer; mirror sends a copy of the request elsewhere, access_log tells how it ended",
+    module="http_core",
+)

@@ -97,6 +97,7 @@ inert(
     module="main",
 )
 inert("debug_connection", where=EVENTS, reason="the error log's level decides alone", nginx=PAGE, module="main")
+inert("epoll_events", where=EVENTS, reason="all events that are ready are taken at once", nginx=PAGE, module="main")
 inert("worker_aio_requests", where=EVENTS, reason="files are read without aio", nginx=PAGE, module="main")
 inert("lock_file", where=MAIN, reason="no lock is needed between workers", nginx=PAGE, module="main")
 inert("timer_resolution", where=MAIN, reason="the clock is read once per poll", nginx=PAGE, module="main")

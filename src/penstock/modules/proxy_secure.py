@@ -139,10 +139,18 @@ def _bare(name: str) -> str:
     return head if colon and port.isdecimal() and ":" not in head else name
 
 
+_KEPT = "certificates are kept once they have been read"
 inert(
     "proxy_ssl_certificate_cache",
     where=HTTP_LEVELS,
-    reason="certificates are kept once they have been read",
+    reason=_KEPT,
     nginx="ngx_http_proxy_module.html",
     module="proxy",
+)
+inert(
+    "uwsgi_ssl_certificate_cache",
+    where=HTTP_LEVELS,
+    reason=_KEPT,
+    nginx="ngx_http_uwsgi_module.html",
+    module="uwsgi",
 )

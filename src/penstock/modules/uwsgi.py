@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from struct import pack
 from typing import ClassVar
 
-from penstock.config.kinds import custom, word
+from penstock.config.kinds import custom, text, word
 from penstock.config.registry import HTTP_LEVELS, IF_LOCATION, LIMIT_EXCEPT, LOCATION
 from penstock.config.scope import Call, Scope
 from penstock.config.settings import INNER, directive, directives
@@ -82,6 +82,9 @@ class Uwsgi(ProxySecure, Passing, prefix="uwsgi"):
     modifier1: int = directive("uwsgi_modifier1", where=HTTP_LEVELS, takes=word(_byte, "number"), default=0, nginx=PAGE)
     modifier2: int = directive("uwsgi_modifier2", where=HTTP_LEVELS, takes=word(_byte, "number"), default=0, nginx=PAGE)
 
+    string: str = directive("uwsgi_string", where=HTTP_LEVELS, takes=text, default="")
+    """More bytes at the end of the packet; nginx has it without a word in its documentation."""
+
     def finish(self, scope: Scope) -> None:
         super().finish(scope)
         self.params = Params(self.given, pass_headers=self.pass_request_headers)
@@ -103,7 +106,7 @@ class Uwsgi(ProxySecure, Passing, prefix="uwsgi"):
             if len(key) > LARGEST or len(text) > LARGEST:
                 raise _too_large()
             pairs.append(pack("<H", len(key)) + key + pack("<H", len(text)) + text)
-        packet = b"".join(pairs)
+        packet = b"".join(pairs) + self.string.encode("latin-1")
         if len(packet) > LARGEST:
             raise _too_large()
         head = pack("<BHB", self.modifier1, len(packet), self.modifier2) + packet
