@@ -89,6 +89,9 @@ class Collecting:
         return True
 
 
+INSIDE = Context.IF_LOCATION | Context.IF_SERVER | Context.LIMIT_EXCEPT
+
+
 class Scope:
     """A level: `main`, `http`, a `server`, a `location`, an `if`, an `upstream`.
 
@@ -104,6 +107,8 @@ class Scope:
     ) -> None:
         self.compilation = compilation
         self.context = context
+        self.inside = bool(context & INSIDE)
+        """Whether it is a block within a location, such as `if`, and not a level of its own."""
         self.parent = parent
         self.directive = directive
         self.children: list[Scope] = []

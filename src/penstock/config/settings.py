@@ -41,7 +41,6 @@ class Inherit(Enum):
 
 
 VALUE, WHOLE, NOT, INNER = Inherit.VALUE, Inherit.WHOLE, Inherit.NOT, Inherit.INNER
-_INSIDE = Context.IF_LOCATION | Context.IF_SERVER | Context.LIMIT_EXCEPT
 
 
 @dataclass(slots=True)
@@ -128,7 +127,7 @@ class Settings:
         """The values in force at `scope`."""
         own = scope.own.get(cls)
         parent = scope.parent.settings(cls) if scope.parent is not None else None
-        inside = bool(scope.context & _INSIDE)
+        inside = scope.inside
         if parent is not None and not own and not parent.keeps_to_itself(inside):
             return parent
         made = cls()

@@ -14,7 +14,7 @@ from penstock.config.settings import KINDS, NOT, Settings
 from penstock.config.settings import directive as setting
 from penstock.config.tree import Directive, Word
 from penstock.plan import phases
-from penstock.plan.location import Handlers, Location, Server
+from penstock.plan.location import Handler, Handlers, Location, Server
 from penstock.plan.match import LocationTree
 
 PAGE = "ngx_http_core_module.html"
@@ -135,7 +135,7 @@ def complete(location: Location, server: Server) -> None:
     location.server = server
     location.update((kind, scope.settings(kind)) for kind in KINDS)
     location.internal = location[LocationSettings].internal
-    location.phases = tuple(_handlers(location, number) for number in range(phases.COUNT))
+    location.phases = _handlers(location)
     content = location.phases[phases.CONTENT]
     location.auto_redirect = any(getattr(handler, "auto_redirect", False) for handler, _ in content)
     below: list[Location] = scope.data.get("locations", [])
@@ -150,21 +150,17 @@ def complete(location: Location, server: Server) -> None:
     location.nested = LocationTree(searched) if searched else None
 
 
-def _handlers(location: Location, number: int) -> Handlers:
-    if number == phases.SERVER_REWRITE and location.kind != "server":
-        return ()
-    if number == phases.REWRITE and location.kind == "server":
-        return ()
-    found = []
+def _handlers(location: Location) -> tuple[Handlers, ...]:
+    """The handlers of every phase that the settings ask for."""
+    found: list[list[tuple[Handler, bool]]] = [[] for _ in range(phases.COUNT)]
     for kind in KINDS:
-        for phase, name, when in kind.handlers:
-            if phase != number:
-                continue
-            settings = location[kind]
+        settings = location[kind]
+        for number, name, when in kind.handlers:
             if when(settings):
                 handler = getattr(settings, name)
-                found.append((handler, iscoroutinefunction(handler)))
-    return tuple(found)
+                found[number].append((handler, iscoroutinefunction(handler)))
+    found[phases.REWRITE if location.kind == "server" else phases.SERVER_REWRITE].clear()
+    return tuple(tuple(handlers) for handlers in found)
 
 
 def all_locations(roots: Iterable[Location]) -> Iterable[Location]:
