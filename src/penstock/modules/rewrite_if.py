@@ -126,7 +126,7 @@ def _is(test: Callable[[int], bool], path: Text) -> Condition:
     def look(run: Run) -> bool:
         name = run.text(path)
         try:
-            return test(os.stat(name.encode("latin-1")).st_mode)  # noqa: PTH116  pathlib knows no bytes
+            return test(os.stat(name.encode("latin-1")).st_mode)
         except OSError as error:
             if error.errno not in _ABSENT:
                 reason = f"{error.errno}: {os.strerror(error.errno or 0)}"

@@ -118,7 +118,7 @@ def _settle(request: Request, files: Files, name: str, *, folder: bool) -> None:
 
 def _is_there(request: Request, path: str, *, folder: bool) -> bool:
     try:
-        mode = os.stat(path.encode("latin-1")).st_mode  # noqa: PTH116  pathlib knows no bytes
+        mode = os.stat(path.encode("latin-1")).st_mode
     except OSError as error:
         if error.errno not in ABSENT:
             report(request, CRIT, f'stat() "{path}" failed ({error.errno}: {os.strerror(error.errno or 0)})')

@@ -131,9 +131,11 @@ class Tunnel(Settings):
         )
         if "target" in scope.own.get(Tunnel, {}):
             scope.compilation.defer(lambda: warn_if_open(scope, target.template, target.span))
-        if target.target is not None and not target.target.unix and not target.target.port:
-            if upstreams_of(scope.compilation).find(target.target.name) is None:
-                raise ConfigError(f'no port in upstream "{target.target.name}"', target.span)
+        fixed = target.target
+        if fixed is None or fixed.unix or fixed.port:
+            return
+        if upstreams_of(scope.compilation).find(fixed.name) is None:
+            raise ConfigError(f'no port in upstream "{fixed.name}"', target.span)
 
     @phase(phases.CONTENT, when=lambda self: self.target is not None)
     async def connect(self, request: Request) -> Outcome:

@@ -154,7 +154,7 @@ class NamedFile:
 
 def _same_file(path: str, fd: int) -> bool:
     try:
-        named = os.stat(path.encode("latin-1"))  # noqa: PTH116  bytes
+        named = os.stat(path.encode("latin-1"))
     except OSError:
         return False
     return os.path.samestat(named, os.fstat(fd))

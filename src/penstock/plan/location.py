@@ -24,8 +24,9 @@ class Location(dict[Any, Any]):
     """One `location` (or the server itself, or an `if` inside either), ready to be used.
 
     It is a dictionary of the merged settings of every module by their class, as there is no quicker way to
-    `location[HttpCore]`; in every other respect it is an object like others. `kind` is "server", "exact",
-    "prefix", "regex", "named", "if" or "limit_except". `phases` holds the handlers by phase number; `nested` is searched when this one has been chosen.
+    `location[HttpCore]`; in every other respect it is an object like others. `kind` is "server", "exact", "prefix",
+    "regex", "named", "if" or "limit_except". `phases` holds the handlers by phase number; `nested` is searched when
+    this one has been chosen.
     """
 
     __slots__ = (
