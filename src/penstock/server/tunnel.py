@@ -35,8 +35,7 @@ async def open_tunnel(connection: Connection, stream: Stream, request: Request, 
         raise
     request.bytes_sent += len(head)
     if core.tcp_nodelay:
-        stream.nodelay()
-        upgraded.stream.nodelay()
+        stream.nodelay()  # the backend's side has had it since it was dialled
     request.body_bytes_sent = len(upgraded.rest)
     ending = Ending(connection, request, answer)
     backend, rest = upgraded.stream, upgraded.rest
