@@ -11,7 +11,7 @@ from penstock.config.kinds import choice, custom
 from penstock.config.registry import HTTP_LEVELS, IF_LOCATION
 from penstock.config.scope import Call, Scope
 from penstock.config.settings import WHOLE, Settings, directive, directives, phase
-from penstock.config.values import seconds
+from penstock.config.values import whole_seconds
 from penstock.config.variables import Template
 from penstock.http.dates import http_date
 from penstock.http.request import Answer, Request
@@ -56,12 +56,12 @@ def parse_expires(text: str, modified: bool) -> Expires:
     if text.startswith("@"):
         if modified:
             raise ValueError("a daily time can not be combined with modified")
-        at = seconds(text[1:])
+        at = whole_seconds(text[1:])
         if at > 86400:
             raise ValueError("a daily time is less than 24 hours")
         return Expires("daily", at)
     sign = -1.0 if text.startswith("-") else 1.0
-    amount = seconds(text[1:] if text[:1] in "+-" else text)
+    amount = whole_seconds(text[1:] if text[:1] in "+-" else text)
     return Expires("modified" if modified else "access", sign * amount)
 
 
