@@ -122,6 +122,8 @@ class Passing(Settings, abstract=True):
         "*_next_upstream_timeout", where=HTTP_LEVELS, takes=seconds, default=0.0, shown="0"
     )
     passed_headers: tuple[str, ...] = directives("*_pass_header", where=HTTP_LEVELS, takes=text)
+    hides: ClassVar[tuple[str, ...]] = ()
+    """What this family hides beside what all do."""
     hidden_headers: tuple[str, ...] = directives("*_hide_header", where=HTTP_LEVELS, takes=text)
     ignored_headers: frozenset[str] = directive(
         "*_ignore_headers", where=HTTP_LEVELS, takes=choices(*IGNORABLE), default=frozenset()
@@ -154,7 +156,7 @@ class Passing(Settings, abstract=True):
             log=log_line,
             hint=self._hint,
         )
-        self.routes = routes_for(self.hidden_headers, self.passed_headers, self.ignored_headers)
+        self.routes = routes_for((*self.hides, *self.hidden_headers), self.passed_headers, self.ignored_headers)
         self.answers = Passed(self)
 
     def _check_sizes(self) -> None:

@@ -53,7 +53,6 @@ def _settle(head: ResponseHead) -> None:
         raise BadResponse(502, f'upstream sent invalid status "{excerpt(status)}"')
     head.status = int(code)
     head.status_line = status
-    head.headers = [pair for pair in head.headers if pair[0].lower() != "status"]
 
 
 CGI = Cgi()
