@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from penstock.config.scope import Scope
@@ -102,65 +102,27 @@ class Registry:
 REGISTRY = Registry()
 
 
+Handle: TypeAlias = "Callable[[Scope, Directive], None]"
+
+
 def block(
-    name: str,
-    *,
-    where: Context,
-    least: int = 0,
-    most: int | None = 0,
-    syntax: str = "",
-    nginx: str = "",
-) -> Callable[[Callable[[Scope, Directive], None]], Callable[[Scope, Directive], None]]:
+    name: str, *, where: Context, least: int = 0, most: int | None = 0, syntax: str = "", nginx: str = ""
+) -> Callable[[Handle], Handle]:
     """Declare a block directive; the decorated function compiles it."""
-
-    def declare(handle: Callable[[Scope, Directive], None]) -> Callable[[Scope, Directive], None]:
-        REGISTRY.add(
-            Spec(
-                name,
-                where,
-                handle,
-                least,
-                most,
-                block=True,
-                syntax=syntax,
-                nginx=nginx,
-                module=handle.__module__.rpartition(".")[2],
-                doc=handle.__doc__ or "",
-            )
-        )
-        return handle
-
-    return declare
+    return lambda handle: _declared(Spec(name, where, handle, least, most, True, syntax=syntax, nginx=nginx))
 
 
 def command(
-    name: str,
-    *,
-    where: Context,
-    least: int = 1,
-    most: int | None = 1,
-    syntax: str = "",
-    nginx: str = "",
-) -> Callable[[Callable[[Scope, Directive], None]], Callable[[Scope, Directive], None]]:
+    name: str, *, where: Context, least: int = 1, most: int | None = 1, syntax: str = "", nginx: str = ""
+) -> Callable[[Handle], Handle]:
     """Declare a simple directive whose effect is more than a setting, such as `set` or `rewrite`."""
+    return lambda handle: _declared(Spec(name, where, handle, least, most, syntax=syntax, nginx=nginx))
 
-    def declare(handle: Callable[[Scope, Directive], None]) -> Callable[[Scope, Directive], None]:
-        REGISTRY.add(
-            Spec(
-                name,
-                where,
-                handle,
-                least,
-                most,
-                syntax=syntax,
-                nginx=nginx,
-                module=handle.__module__.rpartition(".")[2],
-                doc=handle.__doc__ or "",
-            )
-        )
-        return handle
 
-    return declare
+def _declared(spec: Spec) -> Handle:
+    handle = spec.handle
+    REGISTRY.add(replace(spec, module=handle.__module__.rpartition(".")[2], doc=handle.__doc__ or ""))
+    return handle
 
 
 def inert(

@@ -200,7 +200,7 @@ def _register(cls: type[Settings], field: Field, name: str) -> None:
             field.takes.most,
             syntax=field.takes.syntax,
             default=shown if shown is not None else _shown(field.default),
-            nginx=field.nginx,
+            nginx=field.nginx or getattr(cls, "page", ""),
             module=cls.__module__.rpartition(".")[2],
             doc=field.doc or cls.__doc__ or "",
         )
