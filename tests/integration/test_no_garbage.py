@@ -1,4 +1,4 @@
-"""A request, a proxied request and a tunnel leave nothing for the cyclic collector: what they took is given back at once.
+"""Requests leave nothing for the cyclic collector: what they took is given back at once.
 
 One reference from a request to itself once made every request wait for a collection, which took a third of the time.
 """
@@ -11,7 +11,6 @@ import threading
 from pathlib import Path
 
 from harness.ports import free_port
-
 from penstock.modules.load import load
 from penstock.net.listener import bind
 from penstock.net.loop import new_loop
