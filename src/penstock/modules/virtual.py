@@ -103,6 +103,11 @@ def listen(scope: Scope, directive: Directive) -> None:
         addresses = [each for found in listen_address(first.text) for each in resolved(found)]
     except ValueError as error:
         raise ConfigError(f'{error} in "{first.text}" of the "listen" directive', first.span) from None
+    if any(word.text == "quic" for word in directive.args[1:]):
+        scope.data["quic"] = directive.span
+        what = "HTTP/3 is not spoken, this address is left out"
+        scope.compilation.problems.warn(what, directive.span, hint="browsers fall back to TCP by themselves")
+        return
     options = ListenOptions()
     for word in directive.args[1:]:
         options = _option(scope, directive, options, word)
@@ -174,8 +179,6 @@ def _option(scope: Scope, directive: Directive, options: ListenOptions, word: Wo
 
 def _invalid(word: Word) -> ConfigError:
     hint = None
-    if word.text == "quic":
-        hint = "HTTP/3 is not available; leave the line out, browsers fall back to TCP"
     if word.text == "spdy":
         hint = "SPDY is gone; use http2 on;"
     return ConfigError(f'invalid parameter "{word.text}"', word.span, hint=hint)
@@ -204,6 +207,8 @@ def addresses(scope: Scope, servers: list[Server]) -> list[Listen]:
     made: dict[object, Listen] = {}
     for each in servers:
         data = each.root.scope.data  # type: ignore[union-attr]
+        if not data["listens"] and "quic" in data:
+            problems.error("a server that listens for HTTP/3 only", data["quic"], hint="add: listen 443 ssl;")
         if not data["listens"]:
             data["listens"] = [Bound(item, ListenOptions(), each.span) for item in listen_address("80")]  # type: ignore[arg-type]
         if not data["names"]:
