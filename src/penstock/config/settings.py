@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from penstock.config.errors import ConfigError
 from penstock.config.kinds import Kind
-from penstock.config.registry import REGISTRY, Context, Spec
+from penstock.config.registry import REGISTRY, Context, Spec, Verdict
 from penstock.config.scope import Call, Scope
 from penstock.config.tree import Directive
 
@@ -56,6 +56,7 @@ class Field:
     nginx: str
     shown_default: str | None
     doc: str
+    inert: str = ""
     attribute: str = ""
 
     def passes(self, inside: bool) -> bool:
@@ -73,12 +74,14 @@ def directive(
     nginx: str = "",
     shown: str | None = None,
     doc: str = "",
+    inert: str = "",
 ) -> Any:
-    """Declare a directive that may stand once at a level. `shown` is the default as the reference shows it.
+    """Declare a directive that may stand once at a level. `shown` is the default as the reference shows it, `inert`
+    the reason where it is read but not obeyed.
 
     In a family (`class Proxy(Passing, prefix="proxy")`) a `*` in the name stands for the prefix.
     """
-    return Field((name,), where, takes, default, inherit, False, nginx, shown, doc)
+    return Field((name,), where, takes, default, inherit, False, nginx, shown, doc, inert)
 
 
 def directives(
@@ -198,6 +201,8 @@ def _register(cls: type[Settings], field: Field, name: str) -> None:
             handle,
             field.takes.least,
             field.takes.most,
+            verdict=Verdict.INERT if field.inert else Verdict.IMPLEMENTED,
+            reason=field.inert,
             syntax=field.takes.syntax,
             default=shown if shown is not None else _shown(field.default),
             nginx=field.nginx or getattr(cls, "page", ""),

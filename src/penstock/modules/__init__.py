@@ -37,6 +37,7 @@ ORDER = (
     "proxy",
     "uwsgi",
     "scgi",
+    "unspoken",
     "try_files",
     "mirror",
     "empty_gif",

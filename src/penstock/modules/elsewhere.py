@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from penstock.config.registry import HTTP, HTTP_LEVELS, IF_LOCATION, LIMIT_EXCEPT, LOCATION, SERVER, inert, refused
 
-FASTCGI = "FastCGI is not spoken here; keep an nginx for PHP beside Penstock and proxy_pass to it"
-GRPC = "gRPC needs HTTP/2 to the backend, which is not there yet"
-
-refused("fastcgi_pass", where=LOCATION | IF_LOCATION, advice=FASTCGI, module="fastcgi")
-refused("grpc_pass", where=LOCATION | IF_LOCATION, advice=GRPC, module="grpc")
 refused(
     "memcached_pass",
     where=LOCATION | IF_LOCATION,
@@ -30,7 +25,7 @@ inert(
         ).split()
     ),
     where=HTTP_LEVELS | IF_LOCATION,
-    reason="it concerns fastcgi_pass, which is refused where it stands",
+    reason="it concerns fastcgi_pass, whose locations answer 502",
     module="fastcgi",
 )
 inert(
@@ -45,7 +40,7 @@ inert(
         ).split()
     ),
     where=HTTP_LEVELS,
-    reason="it concerns grpc_pass, which is refused where it stands",
+    reason="it concerns grpc_pass, whose locations answer 502",
     module="grpc",
 )
 inert(
