@@ -93,9 +93,10 @@ def directives(
     nginx: str = "",
     shown: str | None = None,
     doc: str = "",
+    inert: str = "",
 ) -> Any:
     """Declare a directive that may be repeated; the attribute is a tuple of the values in their order."""
-    return Field(names, where, takes, default, inherit, True, nginx, shown, doc)
+    return Field(names, where, takes, default, inherit, True, nginx, shown, doc, inert)
 
 
 class Settings:

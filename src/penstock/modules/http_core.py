@@ -13,7 +13,6 @@ from penstock.config.kinds import (
     choices,
     converted,
     custom,
-    either,
     flag,
     number,
     offset,
@@ -60,6 +59,14 @@ def _in_file(call: Call) -> str:
     if word not in ("on", "off", "clean"):
         raise call.fail(f'invalid value "{word}" in "{call.name}" directive', call.args[0], hint="on, clean or off")
     return word
+
+
+def _symlinks(call: Call) -> str:
+    """Only `off`: what was meant as a protection must not be taken for one."""
+    if [word.text for word in call.args] != ["off"]:
+        hint = "symbolic links are always followed; keep what must not be served out of root"
+        raise call.fail('"disable_symlinks" directive is not supported', hint=hint)
+    return "off"
 
 
 class HttpCore(Settings):
@@ -128,7 +135,8 @@ class HttpCore(Settings):
         "keepalive_time", where=HTTP_LEVELS, takes=seconds, default=3600.0, nginx=PAGE, shown="1h"
     )
     keepalive_min_timeout: float = directive(
-        "keepalive_min_timeout", where=HTTP_LEVELS, takes=seconds, default=0.0, nginx=PAGE, shown="0"
+        "keepalive_min_timeout", where=HTTP_LEVELS, takes=seconds, default=0.0, nginx=PAGE, shown="0",
+        inert="kept connections are never closed early to make room",
     )
     keepalive_disable: frozenset[str] = directive(
         "keepalive_disable",
@@ -194,11 +202,13 @@ class HttpCore(Settings):
     limit_rate_after: Template | None = directive(
         "limit_rate_after", where=HTTP_LEVELS | IF_LOCATION, takes=template, nginx=PAGE, shown="0"
     )
-    msie_padding: bool = directive("msie_padding", where=HTTP_LEVELS, takes=flag, default=True, nginx=PAGE)
+    msie_padding: bool = directive(
+        "msie_padding", where=HTTP_LEVELS, takes=flag, default=True, nginx=PAGE, inert="no living browser needs it"
+    )
     disable_symlinks: str = directive(
         "disable_symlinks",
         where=HTTP_LEVELS,
-        takes=either("off", "off", choice("on", "if_not_owner").taking(1, 2)),
+        takes=custom(_symlinks, most=2, syntax="off"),
         default="off",
         nginx=PAGE,
     )

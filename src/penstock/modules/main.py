@@ -74,7 +74,8 @@ class Events(Settings):
 
     worker_connections: int = directive("worker_connections", where=EVENTS, takes=number, default=512, nginx=PAGE)
     use: str | None = directive(
-        "use", where=EVENTS, takes=choice("epoll", "select", "poll", "kqueue", "eventport", "/dev/poll"), nginx=PAGE
+        "use", where=EVENTS, takes=choice("epoll", "select", "poll", "kqueue", "eventport", "/dev/poll"), nginx=PAGE,
+        inert="epoll is the way to wait for connections on Linux",
     )
 
 

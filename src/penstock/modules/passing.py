@@ -108,7 +108,8 @@ class Passing(Settings, abstract=True):
         "*_max_temp_file_size", where=HTTP_LEVELS, takes=offset, default=1 << 30, shown="1024m"
     )
     temp_file_write_size: int | None = directive(
-        "*_temp_file_write_size", where=HTTP_LEVELS, takes=size, shown="8k|16k"
+        "*_temp_file_write_size", where=HTTP_LEVELS, takes=size, shown="8k|16k",
+        inert="a temporary file is written as the pieces come",
     )
     next_upstream: frozenset[str] = directive(
         "*_next_upstream",

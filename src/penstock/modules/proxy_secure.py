@@ -30,7 +30,9 @@ class ProxySecure(Settings, abstract=True):
     ssl_server_name: bool = directive("*_ssl_server_name", where=HTTP_LEVELS, takes=flag, default=False)
     ssl_name: Template | None = directive("*_ssl_name", where=HTTP_LEVELS, takes=template)
     ssl_verify: bool = directive("*_ssl_verify", where=HTTP_LEVELS, takes=flag, default=False)
-    ssl_verify_depth: int = directive("*_ssl_verify_depth", where=HTTP_LEVELS, takes=number, default=1)
+    ssl_verify_depth: int = directive("*_ssl_verify_depth", where=HTTP_LEVELS, takes=number, default=1,
+        inert="a chain of any length is good if it ends at a trusted certificate",
+    )
     ssl_trusted_certificate: str | None = directive(
         "*_ssl_trusted_certificate", where=HTTP_LEVELS, takes=conf_path
     )
@@ -51,6 +53,7 @@ class ProxySecure(Settings, abstract=True):
         "*_ssl_conf_command",
         where=HTTP_LEVELS,
         takes=custom(lambda call: tuple(each.text for each in call.args), least=2, most=2, syntax="name value"),
+        inert="protocols and ciphers have directives of their own; nothing else is set",
     )
 
     connect_timeout: float
