@@ -30,9 +30,7 @@ class ProxySecure(Settings, abstract=True):
     ssl_server_name: bool = directive("*_ssl_server_name", where=HTTP_LEVELS, takes=flag, default=False)
     ssl_name: Template | None = directive("*_ssl_name", where=HTTP_LEVELS, takes=template)
     ssl_verify: bool = directive("*_ssl_verify", where=HTTP_LEVELS, takes=flag, default=False)
-    ssl_verify_depth: int = directive("*_ssl_verify_depth", where=HTTP_LEVELS, takes=number, default=1,
-        inert="a chain of any length is good if it ends at a trusted certificate",
-    )
+    ssl_verify_depth: int = directive("*_ssl_verify_depth", where=HTTP_LEVELS, takes=number, default=1)
     ssl_trusted_certificate: str | None = directive(
         "*_ssl_trusted_certificate", where=HTTP_LEVELS, takes=conf_path
     )
@@ -120,6 +118,7 @@ class ProxySecure(Settings, abstract=True):
                 verify=self.ssl_verify,
                 trusted=self.ssl_trusted_certificate,
                 crl=self.ssl_crl,
+                depth=self.ssl_verify_depth,
             )
             paths = [str(self.folder / path) if path else "" for path in (certificate, key)]
             found = client_context(options, paths[0], paths[1], self._passwords())

@@ -49,6 +49,11 @@ def ask_for_certificate(context: ssl.SSLContext, depth: int) -> None:
     lib.SSL_CTX_set_verify_depth(pointer, depth)
 
 
+def limit_depth(context: ssl.SSLContext, depth: int) -> None:
+    """Verify chains of up to `depth` intermediates only."""
+    library().SSL_CTX_set_verify_depth(of_context(context), depth)
+
+
 def announce_authorities(context: ssl.SSLContext, certificates: bytes) -> None:
     """Tell clients the names of the authorities in PEM text, each once."""
     lib, pointer = library(), of_context(context)

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
+from penstock.net.openssl import missing
+from penstock.net.openssl_context import limit_depth
+
 VERSIONS = {
     "TLSv1": ssl.TLSVersion.TLSv1,
     "TLSv1.1": ssl.TLSVersion.TLSv1_1,
@@ -22,13 +25,15 @@ CannotMake = (OSError, ValueError)
 
 @dataclass(frozen=True, slots=True)
 class ClientTls:
-    """What is asked of a backend. `trusted` and `crl` are paths of PEM files; nothing is verified without `verify`."""
+    """What is asked of a backend. `trusted` and `crl` are paths of PEM files, `depth` the most intermediates of
+    a chain; nothing is verified without `verify`."""
 
     protocols: frozenset[str]
     ciphers: str
     verify: bool = False
     trusted: str | None = None
     crl: str | None = None
+    depth: int = 1
 
 
 def client_context(options: ClientTls, certificate: str, key: str, passwords: Sequence[str]) -> ssl.SSLContext:
@@ -45,6 +50,8 @@ def client_context(options: ClientTls, certificate: str, key: str, passwords: Se
     if options.crl is not None:
         context.load_verify_locations(options.crl)
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
+    if options.verify and missing() is None:
+        limit_depth(context, options.depth)
     if certificate:
         _load(context, certificate, key, passwords)
     return context
