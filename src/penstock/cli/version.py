@@ -12,6 +12,7 @@ VERSION = f"nginx version: nginx/{NGINX_VERSION} (penstock/{__version__})"
 HELP = """\
 Usage: penstock [-?hvVtTq] [-s signal] [-p prefix]
                 [-e filename] [-c filename] [-g directives]
+       penstock COMMAND [arguments]
 
 Options:
   -?,-h         : this help
@@ -106,6 +107,7 @@ def configure_arguments() -> list[str]:
 
 def details() -> str:
     """What `-V` prints."""
+    from penstock.net.twin import describe
     from penstock.process.build import interpreter, knows_server_names, tls_library
 
     sni = "enabled" if knows_server_names() else "disabled"
@@ -115,6 +117,7 @@ def details() -> str:
             f"built by {interpreter()}",
             f"built with {tls_library()}",
             f"TLS SNI support {sni}",
+            f"relay: {describe()}",
             "configure arguments: " + " ".join(configure_arguments()),
         )
     )

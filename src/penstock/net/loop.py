@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from penstock.net.fiber import Fiber
 from penstock.net.timers import Timers
+from penstock.net.twin import make
 
 if TYPE_CHECKING:
     from penstock.net.relay import Tunnel
@@ -50,6 +51,7 @@ class HotSelector(selectors.EpollSelector):
     def __init__(self) -> None:
         super().__init__()
         self._epoll: select.epoll = self._selector  # type: ignore[attr-defined]
+        self.twin = make(self._epoll.fileno())
         self._keys: dict[int, selectors.SelectorKey] = self._fd_to_key  # type: ignore[attr-defined]
         self.timers = Timers()
         self.now = self.timers.now
@@ -89,7 +91,7 @@ class HotSelector(selectors.EpollSelector):
         timers = self.timers
         handlers = self.handlers
         queue = self.queue
-        poll = self._epoll.poll
+        poll = self._epoll.poll if self.twin is None else self.twin.poll
         keys = self._keys
         found: list[tuple[selectors.SelectorKey, int]] = []
         now = monotonic()

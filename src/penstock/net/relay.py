@@ -16,6 +16,7 @@ from penstock.net.side import Side
 from penstock.net.stream import Stream
 from penstock.net.timers import Alarm
 from penstock.net.tls_side import TlsSide
+from penstock.net.twin import NOTHING
 
 
 class End(enum.Enum):
@@ -39,6 +40,7 @@ class Tunnel:
 
     __slots__ = (
         "_alarm",
+        "_engaged",
         "_first",
         "_refusal",
         "_totals",
@@ -73,6 +75,7 @@ class Tunnel:
         self._first: End | None = None
         self._refusal: End | None = None
         self._totals = (0, 0)
+        self._engaged = False
         self._alarm = Alarm(loop.timers, self._due)
         client.tunnel = backend.tunnel = self
         client.peer, backend.peer = backend, client
@@ -83,17 +86,17 @@ class Tunnel:
     @property
     def from_client(self) -> int:
         """Bytes read from the client so far."""
-        return self._totals[0] if self.reason else self.client.read
+        return self._totals[0] if self.reason else self._figures(self.client)[0]
 
     @property
     def from_backend(self) -> int:
         """Bytes read from the backend so far."""
-        return self._totals[1] if self.reason else self.backend.read
+        return self._totals[1] if self.reason else self._figures(self.backend)[0]
 
     @property
     def last(self) -> float:
         """When bytes last moved, in either direction."""
-        return max(self.client.last, self.backend.last)
+        return max(self._figures(self.client)[1], self._figures(self.backend)[1])
 
     def close(self, reason: End = End.SHUTDOWN) -> None:
         """Ends the tunnel now, whatever is unsent. Does nothing if it has ended."""
@@ -102,6 +105,7 @@ class Tunnel:
     def inject(self, side: Side, data: bytes) -> None:
         """Sends `data` to `side` after what is unsent there. That this is a frame boundary is the caller's
         business."""
+        self.dismiss()
         if side.unsent is not None:
             side.unsent += data
             return
@@ -116,6 +120,8 @@ class Tunnel:
             sent = 0
         if sent < len(data):
             side.hold(data[sent:])
+        else:
+            self.engage()
 
     def tap(self, side: Side, look: Callable[[memoryview], None] | None) -> None:
         """Shows `look` everything read from `side`, before it is sent on; `None` ends that. Costs nothing
@@ -123,9 +129,11 @@ class Tunnel:
 
         The view is into the worker's buffer: what is needed later must be copied.
         """
+        self.dismiss()
         send = side.peer.writer()
         if look is None:
             side.send_peer = send
+            self.engage()
             return
         seen: Callable[[memoryview], None] = look
 
@@ -137,11 +145,47 @@ class Tunnel:
 
     def release(self) -> tuple[socket.socket, socket.socket, bytes, bytes]:
         """Gives both sockets away, without `on_end`: client, backend, and what is unsent to each."""
+        self.dismiss()
         to_client, to_backend = self.client.unsent or b"", self.backend.unsent or b""
         self._leave(End.SHUTDOWN)
         client, backend = self.client, self.backend
         del self.client, self.backend
         return client.release(), backend.release(), to_client, to_backend
+
+    # -- the compiled twin
+
+    def engage(self) -> None:
+        """Lets the compiled twin carry it, where there is one and nothing but bytes is to be passed on."""
+        twin = self.loop.hot.twin
+        if twin is None or self._engaged or self.reason is not None:
+            return
+        client, backend = self.client, self.backend
+        if not (client.carries_plainly() and backend.carries_plainly()):
+            return
+        twin.engage(client.fd, client.read, client.last, backend.fd, backend.read, backend.last)
+        self._engaged = True
+        handlers = self.loop.hot.handlers
+        handlers[client.fd] = client.given_back
+        handlers[backend.fd] = backend.given_back
+
+    def dismiss(self, about: Side | None = None) -> tuple[int, int, bytes]:
+        """Takes it back from the twin: the trouble there was with reading from `about`, its errno, and what the
+        other side did not take."""
+        told = (NOTHING, 0, b"")
+        twin = self.loop.hot.twin
+        if twin is None or not self._engaged:
+            return told
+        self._engaged = False
+        for side in (self.client, self.backend):
+            side.read, side.last, trouble, errno, kept = twin.dismiss(side.fd)
+            self.loop.hot.handlers[side.fd] = side.on_event
+            if side is about:
+                told = (trouble, errno, kept)
+        return told
+
+    def _figures(self, side: Side) -> tuple[int, float]:
+        twin = self.loop.hot.twin
+        return twin.figures(side.fd) if self._engaged and twin is not None else (side.read, side.last)
 
     # -- for the sides
 
@@ -220,6 +264,7 @@ class Tunnel:
     def _end(self, reason: End) -> None:
         if self.reason is not None:
             return
+        self.dismiss()
         self._leave(reason)
         client, backend = self.client, self.backend
         del self.client, self.backend
@@ -265,6 +310,7 @@ def relay(
     for side in (left, right):
         if tunnel.reason is None and side.mask & IN and side.buffered():
             side.take()
+    tunnel.engage()
     return tunnel
 
 

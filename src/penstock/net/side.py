@@ -15,6 +15,7 @@ when both directions are over. This module and its interface to `relay` (the con
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.net.loop import ERR, HUP, IN, OUT, RDHUP, HotSelector
 from penstock.net.timers import Timers
+from penstock.net.twin import END, FAILED, FULL, SHORT
 
 if TYPE_CHECKING:
     from penstock.net.relay import Tunnel
@@ -109,6 +111,32 @@ class Side:
     def take(self) -> None:
         """Reads and passes on what is there."""
         self.on_event(IN)
+
+    # -- the compiled twin
+
+    def carries_plainly(self) -> bool:
+        """Bytes from here go to the other side as they are, both are sockets, and nothing holds them up."""
+        return (
+            type(self) is Side
+            and self.mask == READING
+            and self.unsent is None
+            and not (self.ended or self.deaf)
+            and self.send_peer == self.peer.writer()
+        )
+
+    def given_back(self, mask: int) -> None:
+        """The twin met with something else than bytes that were passed on whole."""
+        trouble, errno, kept = self.tunnel.dismiss(self)
+        if trouble == SHORT:
+            self.peer.hold(kept)
+        elif trouble == FULL:
+            self.peer.refuse(OSError(errno, os.strerror(errno)))
+        elif trouble == END:
+            self._end_of_input()
+        elif trouble == FAILED:
+            self.tunnel.reset(self, errno)
+        else:
+            self.on_event(mask)
 
     # -- what differs where there is TLS
 
@@ -218,6 +246,7 @@ class Side:
                 return
         self.settle()
         peer.settle()
+        self.tunnel.engage()
 
     def refuse(self, exc: OSError) -> None:
         """This side takes no more. It may still have something to say, or an error to tell: it goes on being

@@ -7,7 +7,8 @@ import resource
 import sys
 
 from penstock import __version__
-from penstock.observe.errorlog import ALERT, NOTICE, report, set_fallback, use_console
+from penstock.net.twin import NoTwin, describe, make
+from penstock.observe.errorlog import ALERT, EMERG, NOTICE, report, set_fallback, use_console
 from penstock.process.build import interpreter
 from penstock.process.cycle import Cycle, begin, read
 from penstock.process.daemon import daemonise
@@ -21,6 +22,11 @@ def start(launch: Launch) -> int:
     """Bind, then serve until told to stop; the exit code. Mistakes are reported on standard error and in the log."""
     set_fallback(boot_log(launch))
     use_console(PROGRAM)
+    try:
+        make(-1)
+    except NoTwin as error:
+        report(None, EMERG, str(error))
+        return 1
     try:
         plan = read(launch, console=True)
         cycle = begin(launch, plan)
@@ -62,6 +68,7 @@ def _introduce(launch: Launch) -> None:
     report(None, NOTICE, 'using the "epoll" event method')
     report(None, NOTICE, f"{PROGRAM}/{__version__}")
     report(None, NOTICE, f"built with {interpreter()}")
+    report(None, NOTICE, f"relay: {describe()}")
     system = os.uname()
     report(None, NOTICE, f"OS: {system.sysname} {system.release}")
     report(None, NOTICE, f"configuration file {launch.path}, prefix {launch.prefix}")

@@ -1,0 +1,342 @@
+/* The relay's compiled twin: polls, and carries bytes between the two sockets of plain tunnels by itself.
+
+   It knows one case, the usual one: a socket is readable, and its peer takes everything that was read. Whatever else
+   happens (a short write, an end, an error, any other event) ends its part in that tunnel, and the event goes to
+   Python with what is needed to go on from there. Whoever wants frames looked at, bytes injected or a tunnel closed
+   dismisses the pair first, see `Tunnel` in relay.py.
+
+   No Python object is touched between two events for Python, and the interpreter lock is not held meanwhile. The
+   table changes under the lock only (`engage`, `dismiss`) and never while another thread is in `poll`: there is one
+   loop per process, and one thread uses it. */
+
+#define Py_LIMITED_API 0x030B0000
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define SIZE 81920 /* as BUFFER in side.py */
+#define BATCH 256  /* as in loop.py */
+#define ALONE -1   /* the peer of a descriptor that is not ours */
+
+enum { NOTHING, SHORT, FULL, END, FAILED };
+
+/* One descriptor. `trouble` says why Python was called; `kept` are the bytes its peer did not take. */
+typedef struct {
+    int peer;
+    int trouble;
+    int error;
+    uint64_t read;
+    double last;
+    char *kept;
+    size_t length;
+} Entry;
+
+typedef struct {
+    PyObject_HEAD
+    int epoll;
+    int size;
+    Entry *entries;
+    struct epoll_event *events;
+    char *buffer;
+} Twin;
+
+static double clock_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static int would_block(int error)
+{
+    return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+}
+
+/* Is it Python's business? If so, neither of the two is carried any more until they are engaged anew. */
+static int give_up(Twin *self, int fd, int trouble, int error)
+{
+    Entry *entry = &self->entries[fd];
+    self->entries[entry->peer].peer = ALONE;
+    entry->peer = ALONE;
+    entry->trouble = trouble;
+    entry->error = error;
+    return 1;
+}
+
+/* One read and one write. Returns whether Python has to see the event. */
+static int carry(Twin *self, int fd, double now)
+{
+    Entry *entry = &self->entries[fd];
+    ssize_t count = recv(fd, self->buffer, SIZE, MSG_DONTWAIT);
+    if (count < 0)
+        return would_block(errno) ? 0 : give_up(self, fd, FAILED, errno);
+    if (count == 0)
+        return give_up(self, fd, END, 0);
+    ssize_t sent = send(entry->peer, self->buffer, (size_t)count, MSG_DONTWAIT | MSG_NOSIGNAL);
+    int error = sent < 0 ? errno : 0;
+    entry->read += (uint64_t)count;
+    entry->last = now;
+    if (sent == count)
+        return 0;
+    if (sent < 0) {
+        if (!would_block(error))
+            return give_up(self, fd, FULL, error);
+        sent = 0;
+    }
+    entry->length = (size_t)(count - sent);
+    entry->kept = malloc(entry->length);
+    if (entry->kept == NULL)
+        return give_up(self, fd, FULL, ENOMEM);
+    memcpy(entry->kept, self->buffer + sent, entry->length);
+    return give_up(self, fd, SHORT, 0);
+}
+
+/* Polls until `deadline` (below 0: for ever) or until there is something for Python; the number of events left in
+   `events`, -1 with errno after a failure. */
+static int serve(Twin *self, double deadline, int most)
+{
+    for (;;) {
+        int timeout = -1;
+        if (deadline >= 0) {
+            double left = (deadline - clock_now()) * 1000.0;
+            timeout = left <= 0 ? 0 : left > 86400000.0 ? 86400000 : (int)left + ((double)(int)left < left);
+        }
+        int count = epoll_wait(self->epoll, self->events, most, timeout);
+        if (count < 0)
+            return -1;
+        double now = clock_now();
+        int left = 0;
+        for (int i = 0; i < count; i++) {
+            struct epoll_event event = self->events[i];
+            int fd = event.data.fd;
+            if (fd >= 0 && fd < self->size && self->entries[fd].peer != ALONE) {
+                int unusual =
+                    event.events == EPOLLIN ? carry(self, fd, now) : give_up(self, fd, NOTHING, 0);
+                if (!unusual)
+                    continue;
+            }
+            self->events[left++] = event;
+        }
+        if (left || (deadline >= 0 && now >= deadline))
+            return left;
+    }
+}
+
+static PyObject *twin_poll(PyObject *object, PyObject *args)
+{
+    Twin *self = (Twin *)object;
+    double timeout;
+    int most;
+    if (!PyArg_ParseTuple(args, "di:poll", &timeout, &most))
+        return NULL;
+    if (most < 1 || most > BATCH)
+        most = BATCH;
+    double deadline = timeout < 0 ? -1 : clock_now() + timeout;
+    int count, error = 0;
+    do {
+        Py_BEGIN_ALLOW_THREADS
+        count = serve(self, deadline, most);
+        error = count < 0 ? errno : 0;
+        Py_END_ALLOW_THREADS
+        if (error == EINTR && PyErr_CheckSignals() < 0)
+            return NULL;
+    } while (error == EINTR);
+    if (count < 0) {
+        errno = error;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    PyObject *list = PyList_New(count);
+    for (int i = 0; list != NULL && i < count; i++) {
+        PyObject *pair = Py_BuildValue("iI", self->events[i].data.fd, (unsigned int)self->events[i].events);
+        if (pair == NULL) {
+            Py_DECREF(list);
+            return NULL;
+        }
+        PyList_SetItem(list, i, pair);
+    }
+    return list;
+}
+
+/* Makes room for `fd`; new entries are nobody's. */
+static int reach(Twin *self, int fd)
+{
+    if (fd < self->size)
+        return 0;
+    int size = self->size ? self->size : 64;
+    while (size <= fd)
+        size *= 2;
+    Entry *entries = realloc(self->entries, (size_t)size * sizeof(Entry));
+    if (entries == NULL)
+        return -1;
+    memset(entries + self->size, 0, (size_t)(size - self->size) * sizeof(Entry));
+    for (int i = self->size; i < size; i++)
+        entries[i].peer = ALONE;
+    self->entries = entries;
+    self->size = size;
+    return 0;
+}
+
+static void forget(Entry *entry)
+{
+    free(entry->kept);
+    entry->kept = NULL;
+    entry->length = 0;
+    entry->peer = ALONE;
+    entry->trouble = NOTHING;
+    entry->error = 0;
+}
+
+static PyObject *twin_engage(PyObject *object, PyObject *args)
+{
+    Twin *self = (Twin *)object;
+    int fds[2];
+    unsigned long long read[2];
+    double last[2];
+    if (!PyArg_ParseTuple(args, "iKdiKd:engage", &fds[0], &read[0], &last[0], &fds[1], &read[1], &last[1]))
+        return NULL;
+    if (fds[0] < 0 || fds[1] < 0 || fds[0] == fds[1] || fds[0] > 1 << 24 || fds[1] > 1 << 24) {
+        PyErr_SetString(PyExc_ValueError, "two descriptors are needed");
+        return NULL;
+    }
+    if (reach(self, fds[0]) < 0 || reach(self, fds[1]) < 0)
+        return PyErr_NoMemory();
+    for (int i = 0; i < 2; i++)
+        if (self->entries[fds[i]].peer != ALONE) {
+            PyErr_Format(PyExc_ValueError, "descriptor %d is engaged already", fds[i]);
+            return NULL;
+        }
+    for (int i = 0; i < 2; i++) {
+        Entry *entry = &self->entries[fds[i]];
+        forget(entry);
+        entry->peer = fds[1 - i];
+        entry->read = read[i];
+        entry->last = last[i];
+    }
+    Py_RETURN_NONE;
+}
+
+static Entry *entry_of(Twin *self, PyObject *argument)
+{
+    long fd = PyLong_AsLong(argument);
+    if (fd == -1 && PyErr_Occurred())
+        return NULL;
+    if (fd < 0 || fd >= self->size) {
+        PyErr_Format(PyExc_ValueError, "descriptor %ld was never engaged", fd);
+        return NULL;
+    }
+    return &self->entries[fd];
+}
+
+static PyObject *twin_figures(PyObject *object, PyObject *argument)
+{
+    Entry *entry = entry_of((Twin *)object, argument);
+    if (entry == NULL)
+        return NULL;
+    return Py_BuildValue("Kd", (unsigned long long)entry->read, entry->last);
+}
+
+static PyObject *twin_dismiss(PyObject *object, PyObject *argument)
+{
+    Twin *self = (Twin *)object;
+    Entry *entry = entry_of(self, argument);
+    if (entry == NULL)
+        return NULL;
+    PyObject *result = Py_BuildValue("Kdiiy#", (unsigned long long)entry->read, entry->last, entry->trouble, entry->error,
+                                     entry->kept != NULL ? entry->kept : "", (Py_ssize_t)entry->length);
+    if (result == NULL)
+        return NULL;
+    if (entry->peer != ALONE)
+        self->entries[entry->peer].peer = ALONE;
+    forget(entry);
+    return result;
+}
+
+static PyObject *twin_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    int epoll;
+    if (kwargs != NULL && PyDict_Size(kwargs) > 0) {
+        PyErr_SetString(PyExc_TypeError, "Twin() takes no keyword arguments");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(args, "i:Twin", &epoll))
+        return NULL;
+    allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Twin *self = (Twin *)alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->epoll = epoll;
+    self->events = malloc(BATCH * sizeof(struct epoll_event));
+    self->buffer = malloc(SIZE);
+    if (self->events == NULL || self->buffer == NULL) {
+        Py_DECREF((PyObject *)self);
+        return PyErr_NoMemory();
+    }
+    return (PyObject *)self;
+}
+
+static void twin_dealloc(PyObject *object)
+{
+    Twin *self = (Twin *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    for (int i = 0; i < self->size; i++)
+        free(self->entries[i].kept);
+    free(self->entries);
+    free(self->events);
+    free(self->buffer);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    release(object);
+    Py_DECREF(type);
+}
+
+static PyMethodDef methods[] = {
+    {"poll", twin_poll, METH_VARARGS,
+     "poll(timeout, most) -> [(fd, mask), ...]: carries what is engaged; returns what is not, or is not any more."},
+    {"engage", twin_engage, METH_VARARGS,
+     "engage(fd, read, last, fd, read, last): carries bytes between two registered sockets from now on."},
+    {"figures", twin_figures, METH_O, "figures(fd) -> (bytes read, when last): what it has counted."},
+    {"dismiss", twin_dismiss, METH_O,
+     "dismiss(fd) -> (read, last, trouble, errno, kept): gives a descriptor back; neither of the pair is carried then."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_new, twin_new},
+    {Py_tp_dealloc, twin_dealloc},
+    {Py_tp_methods, methods},
+    {Py_tp_doc, "Twin(epoll descriptor): polls in the selector's place, and relays plain tunnels."},
+    {0, NULL},
+};
+
+static PyType_Spec spec = {"penstock.net._twin.Twin", sizeof(Twin), 0, Py_TPFLAGS_DEFAULT, slots};
+
+static int module_exec(PyObject *module)
+{
+    PyObject *type = PyType_FromSpec(&spec);
+    if (type == NULL || PyModule_AddObjectRef(module, "Twin", type) < 0) {
+        Py_XDECREF(type);
+        return -1;
+    }
+    Py_DECREF(type);
+    if (PyModule_AddIntConstant(module, "SHORT", SHORT) < 0 || PyModule_AddIntConstant(module, "FULL", FULL) < 0 ||
+        PyModule_AddIntConstant(module, "END", END) < 0 || PyModule_AddIntConstant(module, "FAILED", FAILED) < 0)
+        return -1;
+    return 0;
+}
+
+static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, module_exec}, {0, NULL}};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "_twin", "The relay's compiled twin.", 0, NULL, module_slots, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__twin(void)
+{
+    return PyModuleDef_Init(&definition);
+}
