@@ -1,4 +1,4 @@
-"""`penstock`: the command line of nginx (https://nginx.org/en/docs/switches.html).
+"""`penstock`: the command line of nginx (https://nginx.org/en/docs/switches.html), and subcommands (`commands.py`).
 
 Everything else is imported when it is needed: `-v` answers before a web server could be imported.
 """
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from penstock.cli.options import BadOption, Options, parse_options
-from penstock.cli.version import HELP, VERSION, details
+from penstock.cli.version import VERSION, details
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,6 +18,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _open_standard_streams()
     if arguments is None:
         arguments = [os.fsencode(argument).decode("latin-1") for argument in sys.argv[1:]]
+    if arguments and not arguments[0].startswith("-"):
+        return _command(arguments)
+    if list(arguments) == ["--help"]:
+        arguments = ["-h"]
     try:
         options = parse_options(arguments)
     except BadOption as error:
@@ -28,6 +32,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not options.test:
             return 0
     return _run(options)
+
+
+def _command(arguments: Sequence[str]) -> int:
+    """Run a subcommand. Its reader leaves by `SystemExit` after `--help` and on mistakes."""
+    from penstock.cli.commands import COMMANDS, find
+
+    command = find(arguments[0])
+    if command is None:
+        from penstock.config.errors import suggest
+        from penstock.config.source import shown
+
+        close = suggest(arguments[0], [each.name for each in COMMANDS])
+        hint = f"; did you mean: penstock {close}" if close else ""
+        sys.stderr.write(f'penstock: invalid option: "{shown(arguments[0])}"{hint}\n')
+        return 1
+    try:
+        return command.run(arguments[1:])
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read our output has seen enough
+        return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 def _open_standard_streams() -> None:
@@ -44,7 +72,9 @@ def _open_standard_streams() -> None:
 def _show(options: Options) -> None:
     sys.stderr.write((details() if "V" in options.shows else VERSION) + "\n")
     if "h" in options.shows:
-        sys.stderr.write(HELP)
+        from penstock.cli.helping import whole
+
+        sys.stderr.write(whole())
 
 
 def _run(options: Options) -> int:
@@ -52,7 +82,7 @@ def _run(options: Options) -> int:
 
     launch = launch_for(options)
     if options.test:
-        from penstock.cli.check import check
+        from penstock.cli.configtest import check
 
         return check(launch, options)
     if options.signal is not None:

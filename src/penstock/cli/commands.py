@@ -1,0 +1,51 @@
+"""The subcommands: `penstock NAME ...`. Everything else on the command line is nginx's.
+
+Each is one module of this folder with two functions: `parser()` makes what reads its arguments (`parsing.Parser`; help
+and shell completion are read off it), `run(arguments)` does it and returns the exit code. A module is imported when its
+command is asked for, never before: starting the server imports none of this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from penstock.cli.parsing import Parser
+
+
+class Command(NamedTuple):
+    """A subcommand: `module` is its file in this folder, `summary` its line in `penstock --help`."""
+
+    name: str
+    module: str
+    summary: str
+
+    def parser(self) -> Parser:
+        """What reads its arguments."""
+        made: Parser = import_module(f"penstock.cli.{self.module}").parser()
+        return made
+
+    def run(self, arguments: Sequence[str]) -> int:
+        """Do it; the exit code. Arguments are latin-1 text."""
+        code: int = import_module(f"penstock.cli.{self.module}").run(list(arguments))
+        return code
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("completion", "completion", "print a completion script for bash, zsh or fish"),
+    Command("help", "helping", "help for penstock or one of these commands"),
+)
+
+
+def find(name: str) -> Command | None:
+    """The command of that name."""
+    return next((each for each in COMMANDS if each.name == name), None)
+
+
+def overview() -> str:
+    """The lines of `penstock --help` that name them."""
+    widest = max(len(each.name) for each in COMMANDS)
+    lines = [f"  {each.name:<{widest}}  : {each.summary}" for each in COMMANDS]
+    return "\n".join(["Commands (penstock COMMAND --help says more):", *lines]) + "\n"
