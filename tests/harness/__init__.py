@@ -37,6 +37,7 @@ what a test provokes.
     harness.binary    Binary, penstock(), reference(), Refusal, DidNotStart
     harness.ports     free_port(): outside the ephemeral range, locked against other test runs
     harness.backends  HttpEcho, RawBackend (follows a script), WebSocketEcho, AsgiBackend
+    harness.fleet     Fleet, EchoServers: hundreds of WebSocket clients that check order, loss and latency
     harness.raw       raw_http(port, data, timeout), RawClient, split_responses
     harness.certs     Authority(directory).issue("name", ...) -> Pair(certificate, key)
     harness.browser   Browser, Page: headless Chromium over the W3C WebDriver protocol
