@@ -6,6 +6,7 @@
 #   make lint              ruff and mypy --strict
 #   make docs             write docs/directives.md anew
 #   make bench             measurements beside nginx (ARGS=... goes to bench/run.py)
+#   make sanitize         the relay's compiled twin under gcc's sanitizers
 #   make clean             remove what the others made
 #
 # PYTHON=/path/to/python chooses the interpreter of a new .venv.
@@ -20,7 +21,7 @@ ARGS ?=
 CONF ?=
 PORT ?=
 
-.PHONY: run demo test lint bench docs clean
+.PHONY: run demo test lint bench docs clean sanitize
 
 run: $(VENV)/.run
 ifeq ($(CONF),)
@@ -42,6 +43,9 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python bench/run.py $(ARGS)
+
+sanitize: $(VENV)/.dev
+	tools/sanitize.sh $(BIN)/python
 
 docs: $(VENV)/.run
 	$(BIN)/python tools/directives.py
