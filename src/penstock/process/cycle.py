@@ -13,6 +13,7 @@ from penstock.modules.main import Events, Main
 from penstock.observe.errorlog import EMERG, WARN, ErrorLog, fallback, report, set_fallback
 from penstock.observe.files import CannotOpen, LogFiles
 from penstock.plan.plan import Plan
+from penstock.process.inherited import Inherited
 from penstock.process.launch import Launch, NotStarted
 from penstock.process.listening import Sockets, bind_all, probe_all
 from penstock.process.logs import advise, announce, process_log, redirect_stderr
@@ -61,13 +62,14 @@ def read(launch: Launch, *, console: bool, previous: Plan | None = None) -> Plan
     return plan
 
 
-def begin(launch: Launch, plan: Plan) -> Cycle:
+def begin(launch: Launch, plan: Plan, inherited: Inherited) -> Cycle:
     """Put the first plan to use: from now on its log is the process's. Raises `NotStarted`."""
     cycle = _cycle(launch, plan)
     _open_logs(cycle, console=True)
     booted = fallback()
     set_fallback(cycle.log)
-    cycle.sockets = bind_all(plan.listens, cycle.workers)
+    cycle.sockets = bind_all(plan.listens, cycle.workers, inherited.match(plan.listens))
+    inherited.settle(cycle.sockets)
     for file in booted.files:
         file.close()
     return cycle

@@ -36,6 +36,10 @@ class Sockets:
             if (sockets := self.by_address[listen.address])
         }
 
+    def descriptors(self) -> list[int]:
+        """The numbers of all of them."""
+        return [sock.fileno() for sockets in self.by_address.values() for sock in sockets]
+
     def close(self) -> None:
         """Close this process's descriptors; others keep theirs."""
         for sockets in self.by_address.values():

@@ -14,6 +14,7 @@ from signal import (
     SIGCHLD,
     SIGHUP,
     SIGINT,
+    SIGIO,
     SIGKILL,
     SIGQUIT,
     SIGTERM,
@@ -29,6 +30,7 @@ from typing import NoReturn
 
 from penstock.observe.errorlog import ALERT, EMERG, ERROR, NOTICE, report
 from penstock.process.cycle import Cycle, succeed
+from penstock.process.inherited import Inherited
 from penstock.process.launch import Launch, NotStarted
 from penstock.process.listening import Sockets
 from penstock.process.logs import redirect_stderr
@@ -36,6 +38,7 @@ from penstock.process.pidfile import remove_pid_file
 from penstock.process.privileges import Fatal, confine
 from penstock.process.signals import HANDLED, shown
 from penstock.process.title import set_title
+from penstock.process.upgrade import Change
 from penstock.process.worker import Worker, log_crash
 
 FATAL = 2
@@ -71,10 +74,11 @@ class Child:
 class Master:
     """Call `run` once everything is bound, with signals held."""
 
-    def __init__(self, launch: Launch, cycle: Cycle, *, daemonised: bool) -> None:
+    def __init__(self, launch: Launch, cycle: Cycle, inherited: Inherited, *, daemonised: bool) -> None:
         self.launch = launch
         self.cycle = cycle
         self.daemonised = daemonised
+        self.change = Change(inherited)
         self.children: dict[int, Child] = {}
         self._due: list[tuple[float, int, int]] = []
         self._stopping = False
@@ -95,9 +99,10 @@ class Master:
                 self._on_signal(info.si_signo, info.si_pid)
             self._respawn()
             self._escalate()
-        remove_pid_file(self.cycle.pid_file)
+        remove_pid_file(self.change.pid_file(self.cycle))
         report(None, NOTICE, "exit")
-        self.cycle.sockets.unlink()
+        if not self.change.keeps_socket_files:
+            self.cycle.sockets.unlink()
         self.cycle.sockets.close()
 
     # Signals
@@ -105,6 +110,9 @@ class Master:
     def _on_signal(self, number: int, sender: int) -> None:
         if number == SIGCHLD:
             self._reap()
+            return
+        if number == SIGIO:
+            self.change.listen()
             return
         actions = {
             SIGTERM: (", exiting", self._terminate),
@@ -129,11 +137,16 @@ class Master:
     def _quit(self) -> None:
         self._stopping = True
         self._tell(SIGQUIT)
-        self.cycle.sockets.unlink()
+        if not self.change.keeps_socket_files:
+            self.cycle.sockets.unlink()
         self.cycle.sockets.close()
 
     def _reload(self) -> None:
         if self._stopping:
+            return
+        if self.change.successor:
+            # The way back, as in nginx: workers by the configuration that is in force, for those that went by WINCH.
+            self._start_again()
             return
         report(None, NOTICE, "reconfiguring")
         try:
@@ -170,9 +183,14 @@ class Master:
             self._send_away(child)
 
     def _upgrade(self) -> None:
-        report(None, ERROR, "changing the binary is not supported yet: start the new one after this one has quit")
+        if not self._stopping:
+            self.change.begin(self.cycle)
 
     # Workers
+
+    def _start_again(self) -> None:
+        if not self._stopping and not self._due and all(child.leaving for child in self.children.values()):
+            self._start_workers()
 
     def _start_workers(self) -> None:
         report(None, NOTICE, "start worker processes")
@@ -226,12 +244,16 @@ class Master:
             if not pid:
                 return
             child = self.children.pop(pid, None)
-            name = f"{'unknown' if child is None else 'worker'} process {pid}"
+            upgrading = pid == self.change.successor
+            name = f"{'new binary' if upgrading else 'unknown' if child is None else 'worker'} process {pid}"
             if os.WIFSIGNALED(status):
                 core = " (core dumped)" if os.WCOREDUMP(status) else ""
                 report(None, ALERT, f"{name} exited on signal {os.WTERMSIG(status)}{core}")
             else:
                 report(None, NOTICE, f"{name} exited with code {os.WEXITSTATUS(status)}")
+            if upgrading:
+                self.change.ended(status, self.cycle)
+                self._start_again()
             if child is None or child.leaving or self._stopping:
                 continue
             if os.WIFEXITED(status) and os.WEXITSTATUS(status) == FATAL:

@@ -32,6 +32,11 @@ def remove_pid_file(path: str) -> None:
         report(None, ALERT, f'unlink() "{path}" failed ({error.errno}: {os.strerror(error.errno or 0)})')
 
 
+def old_pid_file(path: str) -> str:
+    """The file that an old program's process id is in while a new one runs beside it."""
+    return f"{path}.oldbin"
+
+
 def _open(path: str, flags: int) -> int:
     try:
         return os.open(path.encode("latin-1"), os.O_RDWR | os.O_CLOEXEC | flags, _MODE)

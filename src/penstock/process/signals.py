@@ -8,6 +8,7 @@ from signal import (
     SIGCHLD,
     SIGHUP,
     SIGINT,
+    SIGIO,
     SIGQUIT,
     SIGTERM,
     SIGUSR1,
@@ -17,7 +18,8 @@ from signal import (
     pthread_sigmask,
 )
 
-HANDLED = frozenset({SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD})
+HANDLED = frozenset({SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD, SIGIO})
+"""SIGIO is not for people: the other master of an upgrade has said something."""
 
 BY_NAME = {"stop": SIGTERM, "quit": SIGQUIT, "reopen": SIGUSR1, "reload": SIGHUP}
 """The words of `-s`."""
@@ -30,7 +32,7 @@ def hold() -> None:
 
 def admit() -> None:
     """Let pending and further signals through, to the handlers of this process."""
-    pthread_sigmask(SIG_UNBLOCK, HANDLED)
+    pthread_sigmask(SIG_UNBLOCK, HANDLED - {SIGIO})
 
 
 def shown(number: int) -> str:

@@ -12,6 +12,7 @@ from penstock.observe.errorlog import ALERT, EMERG, NOTICE, report, set_fallback
 from penstock.process.build import interpreter
 from penstock.process.cycle import Cycle, begin, read
 from penstock.process.daemon import daemonise
+from penstock.process.inherited import Inherited, inherit
 from penstock.process.launch import PROGRAM, Launch, NotStarted
 from penstock.process.logs import boot_log, redirect_stderr
 from penstock.process.pidfile import write_pid_file
@@ -27,15 +28,17 @@ def start(launch: Launch) -> int:
     except NoTwin as error:
         report(None, EMERG, str(error))
         return 1
+    inherited = inherit()
     try:
         plan = read(launch, console=True)
-        cycle = begin(launch, plan)
+        cycle = begin(launch, plan, inherited)
     except NotStarted:
         return 1
     _introduce(launch)
     hold()
-    daemonised = cycle.main.daemon
-    if daemonised:
+    # Who takes the place of a daemon is one.
+    daemonised = cycle.main.daemon or bool(inherited.predecessor)
+    if daemonised and not inherited.predecessor:
         try:
             daemonise()
         except OSError as error:
@@ -49,15 +52,15 @@ def start(launch: Launch) -> int:
     sys.stderr.flush()
     redirect_stderr(cycle.plan, cycle.log)
     use_console(None)
-    _serve(launch, cycle, daemonised)
+    _serve(launch, cycle, inherited, daemonised)
     return 0
 
 
-def _serve(launch: Launch, cycle: Cycle, daemonised: bool) -> None:
+def _serve(launch: Launch, cycle: Cycle, inherited: Inherited, daemonised: bool) -> None:
     if cycle.main.master_process:
         from penstock.process.master import Master
 
-        Master(launch, cycle, daemonised=daemonised).run()
+        Master(launch, cycle, inherited, daemonised=daemonised).run()
     else:
         from penstock.process.single import Single
 

@@ -1,0 +1,137 @@
+"""Another program in the place of this one, without a moment in which nobody listens (nginx: "Upgrading Executable on
+the Fly", https://nginx.org/en/docs/control.html#upgrade).
+
+    USR2   the master renames its pid file to *.oldbin and starts whatever program has its name now, with its listening
+           descriptors (`NGINX=6;7;`, as nginx does: either may replace the other). Both serve.
+    QUIT   to the old one: it hands its plain tunnels over (`handover.py`) and goes. Or to the new one, which then
+           hands them back: the old one renames its pid file again and goes on.
+
+A new program that does not come up leaves everything as it was.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from signal import SIG_SETMASK, pthread_sigmask
+from typing import NoReturn
+
+from penstock.observe.errorlog import ALERT, CRIT, ERROR, NOTICE, report
+from penstock.process.cycle import Cycle
+from penstock.process.inherited import VARIABLE, Inherited
+from penstock.process.link import Link, link_variable
+from penstock.process.pidfile import old_pid_file
+
+
+class Change:
+    """A master's part in such a change: as the old one (`successor` is the new one's process id, else 0), or as the
+    new one (`inherited` tells of the old one). `link` leads to the other master."""
+
+    __slots__ = ("inherited", "link", "successor")
+
+    def __init__(self, inherited: Inherited) -> None:
+        self.inherited = inherited
+        self.successor = 0
+        self.link: Link | None = Link.inherited() if inherited.predecessor else None
+
+    @property
+    def keeps_socket_files(self) -> bool:
+        """Whether another program listens on our unix sockets, so that their files stay when we go."""
+        return bool(self.successor) or self.inherited.predecessor_lives
+
+    def pid_file(self, cycle: Cycle) -> str:
+        """The file that has our process id."""
+        return old_pid_file(cycle.pid_file) if self.successor else cycle.pid_file
+
+    def begin(self, cycle: Cycle) -> None:
+        """Start the new program, unless there is one already or we have just taken another's place."""
+        if self.successor or self.inherited.predecessor_lives:
+            report(
+                None,
+                CRIT,
+                "the changing binary signal is ignored: "
+                "you should shutdown or terminate before either old or new binary's process",
+            )
+            return
+        if os.getpid() == 1:
+            words = "the end of process 1 would be the end of its container, start another container"
+            report(None, CRIT, f"the changing binary signal is ignored: {words}")
+            return
+        path, arguments = program()
+        if not _rename(cycle.pid_file, old_pid_file(cycle.pid_file), f'before executing new binary process "{path}"'):
+            return
+        self.link, theirs = Link.pair()
+        try:
+            self.successor = _spawn(path, arguments, cycle, theirs)
+        except OSError as error:
+            words = f"({error.errno}: {os.strerror(error.errno or 0)})"
+            report(None, ALERT, f'fork() failed while spawning "new binary process" {words}')
+            self._stay(cycle, f'after an attempt to execute new binary process "{path}"')
+            return
+        finally:
+            os.close(theirs)
+        report(None, NOTICE, f"start new binary process {self.successor}")
+
+    def ended(self, status: int, cycle: Cycle) -> None:
+        """The new program has ended: we go on in our own place."""
+        pid, self.successor = self.successor, 0
+        self._stay(cycle, f"after the new binary process {pid} exited")
+        if status:
+            report(None, ERROR, "the new program did not come up, and says why above; the old one goes on")
+
+    def listen(self) -> None:
+        """The other master has said something."""
+
+    def _stay(self, cycle: Cycle, when: str) -> None:
+        if self.link is not None:
+            self.link.close()
+            self.link = None
+        _rename(old_pid_file(cycle.pid_file), cycle.pid_file, when, back=" back")
+
+
+def program() -> tuple[str, list[str]]:
+    """What started this program, and with which arguments: the file of that name may be a newer one by now."""
+    script = sys.argv[0]
+    if os.path.isfile(script) and os.access(script, os.X_OK):  # noqa: PTH113  nothing but a question
+        return script, list(sys.argv)
+    return sys.executable, list(sys.orig_argv)
+
+
+def environment(cycle: Cycle, link: int) -> Mapping[str, str]:
+    """Ours, for the interpreter may depend on it, and what `env` sets."""
+    found = dict(os.environ)
+    found.update({name: value for name, value in cycle.main.env if value is not None})
+    found[VARIABLE] = "".join(f"{fd};" for fd in cycle.sockets.descriptors())
+    found.update(link_variable(link))
+    return found
+
+
+def _spawn(path: str, arguments: list[str], cycle: Cycle, link: int) -> int:
+    pid = os.fork()
+    if not pid:
+        _become(path, arguments, cycle, link)
+    return pid
+
+
+def _become(path: str, arguments: list[str], cycle: Cycle, link: int) -> NoReturn:
+    try:
+        for fd in (*cycle.sockets.descriptors(), link):
+            os.set_inheritable(fd, True)
+        pthread_sigmask(SIG_SETMASK, ())
+        os.execve(path, arguments, environment(cycle, link))
+    except OSError as error:
+        words = f"({error.errno}: {os.strerror(error.errno or 0)})"
+        report(None, ALERT, f'execve() failed while executing new binary process "{path}" {words}')
+    finally:
+        os._exit(1)
+
+
+def _rename(old: str, new: str, when: str, back: str = "") -> bool:
+    try:
+        os.rename(old.encode("latin-1"), new.encode("latin-1"))  # noqa: PTH104  bytes
+    except OSError as error:
+        words = f"({error.errno}: {os.strerror(error.errno or 0)})"
+        report(None, ALERT, f'rename(){back} "{old}" to "{new}" failed {when} {words}')
+        return False
+    return True
