@@ -3,6 +3,7 @@
 #   make run               the demo on http://127.0.0.1:8080/ (PORT=... elsewhere), until Ctrl-C
 #   make run CONF=FILE     Penstock with any nginx.conf, in the foreground
 #   make test              unit and integration tests (ARGS="-k tunnel -x" goes to pytest)
+#   make test-relay        those about tunnels once more, with the relay in Python where the compiled one is built
 #   make lint              ruff and mypy --strict
 #   make docs             write docs/directives.md anew
 #   make bench             measurements beside nginx (ARGS=... goes to bench/run.py)
@@ -21,7 +22,7 @@ ARGS ?=
 CONF ?=
 PORT ?=
 
-.PHONY: run demo test lint bench docs clean sanitize
+.PHONY: run demo test test-relay lint bench docs clean sanitize
 
 run: $(VENV)/.run
 ifeq ($(CONF),)
@@ -34,6 +35,10 @@ demo: run
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(ARGS)
+
+test-relay: $(VENV)/.dev
+	PENSTOCK_RELAY=python $(BIN)/python -m pytest $(ARGS) tests/unit/net $(wildcard tests/integration/test_*tunnel*.py \
+		tests/integration/test_proxy_upgrade.py tests/integration/test_applications.py tests/integration/test_tls.py)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -63,10 +68,10 @@ $(BIN)/python:
 	"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "The venv module of $(PYTHON) does not work (Debian, Ubuntu: apt-get install python3-venv)." >&2; exit 1; }
 
-$(VENV)/.run: pyproject.toml | $(BIN)/python
+$(VENV)/.run: pyproject.toml setup.py src/penstock/net/_twin.c | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml | $(BIN)/python
+$(VENV)/.dev: pyproject.toml setup.py src/penstock/net/_twin.c | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,demo]'
 	@touch $@ $(VENV)/.run
