@@ -52,6 +52,7 @@ class Tunnel:
         "on_end",
         "opened",
         "owner",
+        "paused",
         "reason",
     )
 
@@ -72,6 +73,7 @@ class Tunnel:
         self.owner: object = None
         self.reason: End | None = None
         self.errno = 0
+        self.paused = False
         self._first: End | None = None
         self._refusal: End | None = None
         self._totals = (0, 0)
@@ -105,6 +107,8 @@ class Tunnel:
     def inject(self, side: Side, data: bytes) -> None:
         """Sends `data` to `side` after what is unsent there. That this is a frame boundary is the caller's
         business."""
+        if self.paused:
+            return  # whoever goes on with it may say it
         self.dismiss()
         if side.unsent is not None:
             side.unsent += data
@@ -142,6 +146,34 @@ class Tunnel:
             return send(view)
 
         side.send_peer = show_and_send
+
+    def pause(self) -> None:
+        """Moves no byte and looks at no deadline until `resume`: what it is can be told, and another may go on with
+        it (`net/carry.py`)."""
+        self.dismiss()
+        self.paused = True
+        self._alarm.clear()
+        self.client.park()
+        self.backend.park()
+
+    def resume(self) -> None:
+        """Goes on."""
+        self.paused = False
+        if self.check_over():
+            return
+        self.client.settle()
+        self.backend.settle()
+        self._alarm.at(self.loop.timers.now)
+        self.engage()
+
+    @property
+    def ending(self) -> tuple[End | None, End | None, int]:
+        """What has been seen of its end: who ended first, who refuses bytes, and the errno of that."""
+        return self._first, self._refusal, self.errno
+
+    @ending.setter
+    def ending(self, seen: tuple[End | None, End | None, int]) -> None:
+        self._first, self._refusal, self.errno = seen
 
     def release(self) -> tuple[socket.socket, socket.socket, bytes, bytes]:
         """Gives both sockets away, without `on_end`: client, backend, and what is unsent to each."""

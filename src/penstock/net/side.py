@@ -299,6 +299,11 @@ class Side:
             return READING | OUT if writing else READING
         return OUT if writing else 0
 
+    def park(self) -> None:
+        """Waits for nothing, until `settle`."""
+        self.hot.forget(self.fd)
+        self.mask = _UNWATCHED
+
     def release(self) -> socket.socket:
         """Lets go of the socket, and of everything that refers back to this side."""
         self.hot.forget(self.fd)
