@@ -6,16 +6,20 @@
  *   loadgen handshakes --port P --connections N ...     connect, upgrade, one echo, closing handshake; again
  *   loadgen requests   --port P --connections N ...     GET over kept connections
  *   loadgen visits     --port P --connections N ...     GET, a connection for each
+ *   loadgen download   --port P --count MIB             one GET of --path, whose answer has so many MiB
  *   loadgen features                                    what this build can do
  *
  *   --path /ws    --size BYTES (payload, >= 8)    --warmup N    --count N    --seconds S    --tls    --steps
+ *   --rate N (tunnels: messages per second, instead of as fast as it goes)
  *
  * A client makes `warmup` transactions, then `count` or as many as fit into `seconds`, and prints one line
  * of JSON. With --steps it first prints "ready" and waits for a line on stdin, and after the JSON for another
  * one (or the end of stdin) before it closes anything, so that whoever started it can read the clocks of a
  * proxy around exactly `count` transactions.
  *
- * The loop is closed: a connection never has two transactions under way, so no queue hides a slow proxy.
+ * The loop is closed: a connection never has two transactions under way, so no queue hides a slow proxy. With
+ * --rate messages are due at fixed moments, and latencies count from then, so that a proxy that stalls is not
+ * spared what would have come meanwhile.
  * Anything unexpected (a wrong Sec-WebSocket-Accept, one wrong byte in an echo) ends the program with status
  * 1 and a sentence on stderr: figures of a proxy that alters messages would mean nothing.
  *
@@ -39,6 +43,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 #ifdef WITH_TLS
@@ -54,6 +59,9 @@ enum {
     BODY = 200,            /* bytes of the backend's answer to a GET */
     GRACE = 10,            /* seconds that the last transactions may take once time is up */
     ACCEPT = 28,           /* characters of Sec-WebSocket-Accept */
+    TICK = 200000,         /* nanoseconds between two looks at what is due, with --rate */
+    MIB = 1 << 20,
+    BULK = 1 << 18,        /* bytes of a long answer that are made at once */
 };
 
 enum { FIN = 0x80, OPCODE = 0x0f, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10, MASKED = 0x80 };
@@ -70,6 +78,7 @@ enum state {
     UPGRADING, OPEN, SAYING_GOODBYE,   /* WebSocket client */
     REQUESTING, AWAITING_END,          /* HTTP client */
     SERVING_HTTP, SERVING_FRAMES,      /* backend */
+    SERVING_BULK,
 };
 
 struct connection {
@@ -80,6 +89,7 @@ struct connection {
     uint32_t number, sequence;      /* both travel in the first eight bytes of every message */
     uint64_t begun;                 /* nanoseconds; when the transaction under way began */
     int close_after_flush;          /* backend */
+    uint64_t bulk;                  /* bytes of a long answer that are still to be sent, or to come */
     int said_goodbye;               /* client: the backend's close frame has arrived */
     char accept[ACCEPT + 1];
 #ifdef WITH_TLS
@@ -95,6 +105,7 @@ struct workload {
 
 static const struct workload WORKLOADS[] = {
     {"tunnels", 1, 1}, {"idle", 1, 1}, {"handshakes", 1, 0}, {"requests", 0, 1}, {"visits", 0, 0},
+    {"download", 0, 0},
 };
 
 static struct {
@@ -102,7 +113,7 @@ static struct {
     int port, tls, steps;
     uint32_t connections;
     size_t size;
-    uint64_t warmup, count;
+    uint64_t warmup, count, rate;
     double seconds;
     const char *path;
 } options = {.connections = 1, .size = 64, .count = 1, .seconds = 30, .path = "/"};
@@ -114,6 +125,8 @@ static struct connection *connections;
 static uint32_t asked_for, opened;      /* tunnels */
 static uint64_t begun, done, limit;     /* transactions of this phase */
 static int time_is_up;
+static struct connection **resting;     /* with --rate: tunnels without a message under way, first come first */
+static uint64_t rested, woken;          /* how many were put there and taken from there, ever */
 static uint32_t *latencies;             /* of the measured phase, in units of 100 ns */
 static char tls_version[64] = "";
 
@@ -583,7 +596,9 @@ static void finish(struct connection *c)
     if (latencies != NULL)
         latencies[done] = (uint32_t)((now() - c->begun) / 100);
     done++;
-    if (begun < limit && !time_is_up)
+    if (options.rate)
+        resting[rested++ % options.connections] = c;
+    else if (begun < limit && !time_is_up)
         begin(c);
 }
 
@@ -739,6 +754,40 @@ static void client_event(struct connection *c, uint32_t events)
     } while (more_received(c));
 }
 
+static int ticker = -1;
+
+static void start_ticker(void)
+{
+    struct itimerspec often = {{0, TICK}, {0, TICK}};
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &ticker};
+    ticker = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (ticker < 0 || timerfd_settime(ticker, 0, &often, NULL) != 0
+        || epoll_ctl(poller, EPOLL_CTL_ADD, ticker, &event) != 0)
+        fail("a timer for --rate: %s", strerror(errno));
+}
+
+static void hear_tick(void)
+{
+    uint64_t times;
+    if (read(ticker, &times, sizeof times) < 0 && errno != EAGAIN)
+        fail("the timer for --rate: %s", strerror(errno));
+}
+
+/* With --rate: begins the messages that are due, each on the tunnel that has rested longest. */
+static void begin_due(uint64_t start)
+{
+    uint64_t time = now();
+    while (begun < limit && !time_is_up && woken < rested) {
+        uint64_t due = start + begun * 1000000000u / options.rate;
+        struct connection *c;
+        if (due > time)
+            return;
+        c = resting[woken++ % options.connections];
+        begin(c);
+        c->begun = due;
+    }
+}
+
 static void pump(void (*handle)(struct connection *, uint32_t), int milliseconds)
 {
     struct epoll_event events[EVENTS];
@@ -746,7 +795,10 @@ static void pump(void (*handle)(struct connection *, uint32_t), int milliseconds
     if (count < 0 && errno != EINTR)
         fail("epoll_wait: %s", strerror(errno));
     for (int i = 0; i < count; i++)
-        handle(events[i].data.ptr, events[i].events);
+        if (events[i].data.ptr == &ticker)
+            hear_tick();
+        else
+            handle(events[i].data.ptr, events[i].events);
 }
 
 static void open_tunnels(void)
@@ -764,14 +816,19 @@ static void open_tunnels(void)
 /* `count` transactions, or as many as fit into `seconds`; how many they were. */
 static uint64_t run(uint64_t count, double seconds)
 {
-    uint64_t deadline = now() + (uint64_t)(seconds * 1e9);
-    begun = done = 0;
+    uint64_t start = now(), deadline = start + (uint64_t)(seconds * 1e9);
+    begun = done = rested = woken = 0;
     limit = count;
     time_is_up = 0;
-    for (uint32_t i = 0; i < options.connections && begun < limit; i++)
-        begin(&connections[i]);
-    while (done < begun) {
+    for (uint32_t i = 0; i < options.connections && (options.rate || begun < limit); i++)
+        if (options.rate)
+            resting[rested++] = &connections[i];
+        else
+            begin(&connections[i]);
+    while (done < begun || (options.rate && begun < limit && !time_is_up)) {
         uint64_t time;
+        if (options.rate)
+            begin_due(start);
         pump(client_event, 100);
         time = now();
         if (time > deadline)
@@ -804,10 +861,55 @@ static double cpu_seconds(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
+/* One long answer, read and thrown away; the time it took. Blocking: there is nothing else to do. */
+static void download(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)options.port)};
+    static char bytes[256 * 1024];
+    uint64_t began, wanted = options.count * MIB, got = 0;
+    size_t head = 0;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (options.steps) {
+        puts("ready");
+        fflush(stdout);
+        wait_for_line();
+    }
+    began = now();
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
+        fail("connect to port %d: %s", options.port, strerror(errno));
+    snprintf(bytes, sizeof bytes, "GET %.512s?mib=%llu HTTP/1.1\r\nHost: bench.example\r\nConnection: close\r\n\r\n",
+             options.path, (unsigned long long)options.count);
+    if (send(fd, bytes, strlen(bytes), MSG_NOSIGNAL) != (ssize_t)strlen(bytes))
+        fail("the request for a download was not taken");
+    for (;;) {
+        ssize_t count = recv(fd, bytes, sizeof bytes, 0);
+        if (count <= 0)
+            break;
+        if (got == 0) {
+            const char *end = memmem(bytes, (size_t)count, "\r\n\r\n", 4);
+            if (strncmp(bytes, "HTTP/1.1 200 ", 13) != 0 || end == NULL)
+                fail("a download that does not begin with a head of status 200");
+            head = (size_t)(end - bytes) + 4;
+        }
+        got += (uint64_t)count;
+    }
+    if (got != head + wanted)
+        fail("a download of %llu bytes, %llu expected", (unsigned long long)(got - head), (unsigned long long)wanted);
+    printf("{\"workload\": \"download\", \"count\": %llu, \"complete\": true, \"seconds\": %.6f, "
+           "\"cpu_seconds\": %.6f, \"p50_us\": 0, \"p90_us\": 0, \"p99_us\": 0, \"max_us\": 0, \"tls\": \"\"}\n",
+           (unsigned long long)options.count, (double)(now() - began) / 1e9, cpu_seconds());
+    fflush(stdout);
+}
+
 static void measure(void)
 {
     uint32_t *measured = must(calloc(options.count, sizeof *measured));
     uint64_t began, count;
+    if (strcmp(options.workload->name, "download") == 0) {
+        download();
+        return;
+    }
     double cpu, seconds;
     if (options.workload->websocket && options.workload->kept)
         open_tunnels();
@@ -847,6 +949,10 @@ static void prepare_client(void)
     for (size_t i = 0; i < options.size; i++)
         pattern[i] = (unsigned char)randomness();
     connections = must(calloc(options.connections, sizeof *connections));
+    if (options.rate) {
+        resting = must(calloc(options.connections, sizeof *resting));
+        start_ticker();
+    }
     for (uint32_t i = 0; i < options.connections; i++)
         connections[i].fd = -1, connections[i].number = i;
 #ifdef WITH_TLS
@@ -873,6 +979,28 @@ static void serve_get(struct connection *c, const char *head, size_t size)
     append(&c->out, body, BODY);
 }
 
+/* The answer to GET /bulk?mib=N: refilled as it is sent, see backend_event(). */
+static void serve_bulk(struct connection *c, const char *head)
+{
+    char text[160];
+    const char *amount = strstr(head, "mib=");
+    c->bulk = (amount != NULL ? strtoull(amount + 4, NULL, 10) : 1) * MIB;
+    snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nServer: loadgen\r\nContent-Length: %llu\r\nConnection: close\r\n\r\n",
+             (unsigned long long)c->bulk);
+    append_text(&c->out, text);
+    c->state = SERVING_BULK;
+}
+
+static int refill(struct connection *c)
+{
+    size_t portion = c->bulk < BULK ? (size_t)c->bulk : BULK;
+    memset(room(&c->out, portion), 'b', portion);
+    c->out.end += portion;
+    c->bulk -= portion;
+    c->close_after_flush = c->bulk == 0;
+    return flush(c);
+}
+
 static int serve_head(struct connection *c)
 {
     size_t size = head_length(&c->in), length;
@@ -882,6 +1010,10 @@ static int serve_head(struct connection *c)
         return filled(&c->in) > HEAD_LIMIT ? BROKEN : 0;
     c->in.start += size;
     key = header(head, size, "Sec-WebSocket-Key", &length);
+    if (key == NULL && strncmp(head, "GET /bulk", 9) == 0) {
+        serve_bulk(c, head);
+        return 0;
+    }
     if (key == NULL) {
         serve_get(c, head, size);
         return 1;
@@ -939,6 +1071,14 @@ static void backend_event(struct connection *c, uint32_t events)
         forget(c);
         return;
     }
+    if (c->state == SERVING_BULK && filled(&c->out) == 0) {
+        if (!refill(c) || (filled(&c->out) == 0 && c->close_after_flush)) {
+            forget(c);
+            return;
+        }
+        watch(c, EPOLLOUT);
+        return;
+    }
     if (filled(&c->out) == 0 && events != EPOLLOUT) {
         struct frame frame = {0};
         size_t wanted = 4096;
@@ -960,7 +1100,7 @@ static void backend_event(struct connection *c, uint32_t events)
         forget(c);
         return;
     }
-    if (filled(&c->out) > 0)
+    if (filled(&c->out) > 0 || c->state == SERVING_BULK)
         watch(c, EPOLLOUT);
 }
 
@@ -1020,7 +1160,7 @@ static void read_options(int argc, char **argv)
         {"port", 1, NULL, 'p'},   {"connections", 1, NULL, 'n'}, {"size", 1, NULL, 's'},
         {"warmup", 1, NULL, 'w'}, {"count", 1, NULL, 'c'},       {"seconds", 1, NULL, 't'},
         {"path", 1, NULL, 'P'},   {"tls", 0, NULL, 'T'},         {"steps", 0, NULL, 'S'},
-        {NULL, 0, NULL, 0},
+        {"rate", 1, NULL, 'r'},   {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", NAMES, NULL)) != -1)
@@ -1032,6 +1172,7 @@ static void read_options(int argc, char **argv)
         case 'c': options.count = number(optarg); break;
         case 't': options.seconds = (double)number(optarg); break;
         case 'P': options.path = optarg; break;
+        case 'r': options.rate = number(optarg); break;
         case 'T': options.tls = 1; break;
         case 'S': options.steps = 1; break;
         default: exit(2);
@@ -1072,7 +1213,7 @@ int main(int argc, char **argv)
         if (strcmp(mode, WORKLOADS[i].name) == 0)
             options.workload = &WORKLOADS[i];
     if (options.workload == NULL) {
-        fputs("usage: loadgen backend|tunnels|idle|handshakes|requests|visits|features [options]\n", stderr);
+        fputs("usage: loadgen backend|tunnels|idle|handshakes|requests|visits|download|features [options]\n", stderr);
         return 2;
     }
     prepare_client();
