@@ -123,9 +123,17 @@ class Client:
 
     def go(self) -> Result:
         """The measured transactions."""
+        self.begin()
+        return self.end()
+
+    def begin(self) -> None:
+        """Start them, and do not wait."""
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
+
+    def end(self) -> Result:
+        """Wait for what `begin` started."""
         line = self._line()
         if not line:
             raise LoadFailed(self._complaint())

@@ -73,7 +73,7 @@ def _drive(scenario: Traffic, seconds: int, directory: Path, sampler: str | None
     with ExitStack() as stack:
         loadgen = load.build(directory)
         backend = stack.enter_context(load.Backend(loadgen))
-        values = {**proxies.certificate(directory), "backend": str(backend.port)}
+        values = {**proxies.certificate(directory), "backend": str(backend.port), "bulk": str(backend.port)}
         penstock = proxies.Proxy(proxies.find("penstock"), directory / "penstock", values, environment)
         proxy = stack.enter_context(penstock)
         client = stack.enter_context(

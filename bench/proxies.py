@@ -35,12 +35,13 @@ class DidNotStart(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A program to measure: `command` starts it in a directory that holds `proxy.conf`, in the foreground."""
+    """A program to measure: `program` starts it in a directory that holds `proxy.conf`, in the foreground."""
 
     name: str
     program: tuple[str, ...]
     arguments: tuple[str, ...]
     template: str
+    environment: tuple[tuple[str, str], ...] = ()
 
     def version(self) -> str:
         """What `-v` prints, in one line."""
@@ -52,12 +53,14 @@ class Peer:
 def find(name: str) -> Peer:
     """`nginx`, `haproxy` or `penstock`; `NGINX_BINARY` and so on name another program to run in its place.
 
-    Raises NotInstalled.
+    `penstock-python` and `penstock-c` are Penstock with the one or the other of its two relays. Raises NotInstalled.
     """
     if name == "haproxy":
         return Peer(name, _program(name), ("-db", "-f", "proxy.conf"), "haproxy.conf")
     arguments = ("-p", "./", "-c", "proxy.conf", "-e", "error.log")
-    return Peer(name, _program(name), arguments, "nginx.conf")
+    program, _, relay = name.partition("-")
+    environment = (("PENSTOCK_RELAY", relay),) if relay else ()
+    return Peer(name, _program(program), arguments, "nginx.conf", environment)
 
 
 def _program(name: str) -> tuple[str, ...]:
@@ -110,7 +113,7 @@ class Proxy:
         self.directory = directory
         self.plain, self.tls = _free_ports()
         self._values = {**values, "plain": str(self.plain), "tls": str(self.tls), "user": _user()}
-        self._environment = {**os.environ, **(environment or {})}
+        self._environment = {**os.environ, **dict(peer.environment), **(environment or {})}
 
     def __enter__(self) -> Self:
         (self.directory / "temp").mkdir(parents=True)

@@ -59,12 +59,16 @@ def _middle(values: list[float]) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All rows. `base` is the peer that the others are compared with, `judged` the one that has targets."""
+    """All rows. `base` is the peer that the others are compared with."""
 
     peers: Sequence[str]
     rows: Sequence[Row]
     versions: Mapping[str, str]
-    judged: str = "penstock"
+
+    @property
+    def judged(self) -> str:
+        """The first peer that is Penstock in some form."""
+        return next((peer for peer in self.peers[1:] if peer.startswith("penstock")), "")
 
     @property
     def base(self) -> str:
@@ -117,7 +121,7 @@ class Report:
 
     @property
     def _judges(self) -> bool:
-        return self.judged in self.peers[1:] and self.base == "nginx"
+        return bool(self.judged) and self.base == "nginx"
 
 
 def machine() -> dict[str, str | int]:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import meters
 from load import Backend, Client, Loadgen, Result
 from proxies import Proxy
-from scenarios import Idle, Traffic
+from scenarios import Beside, Idle, Paced, Traffic
 
 P = TypeVar("P")
 _SECONDS_PER_RUN = 20
@@ -92,6 +92,67 @@ def idle(scenario: Idle, proxy: Proxy, loadgen: Loadgen) -> Sample:
         time.sleep(_SETTLING)
         grown = meters.private_memory(processes) - before
         return Sample(grown / scenario.tunnels / 1024, client.go())
+
+
+def saturation(proxy: Proxy, loadgen: Loadgen, tunnels: int, size: int) -> float:
+    """Messages per second when every tunnel sends again as soon as it has its echo. Raises LoadFailed."""
+    with Client(
+        loadgen, "tunnels", proxy.plain, path="/ws", connections=tunnels, size=size, warmup=2_000, count=20_000
+    ) as client:
+        client.ready()
+        result = client.go()
+    return result.count / result.seconds
+
+
+def paced(scenario: Paced, proxy: Proxy, loadgen: Loadgen, rate: float, portion: float) -> Sample:
+    """The 99th percentile of the time from when a message is due to its echo. Raises LoadFailed."""
+    with Client(
+        loadgen,
+        "tunnels",
+        proxy.tls if scenario.tls else proxy.plain,
+        path="/ws",
+        connections=scenario.tunnels,
+        size=scenario.size,
+        warmup=1_000,
+        count=int(scenario.count * portion),
+        seconds=_SECONDS_PER_RUN,
+        rate=int(rate),
+        tls=scenario.tls,
+    ) as client:
+        client.ready()
+        result = client.go()
+    return Sample(result.p99_us, result)
+
+
+def beside(scenario: Beside, proxy: Proxy, loadgen: Loadgen, portion: float) -> Sample:
+    """Median latency of the tunnels during a download, in multiples of that without one. Raises LoadFailed."""
+    with (
+        _chat(scenario, proxy, loadgen, seconds=2) as alone,
+        Client(loadgen, "download", proxy.plain, path="/bulk", count=max(1, int(scenario.mib * portion))) as bulk,
+        _chat(scenario, proxy, loadgen, seconds=1) as together,
+    ):
+        alone.ready()
+        quiet = alone.go()
+        together.ready()
+        bulk.ready()
+        bulk.begin()
+        busy = together.go()
+        bulk.end()
+    return Sample(busy.p50_us / quiet.p50_us, busy)
+
+
+def _chat(scenario: Beside, proxy: Proxy, loadgen: Loadgen, seconds: float) -> Client:
+    return Client(
+        loadgen,
+        "tunnels",
+        proxy.plain,
+        path="/ws",
+        connections=scenario.tunnels,
+        warmup=scenario.tunnels,
+        count=int(scenario.rate * seconds),
+        rate=scenario.rate,
+        seconds=_SECONDS_PER_RUN,
+    )
 
 
 def start(proxy: Proxy) -> Sample:

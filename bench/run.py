@@ -22,7 +22,7 @@ import load
 import proxies
 import report
 import rounds
-from scenarios import SCENARIOS, Idle, Scenario, Start, Traffic
+from scenarios import SCENARIOS, Beside, Idle, Paced, Scenario, Start, Traffic
 
 _ROUNDS = 5
 _QUICK_ROUNDS = 3
@@ -43,7 +43,10 @@ class Bench:
         self._numbers = itertools.count()
         self._running: dict[str, proxies.Proxy] = {}
         self._backend = stack.enter_context(load.Backend(loadgen))
-        self._values = {**proxies.certificate(directory), "backend": str(self._backend.port)}
+        bulk = stack.enter_context(load.Backend(loadgen))
+        ports = {"backend": str(self._backend.port), "bulk": str(bulk.port)}
+        self._values = {**proxies.certificate(directory), **ports}
+        self._saturation: dict[tuple[int, int], float] = {}
 
     def start(self, peer: proxies.Peer) -> None:
         """Start the proxy that the scenarios of traffic share. Raises DidNotStart."""
@@ -54,10 +57,22 @@ class Bench:
         if isinstance(scenario, Traffic):
             proxy = self._running[peer.name]
             return rounds.traffic(scenario, proxy, self._backend, self._loadgen, self._portion)
+        if isinstance(scenario, Paced):
+            half = self._saturation_of_first(scenario) / 2
+            return rounds.paced(scenario, self._running[peer.name], self._loadgen, half, self._portion)
+        if isinstance(scenario, Beside):
+            return rounds.beside(scenario, self._running[peer.name], self._loadgen, self._portion)
         with self._fresh(peer) as proxy:
             if isinstance(scenario, Start):
                 return rounds.start(proxy)
             return rounds.idle(scenario, proxy, self._loadgen)
+
+    def _saturation_of_first(self, scenario: Paced) -> float:
+        wanted = scenario.tunnels, scenario.size
+        if wanted not in self._saturation:
+            first = next(iter(self._running.values()))
+            self._saturation[wanted] = rounds.saturation(first, self._loadgen, *wanted)
+        return self._saturation[wanted]
 
     def explain(self, peer: proxies.Peer) -> str:
         """The last words of the shared proxy."""

@@ -54,7 +54,38 @@ class Start:
     absolute: bool = True
 
 
-Scenario = Traffic | Idle | Start
+@dataclass(frozen=True, slots=True)
+class Paced:
+    """Latency at half the load that saturates the first peer: the 99th percentile, from when a message is due."""
+
+    name: str
+    title: str
+    tunnels: int
+    count: int
+    target: float
+    size: int = 64
+    tls: bool = False
+    unit: str = "us p99"
+    absolute: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What chatting tunnels notice of a download of `mib` MiB: their median latency meanwhile, in multiples of
+    that before. `rate` is messages per second, of all of them."""
+
+    name: str
+    title: str
+    tunnels: int
+    rate: int
+    mib: int
+    target: float
+    tls: bool = False
+    unit: str = "x alone"
+    absolute: bool = True
+
+
+Scenario = Traffic | Idle | Start | Paced | Beside
 
 _KIB = 1024
 
@@ -84,6 +115,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     Traffic("tls-handshakes", "TLS handshake, one echo, close", "handshakes", 16, 1_200, 100, 2.5, tls=True),
     Traffic("requests", "HTTP GET, kept connections", "requests", 32, 15_000, 1_500, 3.0, path="/"),
     Traffic("visits", "HTTP GET, a connection each", "visits", 16, 4_000, 400, 3.0, path="/"),
+    Paced("paced", "latency, 100 tunnels x 64 B at half load", 100, 40_000, 1.3),
+    Beside("beside", "latency of 100 tunnels beside a download of 1 GiB", 100, 2_000, 1024, 3.0),
     Idle("idle", "idle tunnel, of 2,000", 2000, 4.0),
     Idle("tls-idle", "TLS, idle tunnel, of 1,000", 1000, 40.0, tls=True),
     Start("start", "worker's RSS at start"),
