@@ -106,7 +106,7 @@ def render(problem: ConfigError, program: str = "penstock") -> str:
     """The report of one mistake: a line in nginx's form, the source line with carets, the hint."""
     lines = [f"{program}: [{problem.level}] {problem}"]
     if problem.span is not None:
-        lines += _excerpt(problem.span, problem.label)
+        lines += excerpt(problem.span, problem.label)
     if problem.hint:
         first, *rest = problem.hint.split("\n")
         lines.append(f"     = {shown(first)}")
@@ -114,7 +114,8 @@ def render(problem: ConfigError, program: str = "penstock") -> str:
     return "\n".join(lines)
 
 
-def _excerpt(span: Span, label: str | None) -> list[str]:
+def excerpt(span: Span, label: str | None = None) -> list[str]:
+    """The source line of a span, and carets below it with a few words behind them."""
     number, column = span.source.position(span.start)
     line = span.source.line(number)
     start = min(column - 1, len(line))
