@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 from dataclasses import dataclass
-from functools import partial
 
 from penstock.config.errors import ConfigError
 from penstock.config.kinds import choice, custom, flag
@@ -20,9 +20,10 @@ from penstock.config.tree import Directive
 from penstock.config.variables import variable
 from penstock.http.request import Outcome, Request, special
 from penstock.modules.limit_req import status_code
-from penstock.modules.zones import Wanted, define, name_and_size
+from penstock.modules.zones import ZONES, Shared, Wanted, define, name_and_size
 from penstock.observe.errorlog import ERROR, LEVELS, report
 from penstock.plan import phases
+from penstock.plan.plan import Plan
 from penstock.plan.zone import Zone
 
 PAGE = "ngx_http_limit_conn_module.html"
@@ -95,7 +96,7 @@ class LimitConn(Settings):
         main = request.main
         if STATUS in main.cached:
             return None
-        taken: list[tuple[Zone, bytes]] = []
+        taken: list[Place] = []
         for limit in self.limits:
             shared = limit.wanted.zone
             key = shared.key.evaluate(request)
@@ -111,17 +112,44 @@ class LimitConn(Settings):
             main.cached[STATUS] = "PASSED"
             digest = shared.memory.digest(key)
             if take(shared.memory, digest, limit.most):
-                taken.append((shared.memory, digest))
+                taken.append(Place(shared.memory, shared.name, key, digest))
                 continue
-            for memory, other in taken:
-                give_back(memory, other)
+            for place in taken:
+                place()
             dry = ", dry run," if self.dry_run else ""
             report(request, LEVELS.index(self.log_level), f'limiting connections{dry} by zone "{shared.name}"')
             main.cached[STATUS] = "REJECTED_DRY_RUN" if self.dry_run else "REJECTED"
             return None if self.dry_run else special(self.status)
-        for memory, digest in taken:
-            main.at_end(partial(give_back, memory, digest))
+        for place in taken:
+            main.at_end(place)
         return None
+
+
+class Place:
+    """A place that a request has; it is given back by a call."""
+
+    __slots__ = ("_digest", "_memory", "key", "zone")
+
+    def __init__(self, memory: Zone, zone: str, key: str, digest: bytes) -> None:
+        self._memory = memory
+        self._digest = digest
+        self.zone = zone
+        self.key = key
+
+    def __call__(self) -> None:
+        give_back(self._memory, self._digest)
+
+
+def place_again(plan: Plan, zone: str, key: str) -> Place | None:
+    """A place for a tunnel that had one in another process, however many there are; None where the configuration
+    has no such zone."""
+    shared: Shared | None = plan.shared.get(ZONES, {}).get(zone)
+    if shared is None or shared.module != MODULE:
+        return None
+    digest = shared.memory.digest(key)
+    if not take(shared.memory, digest, sys.maxsize):
+        return None
+    return Place(shared.memory, zone, key, digest)
 
 
 def take(zone: Zone, digest: bytes, most: int) -> bool:

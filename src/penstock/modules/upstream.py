@@ -134,6 +134,17 @@ def upstreams_of(compilation: Compilation) -> Upstreams:
     return found
 
 
+def groups_named(plan: Plan, name: str) -> list[Group]:
+    """Groups that a tunnel of another process may belong to: an `upstream`, or what addresses stand for."""
+    upstreams: Upstreams | None = plan.shared.get("upstreams")
+    if upstreams is None:
+        return []
+    group = upstreams.find(name)
+    if group is not None:
+        return [group]
+    return [group for (host, _), group in upstreams.implicit.items() if host == name]
+
+
 def begin(plan: Plan, needed: Callable[[], bool]) -> None:
     """In a worker that serves `plan`: keep the names of its servers up to date, as long as that is `needed`."""
     upstreams: Upstreams | None = plan.shared.get("upstreams")

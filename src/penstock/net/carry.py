@@ -12,10 +12,12 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from penstock.net.loop import Loop
 from penstock.net.relay import End, Tunnel
 from penstock.net.side import Side
+from penstock.plan.strict import Fields, Strange, finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,4 +100,70 @@ def _side(sock: socket.socket, loop: Loop, state: SideState, now: float) -> Side
     side.ended = state.ended
     side.deaf = state.deaf
     side.unsent = state.unsent or None
+    return side
+
+
+# -- as plain values
+
+
+def written(state: TunnelState) -> dict[str, Any]:
+    """For JSON, without `unsent`, which travels as bytes."""
+    return {
+        "client": _written_side(state.client),
+        "backend": _written_side(state.backend),
+        "opened": state.opened,
+        "idle_timeout": finite(state.idle_timeout),
+        "first": state.first.name if state.first is not None else "",
+        "refusal": state.refusal.name if state.refusal is not None else "",
+        "errno": state.errno,
+    }
+
+
+def read(fields: Fields, to_client: bytes, to_backend: bytes) -> TunnelState:
+    """What `written` wrote, and the bytes beside it. Raises `Strange`."""
+    state = TunnelState(
+        _read_side(fields.object("client"), to_client),
+        _read_side(fields.object("backend"), to_backend),
+        opened=fields.real("opened"),
+        idle_timeout=fields.span("idle_timeout"),
+        first=fields.one_of("first", _ENDS),
+        refusal=fields.one_of("refusal", _ENDS),
+        errno=fields.whole("errno", 1 << 16),
+    )
+    fields.end()
+    over = [(one.deaf or (other.ended and not one.unsent)) for one, other in _both_ways(state)]
+    if all(over) and state.first is None and state.refusal is None:
+        raise Strange("a tunnel has ended for no reason")
+    return state
+
+
+_ENDS: dict[str, Any] = {"": None, **{end.name: end for end in End}}
+
+
+def _both_ways(state: TunnelState) -> tuple[tuple[SideState, SideState], ...]:
+    return (state.client, state.backend), (state.backend, state.client)
+
+
+def _written_side(side: SideState) -> dict[str, Any]:
+    return {
+        "read": side.read,
+        "last": side.last,
+        "stuck": side.stuck,
+        "send_timeout": finite(side.send_timeout),
+        "ended": side.ended,
+        "deaf": side.deaf,
+    }
+
+
+def _read_side(fields: Fields, unsent: bytes) -> SideState:
+    side = SideState(
+        read=fields.whole("read"),
+        last=fields.real("last"),
+        stuck=fields.real("stuck"),
+        send_timeout=fields.span("send_timeout"),
+        ended=fields.flag("ended"),
+        deaf=fields.flag("deaf"),
+        unsent=unsent,
+    )
+    fields.end()
     return side

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from penstock.config.variables import Template
-from penstock.observe.formats import Format
+from penstock.observe.formats import ESCAPES, Format, format_of_gaps
 from penstock.observe.named import NamedByRequest
+from penstock.plan.strict import Fields, Strange
 
 
 class Target(Protocol):
@@ -48,6 +49,16 @@ class AccessLog:
         return target.bind(request) if isinstance(target, NamedByRequest) else target
 
 
+def read_line(fields: Fields, target: Target) -> FrozenLine:
+    """A line that was frozen in another process, as `FrozenLine.state` tells it. Raises `Strange`."""
+    texts, gaps = fields.texts("texts"), fields.texts("gaps")
+    escape = fields.one_of("escape", {name: name for name in ESCAPES})
+    fields.end()
+    if len(texts) != len(gaps) + 1 or any("\0" in text for text in texts):
+        raise Strange("a line has other gaps than texts around them")
+    return FrozenLine(format_of_gaps(gaps, escape), "\0".join(texts), target)
+
+
 class FrozenLine:
     """A line that waits for the end of a tunnel: text, and gaps where late variables go."""
 
@@ -62,6 +73,27 @@ class FrozenLine:
     def self_contained(self) -> bool:
         """Whether `write` needs no more of a request than its counters, times and attempts."""
         return self._format.self_contained
+
+    @property
+    def target(self) -> Target:
+        """Where it will be written."""
+        return self._target
+
+    def state(self, late: Any) -> dict[str, Any]:
+        """The line as plain values, to be written by another process: texts around gaps, what fills each gap, and how
+        that is escaped. What only this configuration knows is filled in now."""
+        texts = self._text.split("\0")
+        names, values = self._format.gaps(late)
+        whole = [texts[0]]
+        left: list[str] = []
+        filling = iter(values)
+        for name, text in zip(names, texts[1:], strict=True):
+            if name is None:
+                whole[-1] += next(filling) + text
+            else:
+                left.append(name)
+                whole.append(text)
+        return {"texts": whole, "gaps": left, "escape": self._format.escaping}
 
     def write(self, late: Any) -> None:
         """Fill the gaps and log. `late` is the request, or whatever has the attributes that late variables read."""

@@ -193,6 +193,20 @@ class LogFiles:
             found = self._files[path] = LogFile(path)
         return found
 
+    def find(self, path: str) -> LogFile | None:
+        """The file of that name, where it is open."""
+        found = self._files.get(path)
+        return found if found is not None and found.fd >= 0 else None
+
+    def adopt(self, path: str, fd: int) -> LogFile:
+        """The file of that name; where it is not open, by a descriptor that another process had of it."""
+        file = self.take(path)
+        if file.fd < 0:
+            file.fd = fd
+        else:
+            os.close(fd)
+        return file
+
     def open(self) -> None:
         """Open what is not open yet. Raises `CannotOpen` at the first that can not be; those before it are closed."""
         opened = []

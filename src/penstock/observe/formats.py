@@ -112,5 +112,44 @@ class Format:
         return "".join(parts).encode("latin-1", "replace")
 
 
+    def gaps(self, request: Any) -> tuple[list[str | None], list[str]]:
+        """What fills the gaps of a frozen line when it is written elsewhere: the name of a built-in variable, or None
+        where the variable is this configuration's own, and then the text that it has now."""
+        names: list[str | None] = []
+        texts: list[str] = []
+        for name, get, late in zip(self.names, self._getters, self._late, strict=True):
+            if not late:
+                continue
+            if _built_in(name) is not None:
+                names.append(name)
+                continue
+            names.append(None)
+            value = get(request)
+            texts.append(self._missing if value is None else self._escape(value).replace("\0", "\\x00"))
+        return names, texts
+
+    @property
+    def escaping(self) -> str:
+        """The name of `escape=`."""
+        return next(name for name, (escape, _) in ESCAPES.items() if escape is self._escape)
+
+
+def format_of_gaps(names: Sequence[str], escape: str) -> Format:
+    """A format for lines that were frozen elsewhere, whose gaps are these built-in variables."""
+    form = Format([None] * len(names), names, escape)
+    for index, name in enumerate(names):
+        form.bind(index, _built_in(name) or Variable(name, _not_here, late=True))
+    return form
+
+
+def _built_in(name: str) -> Variable | None:
+    found = VARIABLES.get(name)
+    return found if found is not None and found.late else None
+
+
+def _not_here(request: Any) -> None:
+    """A variable that this version does not have."""
+
+
 def _unbound(request: Any) -> str:
     raise AssertionError("a log format is used before the configuration is complete")

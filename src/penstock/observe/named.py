@@ -133,6 +133,10 @@ class NamedFile:
         self._path = path
         self._cache = cache
 
+    @property
+    def path(self) -> str:
+        return self._path
+
     def line(self, data: bytes) -> None:
         """Append a line; what can not be written is reported."""
         call, level = "open()", CRIT

@@ -6,9 +6,11 @@ import os
 import re
 import socket
 from time import monotonic
+from typing import Any
 
-from penstock.config.addresses import Address, peer_address
+from penstock.config.addresses import Address, Family, peer_address
 from penstock.observe.clock import syslog_time
+from penstock.plan.strict import Fields, Strange
 
 FACILITIES = (
     *("kern", "user", "mail", "daemon", "auth", "intern", "lpr", "news", "uucp", "clock", "authpriv", "ftp"),
@@ -36,6 +38,19 @@ class Syslog:
         self._socket: socket.socket | None = None
         self._busy = False
         self._complained = -_REPEAT_SECONDS
+
+    def state(self) -> dict[str, Any]:
+        """As plain values."""
+        address = self._address
+        return {
+            "family": address.family,
+            "host": address.host,
+            "port": address.port,
+            "facility": self.facility,
+            "severity": self.severity,
+            "tag": self.tag,
+            "hostname": bool(self._host),
+        }
 
     def send(self, message: bytes, severity: int | None = None) -> None:
         """One line, without its line feed. What can not be sent is lost, and said so once a minute."""
@@ -95,6 +110,18 @@ class Syslog:
 
         code = error.errno or 0
         report(None, WARN, f"send() to syslog server {self._address} failed ({code}: {os.strerror(code)})")
+
+
+def read_syslog(fields: Fields) -> Syslog:
+    """The server that another process logs to, as `Syslog.state` tells it. Raises `Strange`."""
+    families: dict[str, Family] = {"unix": "unix", "inet": "inet", "inet6": "inet6"}
+    address = Address(fields.one_of("family", families), fields.text("host"), fields.whole("port", 65535))
+    facility, severity = fields.whole("facility", len(FACILITIES) - 1), fields.whole("severity", 7)
+    tag, hostname = fields.text("tag"), fields.flag("hostname")
+    fields.end()
+    if not _TAG.fullmatch(tag):
+        raise Strange("a syslog tag has other characters than letters and digits")
+    return Syslog(address, facility, severity, tag, hostname)
 
 
 def parse_syslog(text: str) -> Syslog:

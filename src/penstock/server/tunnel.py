@@ -70,22 +70,22 @@ class Ending:
     """
 
     __slots__ = (
-        "_endings",
-        "_lines",
-        "_on_end",
-        "_request",
-        "_service",
-        "_subject",
-        "_upgraded",
         "attempts",
         "body_bytes_sent",
         "bytes_sent",
         "completed",
         "connection",
+        "endings",
         "finished",
+        "lines",
+        "on_end",
+        "request",
         "request_length",
+        "service",
         "started",
         "status",
+        "subject",
+        "upgraded",
     )
 
     answer: Answer | None = None
@@ -95,13 +95,13 @@ class Ending:
     variables: Mapping[str, str | None] = MappingProxyType({})
 
     def __init__(self, connection: Connection, request: Request, answer: Answer) -> None:
-        self._service = connection.service
-        self._upgraded = answer.upgraded
-        self._on_end = answer.on_end
-        self._endings = request.endings
-        self._lines = request.location[AccessLogs].freeze(request)
-        self._subject = Subject(request)
-        self._request = None if all(line.self_contained for line in self._lines) else request
+        self.service = connection.service
+        self.upgraded = answer.upgraded
+        self.on_end = answer.on_end
+        self.endings = request.endings
+        self.lines = request.location[AccessLogs].freeze(request)
+        self.subject = Subject(request)
+        self.request = None if all(line.self_contained for line in self.lines) else request
         self.connection = Since(connection)
         self.attempts = request.attempts
         self.body_bytes_sent = request.body_bytes_sent
@@ -116,20 +116,35 @@ class Ending:
         self.body_bytes_sent += tunnel.from_backend
         self.bytes_sent += self.body_bytes_sent
         self.completed = reason is not End.SHUTDOWN
-        self.finished = self._service.timers.now
-        self._upgraded.ended(tunnel.from_client, tunnel.from_backend)
-        _explain(self._subject, self._upgraded.module, tunnel, reason)
-        late: Request | Ending = self
-        if self._request is not None:
-            late = self._request
-            for name in ("body_bytes_sent", "bytes_sent", "completed", "finished"):
-                setattr(late, name, getattr(self, name))
-        for line in self._lines:
+        self.finished = self.service.timers.now
+        self.upgraded.ended(tunnel.from_client, tunnel.from_backend)
+        _explain(self.subject, self.upgraded.module, tunnel, reason)
+        late = self._late()
+        for line in self.lines:
             line.write(late)
-        if self._on_end is not None:
-            self._on_end()
-        for action in self._endings or ():
+        if self.on_end is not None:
+            self.on_end()
+        for action in self.endings or ():
             action()
+
+    def late_so_far(self, tunnel: Tunnel) -> Request | Ending:
+        """What late variables may be asked of while the tunnel is open, with the figures of this moment."""
+        if self.request is None:
+            return self
+        body, total = self.body_bytes_sent, self.bytes_sent
+        self.body_bytes_sent += tunnel.from_backend
+        self.bytes_sent += self.body_bytes_sent
+        try:
+            return self._late()
+        finally:
+            self.body_bytes_sent, self.bytes_sent = body, total
+
+    def _late(self) -> Request | Ending:
+        if self.request is None:
+            return self
+        for name in ("body_bytes_sent", "bytes_sent", "completed", "finished"):
+            setattr(self.request, name, getattr(self, name))
+        return self.request
 
 
 def _explain(subject: Subject, module: str, tunnel: Tunnel, reason: End) -> None:

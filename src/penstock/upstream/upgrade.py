@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from penstock.net.dial import Address
     from penstock.net.stream import Stream
     from penstock.upstream.exchange import Exchange
     from penstock.upstream.peers import Peer
+
+
+Parts = tuple[str | int, ...]
+
+
+def address_parts(address: Address) -> Parts:
+    """A peer's address as processes tell it: host and port, or the path of a unix socket."""
+    return (address,) if isinstance(address, str) else (address[0], address[1])
 
 
 class Upgrade:
@@ -62,6 +71,21 @@ class Upgrade:
         if self.stream is not None:
             self.stream.close()
         self._give_back()
+
+    def state(self) -> dict[str, Any]:
+        """For a process that goes on with the tunnel: the group and the address of the peer, and what was sent."""
+        group, peer = self._place()
+        return {"group": group, "peer": list(peer), "sent": self._sent, "module": self.module}
+
+    def _place(self) -> tuple[str, Parts]:
+        assert self._peer is not None
+        return self._selection.group.name, address_parts(self._peer.address)
+
+    def leave(self) -> None:
+        """The tunnel has gone to another process: the peer is given back here, and not judged."""
+        peer, self._peer = self._peer, None
+        if peer is not None:
+            peer.active -= 1
 
     def _give_back(self) -> None:
         attempt = self._attempt
