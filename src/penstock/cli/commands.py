@@ -34,6 +34,8 @@ class Command(NamedTuple):
 
 
 COMMANDS: tuple[Command, ...] = (
+    Command("check", "check", "find what is wrong with a configuration, and put it right"),
+    Command("probe", "probe", "look at a WebSocket from outside, and name what is wrong"),
     Command("completion", "completion", "print a completion script for bash, zsh or fish"),
     Command("help", "helping", "help for penstock or one of these commands"),
 )

@@ -1,0 +1,277 @@
+"""From a name to a connection: DNS, TCP, TLS. Each step is told; what fails raises `Failed`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from errno import ECONNREFUSED, EHOSTUNREACH, ENETUNREACH
+from ipaddress import ip_address
+from time import monotonic
+
+from penstock.doctor.probe_certificate import Certificate, faults, judge
+from penstock.doctor.probe_steps import Exit, Failed, Say, Step, Verdict, safe, time_shown
+from penstock.doctor.probe_target import Target
+from penstock.net.blocking import CertificateRefused, Line, LookupFailed, Secured, client_context, look_up
+from penstock.net.dial import Address
+from penstock.net.errors import DialFailed, NetError, PeerGone, TimedOut, TlsFailed
+
+MOST_ADDRESSES = 4
+"""Addresses of a name that are tried."""
+
+
+class Reach:
+    """How to get to a target; remembers what worked, so that every later connection is made in the same way."""
+
+    def __init__(
+        self, target: Target, say: Say, *, timeout: float, insecure: bool, trusted: str | None, days: int
+    ) -> None:
+        self.target = target
+        self.timeout = timeout
+        self._say = say
+        self._insecure = insecure
+        self._trusted = trusted
+        self._days = days
+        self._address: Address | None = None
+        self._verify = True
+
+    def first(self) -> Line:
+        """Connect, telling each step. Raises `Failed`."""
+        line = self._connect(self._look_up())
+        self._address = line.peer
+        return self._secure(line) if self.target.secure else line
+
+    def again(self) -> Line:
+        """One more connection to the same address. Raises `NetError`."""
+        assert self._address is not None
+        line = Line.dial(self._address, self.timeout)
+        if self.target.secure:
+            try:
+                line.secure(client_context(verify=self._verify, trusted=self._trusted), self.target.host, self.timeout)
+            except NetError:
+                line.close()
+                raise
+        return line
+
+    # DNS
+
+    def _look_up(self) -> list[Address]:
+        target = self.target
+        try:
+            ip_address(target.host)
+            return look_up(target.host, target.port)
+        except ValueError:
+            pass
+        started = monotonic()
+        try:
+            found = look_up(target.host, target.port)
+        except LookupFailed as error:
+            words = f"{safe(target.host)} has no address: {error}"
+            advice: tuple[str, ...] = (
+                ("look for a typing mistake, or a DNS record that was never made",)
+                if error.unknown
+                else ("the resolver of this machine did not answer: look at /etc/resolv.conf and the network",)
+            )
+            data = {"host": target.host, "addresses": []}
+            raise self._failed("dns", words, Exit.DNS, started, advice=advice, data=data) from None
+        taken = monotonic() - started
+        texts = [str(address[0]) for address in found]
+        shown = ", ".join(texts[:8]) + (f" and {len(texts) - 8} more" if len(texts) > 8 else "")
+        verdict = Verdict.OK
+        advice = ()
+        if taken > 1:
+            verdict, advice = Verdict.WARN, ("looking the name up is slow: every new client waits for it",)
+        data = {"host": target.host, "addresses": texts[:32]}
+        self._say(Step("dns", verdict, f"{safe(target.host)} is {shown}", taken, advice=advice, data=data))
+        return found
+
+    # TCP
+
+    def _connect(self, addresses: list[Address]) -> Line:
+        failures: list[str] = []
+        numbers: list[int] = []
+        started = monotonic()
+        for address in addresses[:MOST_ADDRESSES]:
+            started = monotonic()
+            try:
+                line = Line.dial(address, self.timeout)
+            except (DialFailed, TimedOut) as error:
+                numbers.append(error.errno)
+                words = (
+                    f"silence for {time_shown(self.timeout)}"
+                    if isinstance(error, TimedOut)
+                    else os.strerror(error.errno)
+                )
+                failures.append(f"{_shown(address)}: {words[0].lower()}{words[1:]}")
+                continue
+            taken = monotonic() - started
+            verdict = Verdict.WARN if failures else Verdict.OK
+            slow: tuple[str, ...] = (
+                ("clients that try the first address first are slow or fail: serve it, or take it out of DNS",)
+                if failures
+                else ()
+            )
+            data = {"address": _shown(address), "failed": failures}
+            summary = f"connected to {_shown(address)}"
+            self._say(Step("tcp", verdict, summary, taken, tuple(failures), slow, data=data))
+            return line
+        one = len(failures) == 1
+        summary = failures[0] if one else f"none of {len(failures)} addresses lets us in"
+        advice = _why_not(set(numbers), self.target.port)
+        details = () if one else tuple(failures)
+        raise self._failed("tcp", summary, Exit.CONNECT, started, details, advice, {"failed": failures})
+
+    # TLS
+
+    def _secure(self, line: Line) -> Line:
+        started = monotonic()
+        host = self.target.host
+        try:
+            secured = line.secure(client_context(verify=True, trusted=self._trusted), host, self.timeout)
+        except CertificateRefused as refused:
+            line.close()
+            return self._secure_anyway(refused, started)
+        except NetError as error:
+            line.close()
+            raise self._explained(error, started) from None
+        taken = monotonic() - started
+        certificate = Certificate.read(secured.chain[0])
+        verdict, advice = judge(certificate, self._days)
+        self._tell_tls(verdict, secured, certificate, taken, (), advice)
+        return line
+
+    def _secure_anyway(self, refused: CertificateRefused, started: float) -> Line:
+        """Look at a certificate that was refused; go on with it only if that was asked for."""
+        self._verify = False
+        try:
+            line = self.again_bare()
+            secured = line.secure(client_context(verify=False), self.target.host, self.timeout)
+        except NetError as error:
+            raise self._explained(error, started) from None
+        taken = monotonic() - started
+        certificate = Certificate.read(secured.chain[0])
+        found = faults(certificate, self.target.host, refused, len(secured.chain) if secured.complete else None)
+        summary = "; ".join(fault.what for fault in found)
+        advice = tuple(dict.fromkeys(fault.advice for fault in found if fault.advice))
+        if not self._insecure:
+            line.close()
+            self._tell_tls(Verdict.FAIL, secured, certificate, taken, (), (*advice, _GO_ON), summary, refused)
+            raise Failed(Exit.TLS)
+        self._tell_tls(Verdict.WARN, secured, certificate, taken, (), advice, summary, refused)
+        return line
+
+    def again_bare(self) -> Line:
+        """A connection without TLS."""
+        assert self._address is not None
+        return Line.dial(self._address, self.timeout)
+
+    def _tell_tls(
+        self,
+        verdict: Verdict,
+        secured: Secured,
+        certificate: Certificate,
+        taken: float,
+        details: tuple[str, ...],
+        advice: tuple[str, ...],
+        wrong: str = "",
+        refused: CertificateRefused | None = None,
+    ) -> None:
+        spoken = f"{secured.version}, {secured.cipher}"
+        data = {"version": secured.version, "cipher": secured.cipher, "certificate": certificate.as_json()}
+        if refused is not None:
+            data["refused"] = {"code": refused.code, "words": str(refused)}
+        lines = (*((spoken,) if wrong else ()), *certificate.lines(), *details)
+        self._say(Step("tls", verdict, wrong or spoken, taken, lines, advice, data=data))
+
+    def _explained(self, error: NetError, started: float) -> Failed:
+        """Tell why there is no TLS; what to raise."""
+        words, advice = _tls_trouble(error, self.timeout)
+        if isinstance(error, TlsFailed) and error.reason in _NOT_TLS and self._speaks_http():
+            words = f"port {self.target.port} speaks plain HTTP, not TLS"
+            advice = (
+                f"try ws:// there: {self.target.url.replace('wss://', 'ws://', 1)}",
+                'a server that should speak TLS needs "ssl" in its listen directive',
+            )
+        return self._failed(
+            "tls", words, Exit.TLS, started, advice=advice, data={"reason": getattr(error, "reason", "")}
+        )
+
+    def _speaks_http(self) -> bool:
+        try:
+            with self.again_bare() as line:
+                line.send(
+                    f"GET / HTTP/1.1\r\nHost: {self.target.authority}\r\nConnection: close\r\n\r\n".encode(),
+                    self.timeout,
+                )
+                return line.recv(min(self.timeout, 3)).startswith(b"HTTP/")
+        except NetError:
+            return False
+
+    def _failed(
+        self,
+        name: str,
+        summary: str,
+        exit: Exit,
+        started: float,
+        details: tuple[str, ...] = (),
+        advice: tuple[str, ...] = (),
+        data: Mapping[str, object] | None = None,
+    ) -> Failed:
+        """Tell the step that failed; what to raise."""
+        self._say(Step(name, Verdict.FAIL, summary, monotonic() - started, details, advice, data=dict(data or {})))
+        return Failed(exit)
+
+
+_GO_ON = "browsers end here; --insecure looks at what comes after"
+
+_NOT_TLS = frozenset(
+    ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
+)
+
+
+def _tls_trouble(error: NetError, timeout: float) -> tuple[str, tuple[str, ...]]:
+    """What a failed TLS handshake says, and what to do."""
+    if isinstance(error, TimedOut):
+        return (
+            f"the connection is accepted, and the TLS handshake is not answered within {time_shown(timeout)}",
+            ("a plain server waits there for a request, or a program that accepts and does nothing: try ws://",),
+        )
+    if isinstance(error, PeerGone):
+        return (
+            f"the connection was closed during the TLS handshake ({os.strerror(error.errno)})",
+            ("nothing that speaks TLS is there, or a firewall or a balancer without a healthy backend closes it",),
+        )
+    reason = error.reason if isinstance(error, TlsFailed) else ""
+    for part, advice in _ALERTS:
+        if part in reason:
+            return f"TLS failed: {safe(reason.lower().replace('_', ' '))}", (advice,)
+    return f"TLS failed: {safe(str(error))}", ()
+
+
+_ALERTS = (
+    ("WRONG_VERSION_NUMBER", "something other than TLS answers at this port: try ws://, or another port"),
+    ("UNRECOGNIZED_NAME", "the server does not know this name (SNI): no server block has it, or ssl_reject_handshake"),
+    ("PROTOCOL_VERSION", "the server speaks TLS versions only that are too old for this client: ssl_protocols"),
+    ("UNSUPPORTED_PROTOCOL", "the server speaks TLS versions only that are too old for this client: ssl_protocols"),
+    ("CERTIFICATE_REQUIRED", "the server wants a certificate of the client (ssl_verify_client on)"),
+    ("HANDSHAKE_FAILURE", "no cipher in common, or the server has no certificate for this name"),
+    ("INTERNAL_ERROR", "the server has no usable certificate for this name: its error log says more"),
+    ("UNEXPECTED_EOF", "the server closed it: often a port that does not speak TLS, or a balancer without a backend"),
+)
+
+
+def _why_not(numbers: set[int], port: int) -> tuple[str, ...]:
+    """What to do about a connection that cannot be made."""
+    if numbers == {ECONNREFUSED}:
+        return (
+            f"nothing listens on port {port} there: is the server running, on this port, and on this address? "
+            "(ss -ltnp shows who listens; 127.0.0.1 cannot be reached from elsewhere)",
+        )
+    if numbers & {ENETUNREACH, EHOSTUNREACH}:
+        return ("there is no way to that network from here: a route, a VPN or IPv6 is missing",)
+    return ("packets are dropped on the way: a firewall or a security group, or a host that is down",)
+
+
+def _shown(address: Address) -> str:
+    if isinstance(address, str):
+        return f"unix:{address}"
+    return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
