@@ -1,0 +1,460 @@
+"""One HTTP/2 connection without its socket: bytes -> events of `h2`, and frames -> bytes (RFC 9113).
+
+`h2` knows the protocol: settings, header compression, which frame may come when. What is different here is what a
+proxy needs of it:
+
+    DATA, HEADERS, WINDOW_UPDATE   are read without an object for the frame; they are nearly all there is
+    flow control                   is the reader's: a stream's window is opened by who takes its bytes, never on receipt
+    a bad request                  costs its stream and not the connection: who it is for answers it
+    GOAWAY                         from either side lets open streams come to their end
+    what answers are made of       is written by the one who has it (`h2_fields`)
+    memory                         of a stream ends with the stream
+
+The private methods of `h2` that this stands on are named in `tests/unit/http/test_h2_wire.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from struct import Struct
+
+from h2.config import H2Configuration
+from h2.connection import ConnectionInputs, H2Connection
+from h2.errors import ErrorCodes
+from h2.events import ConnectionTerminated, DataReceived, Event, StreamEnded, StreamReset, WindowUpdated
+from h2.exceptions import FrameDataMissingError, ProtocolError
+from h2.settings import SettingCodes, Settings
+from h2.stream import H2Stream, StreamInputs, StreamState
+from hpack.exceptions import HPACKError, OversizedHeaderListError
+from hyperframe.exceptions import HyperframeError
+from hyperframe.frame import ContinuationFrame, Frame, GoAwayFrame, HeadersFrame
+
+__all__ = ["PREFACE", "ConnectionFault", "ErrorCodes", "HalfStream", "Limits", "SettingCodes", "Wire"]
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+MAX_WINDOW = (1 << 31) - 1
+_DATA, _HEADERS, _WINDOW_UPDATE, _CONTINUATION = 0, 1, 8, 9
+_END_STREAM, _END_HEADERS, _PADDED, _PRIORITY = 1, 4, 8, 32
+
+_head = Struct(">HBBBL")
+_window = Struct(">HBBBLL")
+_setting = Struct(">HL")
+
+_SERVER = H2Configuration(
+    client_side=False,
+    header_encoding=None,
+    validate_inbound_headers=False,
+    normalize_inbound_headers=False,
+    validate_outbound_headers=False,
+    normalize_outbound_headers=False,
+)
+_CLIENT = H2Configuration(
+    client_side=True,
+    header_encoding=None,
+    validate_inbound_headers=True,
+    normalize_inbound_headers=False,
+    validate_outbound_headers=False,
+    normalize_outbound_headers=False,
+)
+_RECEIVING = (StreamState.OPEN, StreamState.HALF_CLOSED_LOCAL)
+
+
+class ConnectionFault(Exception):
+    """The peer broke the protocol in a way that ends the connection. `code` goes out with GOAWAY, `reason` to the log."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`field` bytes of one name or value, `fields` of all names and values of a head, `frames` that a head may come
+    in."""
+
+    field: int = 8192
+    fields: int = 32768
+    frames: int = 128
+
+
+class HalfStream(H2Stream):
+    """A stream as `h2` keeps it. `granted` bytes may still come."""
+
+    granted = 0
+
+    def _initialize_content_length(self, headers: object) -> None:
+        """Whether the length holds true is looked at by who reads the body, who can answer with a 400."""
+
+    def _track_content_length(self, length: int, end_stream: bool) -> None:
+        """Likewise."""
+
+    @property
+    def receives(self) -> bool:
+        """Whether the peer may send more."""
+        return self.state_machine.state in _RECEIVING
+
+
+class Wire(H2Connection):
+    """`settings` are those announced to the peer. `out` gathers what is to be sent: take it with `take`.
+
+    `streams` holds the `HalfStream` of every stream until `forget`. Windows of streams are opened with `grant`.
+    """
+
+    MAX_CLOSED_STREAMS = 128
+
+    def __init__(self, settings: dict[int, int], limits: Limits, *, client_side: bool = False) -> None:
+        super().__init__(_CLIENT if client_side else _SERVER)
+        self.local_settings = Settings(client=client_side, initial_values=settings)
+        self.limits = limits
+        self.decoder.max_header_list_size = limits.fields + 32 * 1024
+        self.first_window = self.local_settings.initial_window_size
+        self.granted = 65535
+        self.leaving = False
+        self._kept = b""
+        self._preface = b"" if client_side else PREFACE
+        self._block: bytearray | None = None
+        self._block_frame = (0, 0, 0)
+        self.block_length = 0
+        """Bytes of the head that came last, compressed."""
+        self._frame_dispatch_table[GoAwayFrame] = self._receive_goaway_frame
+        self.incoming_buffer = None  # type: ignore[assignment]
+
+    # -- in
+
+    def receive(self, data: bytes) -> Iterator[Event]:
+        """What the bytes mean, one event after the other. Raises `ConnectionFault`, what came before it being good."""
+        data = self._kept + data if self._kept else data
+        if self._preface:
+            data = self._without_preface(data)
+        at, end = 0, len(data)
+        most = self.max_inbound_frame_size
+        self._kept = b""
+        while end - at >= 9:
+            high, low, kind, flags, sid = _head.unpack_from(data, at)
+            length = high << 8 | low
+            if length > most:
+                raise ConnectionFault(ErrorCodes.FRAME_SIZE_ERROR, f"client sent too large frame: {length} bytes")
+            start = at + 9
+            at = start + length
+            if at > end:
+                at = start - 9
+                break
+            sid &= 0x7FFFFFFF
+            if self._block is not None and kind != _CONTINUATION:
+                raise _fault("client sent inappropriate frame while CONTINUATION was expected")
+            if kind == _DATA:
+                event = self._data(data, start, at, flags, sid)
+                if event is not None:
+                    yield event
+            elif kind == _WINDOW_UPDATE and length == 4:
+                event = self._window_update(int.from_bytes(data[start:at], "big") & 0x7FFFFFFF, sid)
+                if event is not None:
+                    yield event
+            elif kind == _HEADERS or kind == _CONTINUATION:
+                yield from self._fields(data, start, at, kind, flags, sid)
+            else:
+                yield from self._other(data[start - 9 : at])
+        if at < end:
+            self._kept = data[at:]
+
+    @property
+    def incomplete(self) -> bool:
+        """A frame, or a head of several, has begun to come."""
+        return bool(self._kept or self._block is not None or self._preface)
+
+    def _without_preface(self, data: bytes) -> bytes:
+        wanted = self._preface
+        count = min(len(wanted), len(data))
+        if data[:count] != wanted[:count]:
+            raise _fault("invalid connection preface")
+        self._preface = wanted[count:]
+        return data[count:]
+
+    def _data(self, data: bytes, start: int, stop: int, flags: int, sid: int) -> Event | None:
+        length = stop - start
+        if flags & _PADDED:
+            if not length or data[start] >= length:
+                raise _fault("client sent padded DATA frame with incorrect length")
+            stop -= data[start]
+            start += 1
+        if not sid:
+            raise _fault("client sent DATA frame with incorrect identifier")
+        self.granted -= length
+        if self.granted < 0:
+            raise ConnectionFault(ErrorCodes.FLOW_CONTROL_ERROR, "client violated connection flow control")
+        if self.granted < MAX_WINDOW // 4 and length:
+            self.open_connection_window()
+        stream = self.streams.get(sid)
+        if stream is None:
+            if self._idle(sid):
+                raise _fault("client sent DATA frame for a stream that it has not opened")
+            return None  # it was on its way when the stream ended
+        assert isinstance(stream, HalfStream)
+        if not stream.receives:
+            if stream.closed:
+                return None
+            return self.reset(stream, ErrorCodes.STREAM_CLOSED)
+        stream.granted -= length
+        if stream.granted < 0:
+            return self.reset(stream, ErrorCodes.FLOW_CONTROL_ERROR)
+        ended = None
+        if flags & _END_STREAM:
+            stream.state_machine.process_input(StreamInputs.RECV_END_STREAM)
+            ended = StreamEnded(stream_id=sid)
+        return DataReceived(stream_id=sid, data=data[start:stop], flow_controlled_length=length, stream_ended=ended)
+
+    def _window_update(self, more: int, sid: int) -> Event | None:
+        if not more:
+            raise _fault("client sent WINDOW_UPDATE frame with incorrect window increment 0")
+        if not sid:
+            window = self.outbound_flow_control_window + more
+            if window > MAX_WINDOW:
+                raise ConnectionFault(ErrorCodes.FLOW_CONTROL_ERROR, "client violated connection flow control")
+            self.outbound_flow_control_window = window
+            return WindowUpdated(stream_id=0, delta=more)
+        stream = self.streams.get(sid)
+        if stream is None:
+            if self._idle(sid):
+                raise _fault("client sent WINDOW_UPDATE frame for a stream that it has not opened")
+            return None
+        window = stream.outbound_flow_control_window + more
+        if window > MAX_WINDOW:
+            return None if stream.closed else self.reset(stream, ErrorCodes.FLOW_CONTROL_ERROR)
+        stream.outbound_flow_control_window = window
+        return WindowUpdated(stream_id=sid, delta=more)
+
+    def _fields(self, data: bytes, start: int, stop: int, kind: int, flags: int, sid: int) -> Iterator[Event]:
+        """HEADERS and CONTINUATION: the block is decoded when all of it is there."""
+        if kind == _CONTINUATION:
+            block = self._block
+            if block is None:
+                raise _fault("client sent unexpected CONTINUATION frame")
+            first, first_flags, frames = self._block_frame
+            if sid != first:
+                raise _fault("client sent CONTINUATION frame with incorrect identifier")
+            block += data[start:stop]
+            if frames >= self.limits.frames or len(block) > self.limits.fields + 4096:
+                raise ConnectionFault(ErrorCodes.ENHANCE_YOUR_CALM, "client sent too large header")
+            self._block_frame = first, first_flags, frames + 1
+            if not flags & _END_HEADERS:
+                return
+            whole, flags = bytes(block), first_flags
+            self._block = None
+        else:
+            start, stop = _unwrapped(data, start, stop, flags, sid)
+            if not flags & _END_HEADERS:
+                self._block = bytearray(data[start:stop])
+                self._block_frame = sid, flags, 1
+                return
+            whole = data[start:stop]
+        self.block_length = len(whole)
+        yield from self._headers(whole, flags, sid)
+
+    def _headers(self, block: bytes, flags: int, sid: int) -> list[Event]:
+        frame = HeadersFrame(sid)
+        frame.data = block
+        frame.flags.add("END_HEADERS")
+        if flags & _END_STREAM:
+            frame.flags.add("END_STREAM")
+        return self._handled(frame)
+
+    def _other(self, data: bytes) -> list[Event]:
+        """The frames that are few: as `h2` reads them."""
+        try:
+            frame, length = Frame.parse_frame_header(memoryview(data)[:9])
+            _check_length(frame, length)
+            frame.parse_body(memoryview(data)[9:])
+        except HyperframeError as error:
+            raise _fault(f"client sent a frame that is none: {error}") from None
+        return self._handled(frame)
+
+    def _handled(self, frame: Frame) -> list[Event]:
+        try:
+            return self._receive_frame(frame)
+        except OversizedHeaderListError:
+            raise ConnectionFault(ErrorCodes.ENHANCE_YOUR_CALM, "client sent too large header") from None
+        except HPACKError as error:
+            raise ConnectionFault(ErrorCodes.COMPRESSION_ERROR, f"client sent invalid header block: {error}") from None
+        except FrameDataMissingError as error:
+            raise ConnectionFault(ErrorCodes.FRAME_SIZE_ERROR, f"client sent incorrect frame: {error}") from None
+        except ProtocolError as error:
+            code = error.error_code
+            if isinstance(error.__cause__, HPACKError):
+                code = ErrorCodes.COMPRESSION_ERROR
+            raise ConnectionFault(code, f"client broke the protocol: {error}") from None
+
+    def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
+        """Streams that are open come to their end all the same."""
+        event = ConnectionTerminated()
+        event.error_code = frame.error_code
+        event.last_stream_id = frame.last_stream_id
+        event.additional_data = frame.additional_data or None
+        return [], [event]
+
+    def _receive_naked_continuation(self, frame: ContinuationFrame) -> None:
+        raise ProtocolError("CONTINUATION without HEADERS")
+
+    def _idle(self, sid: int) -> bool:
+        """Whether a stream has not been opened yet."""
+        highest = (
+            self.highest_outbound_stream_id if self._stream_id_is_outbound(sid) else self.highest_inbound_stream_id
+        )
+        return sid > highest
+
+    # -- streams
+
+    @property
+    def open_inbound_streams(self) -> int:
+        """Nothing: how many there may be is counted by who serves them, and those that are too many are refused."""
+        return -1
+
+    def _begin_new_stream(self, stream_id: int, allowed_ids: int) -> HalfStream:
+        highest = (
+            self.highest_outbound_stream_id
+            if self._stream_id_is_outbound(stream_id)
+            else self.highest_inbound_stream_id
+        )
+        if stream_id <= highest or stream_id % 2 != int(allowed_ids):
+            raise ProtocolError(f"incorrect identifier {stream_id} of a stream, the last was {highest}")
+        stream = HalfStream(stream_id, self.config, 0, self.remote_settings.initial_window_size)
+        stream.granted = self.first_window
+        stream.max_outbound_frame_size = self.max_outbound_frame_size
+        self.streams[stream_id] = stream
+        if self._stream_id_is_outbound(stream_id):
+            self.highest_outbound_stream_id = stream_id
+        else:
+            self.highest_inbound_stream_id = stream_id
+        return stream
+
+    def forget(self, stream: HalfStream) -> None:
+        """The stream is over for both sides. What was on its way for it is dropped as it comes."""
+        self.streams.pop(stream.stream_id, None)
+
+    # -- out
+
+    def take(self) -> bytes:
+        """What is to be sent; it is the caller's from then on."""
+        data = bytes(self._data_to_send)
+        self._data_to_send.clear()
+        return data
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that are to be sent."""
+        return len(self._data_to_send)
+
+    def announce(self, codes: tuple[int, ...]) -> None:
+        """Say which settings hold here, and that only streams bound what may come."""
+        self.state_machine.process_input(ConnectionInputs.SEND_SETTINGS)
+        body = b"".join(_setting.pack(code, self.local_settings[code]) for code in codes)
+        preface = PREFACE if self.config.client_side else b""
+        self._data_to_send += preface + _head.pack(0, len(body), 4, 0, 0) + body
+        self.open_connection_window()
+
+    def open_connection_window(self) -> None:
+        """Let the peer send as much as its streams' windows allow."""
+        self._data_to_send += _window.pack(0, 4, _WINDOW_UPDATE, 0, 0, MAX_WINDOW - self.granted)
+        self.granted = MAX_WINDOW
+
+    def grant(self, stream: HalfStream, more: int) -> None:
+        """Let the peer send so many bytes more on a stream."""
+        stream.granted += more
+        self._data_to_send += _window.pack(0, 4, _WINDOW_UPDATE, 0, stream.stream_id, more)
+
+    def room(self, stream: HalfStream) -> int:
+        """How many bytes the next DATA frame may hold; not more than 0 while a window is closed."""
+        return min(
+            self.outbound_flow_control_window, stream.outbound_flow_control_window, self.max_outbound_frame_size
+        )
+
+    def data(self, stream: HalfStream, data: bytes | memoryview, *, ended: bool) -> None:
+        """A DATA frame; there must be room for it."""
+        length = len(data)
+        self._data_to_send += _head.pack(length >> 8, length & 0xFF, _DATA, 1 if ended else 0, stream.stream_id)
+        self._data_to_send += data
+        stream.outbound_flow_control_window -= length
+        self.outbound_flow_control_window -= length
+        if ended:
+            stream.state_machine.process_input(StreamInputs.SEND_END_STREAM)
+
+    def headers(self, stream: HalfStream, block: bytes, *, ended: bool) -> int:
+        """HEADERS, and CONTINUATION where one frame does not hold the block. Gives the bytes on the wire."""
+        most = self.max_outbound_frame_size
+        sid = stream.stream_id
+        flags = 1 if ended else 0
+        size = len(block)
+        kind = _HEADERS
+        at = 0
+        count = 0
+        while True:
+            piece = block[at : at + most]
+            at += len(piece)
+            if at >= size:
+                flags |= _END_HEADERS
+            self._data_to_send += _head.pack(len(piece) >> 8, len(piece) & 0xFF, kind, flags, sid)
+            self._data_to_send += piece
+            count += 9 + len(piece)
+            if at >= size:
+                break
+            kind, flags = _CONTINUATION, 0
+        if ended:
+            stream.state_machine.process_input(StreamInputs.SEND_END_STREAM)
+        return count
+
+    def reset(self, stream: H2Stream, code: int) -> StreamReset:
+        """End a stream at once. Gives the event that says so."""
+        if not stream.closed:
+            stream.state_machine.process_input(StreamInputs.SEND_RST_STREAM)
+            self._data_to_send += _head.pack(0, 4, 3, 0, stream.stream_id) + code.to_bytes(4, "big")
+        return StreamReset(stream_id=stream.stream_id, error_code=ErrorCodes(code), remote_reset=False)
+
+    def goaway(self, code: int = 0) -> None:
+        """Take no more streams; those that are open come to their end, where `code` is 0."""
+        self.leaving = True
+        last = self.highest_inbound_stream_id
+        self._data_to_send += _head.pack(0, 8, 7, 0, 0) + last.to_bytes(4, "big") + int(code).to_bytes(4, "big")
+
+
+def _fault(reason: str) -> ConnectionFault:
+    return ConnectionFault(ErrorCodes.PROTOCOL_ERROR, reason)
+
+
+def _unwrapped(data: bytes, start: int, stop: int, flags: int, sid: int) -> tuple[int, int]:
+    """Where the block of a HEADERS frame lies between padding and priority, of which nothing is made."""
+    least = (1 if flags & _PADDED else 0) + (5 if flags & _PRIORITY else 0)
+    if stop - start < least:
+        raise ConnectionFault(
+            ErrorCodes.FRAME_SIZE_ERROR, f"client sent HEADERS frame with incorrect length {stop - start}"
+        )
+    if stop - start == least:
+        raise ConnectionFault(ErrorCodes.FRAME_SIZE_ERROR, "client sent HEADERS frame with empty header block")
+    padding = 0
+    if flags & _PADDED:
+        padding = data[start]
+        start += 1
+    if flags & _PRIORITY:
+        if int.from_bytes(data[start : start + 4], "big") & 0x7FFFFFFF == sid:
+            raise _fault(f"client sent HEADERS frame for stream {sid} with incorrect dependency")
+        start += 5
+    if padding > stop - start:
+        raise _fault("client sent padded HEADERS frame with incorrect length")
+    return start, stop - padding
+
+
+_LENGTHS = {2: (5, 5), 3: (4, 4), 6: (8, 8), 7: (8, 1 << 24), 8: (4, 4)}
+
+
+def _check_length(frame: Frame, length: int) -> None:
+    bounds = _LENGTHS.get(frame.type) if frame.type is not None else None
+    wrong = bounds is not None and not bounds[0] <= length <= bounds[1]
+    if frame.type == 4:
+        wrong = bool(length % 6) or ("ACK" in frame.flags and length > 0)
+    if wrong:
+        raise ConnectionFault(
+            ErrorCodes.FRAME_SIZE_ERROR, f"client sent {type(frame).__name__} with incorrect length {length}"
+        )

@@ -1,0 +1,287 @@
+"""One HTTP/2 connection on its socket: reads for all its lanes, writes for all its lanes, and is fair among them.
+
+    bytes come     `feed` -> `Wire` -> a lane's inbox, or whoever opens lanes; all that is said in answer leaves in one
+                   write when the bytes have been dealt with
+    a lane writes  one frame at a time while there is room: in the peer's windows, and in `HIGH` bytes of what the
+                   socket has not taken yet. Who finds none waits in a queue; a frame each is the round
+    nobody reads   what the socket does not take is at most `HIGH` bytes and what had to be said about frames that
+                   came; from `FULL` bytes on nothing more is read, so that nobody can make it grow
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from errno import ECONNRESET
+from typing import TYPE_CHECKING
+
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    Event,
+    RemoteSettingsChanged,
+    RequestReceived,
+    StreamReset,
+    TrailersReceived,
+    WindowUpdated,
+)
+
+from penstock.http.h2_wire import ConnectionFault, HalfStream, Wire
+from penstock.net.errors import NetError, TimedOut
+from penstock.net.fiber import Fiber, current, pause
+
+if TYPE_CHECKING:
+    from penstock.net.h2_lane import Lane
+    from penstock.net.stream import Stream
+
+READ = 16384
+HIGH = 65536
+FULL = 262144
+ROUNDS = 64
+"""Frames that lanes may send in a row before the loop has its turn."""
+
+
+class Over(NetError):
+    """The connection has come to its end: nobody reads it any more."""
+
+
+class Session:
+    """`opened(event)` is called with a stream's head, `noticed(event)` with all that concerns no lane, `idle()` when the
+    last lane has gone. `send_timeout` (seconds) is how long the socket may take nothing.
+    """
+
+    __slots__ = (
+        "_corked",
+        "_pending",
+        "_waking",
+        "_writer",
+        "error",
+        "fiber",
+        "idle",
+        "lanes",
+        "noticed",
+        "opened",
+        "queue",
+        "send_timeout",
+        "stream",
+        "wire",
+    )
+
+    def __init__(
+        self,
+        stream: Stream,
+        wire: Wire,
+        *,
+        opened: Callable[[RequestReceived], None],
+        noticed: Callable[[Event], None],
+        idle: Callable[[], None],
+        send_timeout: float,
+    ) -> None:
+        self.stream = stream
+        self.wire = wire
+        self.opened = opened
+        self.noticed = noticed
+        self.idle = idle
+        self.send_timeout = send_timeout
+        self.lanes: dict[int, Lane] = {}
+        self.queue: deque[Lane] = deque()
+        self.error: NetError | None = None
+        self.fiber: Fiber[object] | None = None
+        self._pending = b""
+        self._writer: Fiber[None] | None = None
+        self._corked = False
+        self._waking = False
+
+    # -- in
+
+    async def read(self, received: Callable[[], None]) -> None:
+        """Read until the peer ends; `received` is called after each read. Raises `ConnectionFault` and what the stream
+        raises; `Over` once `end` was called."""
+        self.fiber = current()
+        stream = self.stream
+        while True:
+            data = await stream.recv(READ)
+            if not data:
+                return
+            self.feed(data)
+            received()
+            while self.backlog > FULL and self.error is None:
+                await pause()  # the writer wakes us
+            if self.error is not None:
+                raise self.error
+
+    def feed(self, data: bytes) -> None:
+        """Deal with bytes of the peer. Raises `ConnectionFault`."""
+        self._corked = True
+        try:
+            for event in self.wire.receive(data):
+                self._happened(event)
+        finally:
+            self._corked = False
+            self.flush()
+
+    def _happened(self, event: Event) -> None:
+        kind = type(event)
+        if kind is DataReceived:
+            assert isinstance(event, DataReceived)
+            lane = self.lanes.get(event.stream_id)
+            if not event.data and event.stream_ended is None:
+                self.noticed(event)
+            elif lane is not None:
+                lane.arrived(event.data, ended=event.stream_ended is not None)
+        elif kind is WindowUpdated:
+            assert isinstance(event, WindowUpdated)
+            if event.stream_id:
+                lane = self.lanes.get(event.stream_id)
+                if lane is not None:
+                    lane.writable()
+            else:
+                self.wake()
+        elif kind is RequestReceived:
+            self.opened(event)  # type: ignore[arg-type]
+        elif kind is TrailersReceived:
+            lane = self.lanes.get(event.stream_id)  # type: ignore[attr-defined]
+            if lane is not None:
+                lane.trailers = event.headers  # type: ignore[attr-defined]
+                lane.arrived(b"", ended=True)
+        elif kind is StreamReset:
+            assert isinstance(event, StreamReset)
+            self.noticed(event)
+            lane = self.lanes.get(event.stream_id)
+            if lane is not None:
+                lane.lose(ECONNRESET)
+        else:
+            self.noticed(event)
+            if kind is RemoteSettingsChanged:
+                for lane in list(self.lanes.values()):
+                    lane.writable()
+                self.wake()
+
+    # -- out
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that the socket has not taken yet."""
+        return len(self._pending) + self.wire.waiting
+
+    def room(self, half: HalfStream) -> int:
+        """How much the next DATA frame of a stream may hold; not more than 0 if it has to wait."""
+        if self.backlog >= HIGH:
+            self._send()
+            if self.backlog >= HIGH:
+                return 0
+        return self.wire.room(half)
+
+    @property
+    def blocked(self) -> bool:
+        """What a lane waits for is not its own window."""
+        return self.backlog >= HIGH or self.wire.outbound_flow_control_window <= 0
+
+    def flush(self) -> None:
+        """Send what is to be sent, unless bytes of the peer are being dealt with: then it is sent after that."""
+        if not self._corked:
+            self._send()
+
+    def _send(self) -> None:
+        if self._writer is not None or self.error is not None:
+            return
+        if self._push():
+            self._writer = writer = Fiber(self._drain())
+            writer.keep_error = True
+            writer.resume()
+
+    def _push(self) -> bool:
+        """Give the socket what it takes; whether something is left."""
+        wire, stream = self.wire, self.stream
+        data = self._pending
+        if wire.waiting:
+            data = data + wire.take() if data else wire.take()
+        try:
+            view = memoryview(data)
+            while view:
+                sent = stream.send_now(view)
+                if not sent:
+                    break
+                view = view[sent:]
+            self._pending = bytes(view)
+        except NetError as error:
+            self._pending = b""
+            self.lose(error)
+        return bool(self._pending)
+
+    async def _drain(self) -> None:
+        """Wait for the socket to take the rest."""
+        try:
+            while self._pending or self.wire.waiting:
+                await self.stream.writable(self.send_timeout)
+                self._push()
+                self.wake()
+        except NetError as error:
+            self.lose(error)
+            return
+        finally:
+            self._writer = None
+        self.stream.written()
+        if self.fiber is not None:
+            self.fiber.resume()
+        self.wake()
+
+    def wake(self) -> None:
+        """There may be room: let those go on who wait for it, one frame each and then round again."""
+        if self._waking or not self.queue:
+            return
+        self._waking = True
+        corked, self._corked = self._corked, True
+        try:
+            for _ in range(ROUNDS):
+                if not self.queue or self.blocked:
+                    break
+                lane = self.queue.popleft()
+                lane.queued = False
+                lane.writable()
+            else:
+                self.wake_soon()
+        finally:
+            self._corked = corked
+            self._waking = False
+        self.flush()
+
+    def wake_soon(self) -> None:
+        """As `wake`, once the loop has had its turn."""
+        if self.queue:
+            asyncio.get_running_loop().call_soon(self.wake)
+
+    # -- the end
+
+    def removed(self, lane: Lane) -> None:
+        """A lane has come to its end."""
+        if self.lanes.pop(lane.sid, None) is not None and not self.lanes:
+            self.idle()
+
+    def lose(self, error: NetError) -> None:
+        """The connection is gone: tell everybody."""
+        if self.error is not None:
+            return
+        self.error = error
+        for lane in list(self.lanes.values()):
+            lane.lose(getattr(error, "errno", ECONNRESET))
+        if self.fiber is not None:
+            self.fiber.interrupt(error)
+
+    def end(self) -> None:
+        """Stop reading: `read` raises `Over`."""
+        if self.fiber is not None and self.error is None:
+            self.fiber.interrupt(Over("the connection is over"))
+
+    async def sent(self, timeout: float) -> bool:
+        """Wait until the socket has taken everything; whether it has."""
+        self._send()
+        writer = self._writer
+        if writer is None:
+            return self.error is None
+        try:
+            await writer.join()
+        except (TimedOut, NetError):
+            return False
+        return self.error is None
