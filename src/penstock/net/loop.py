@@ -44,7 +44,8 @@ BATCH = 256
 class HotSelector(selectors.EpollSelector):
     """asyncio's selector, which calls the handlers of hot descriptors itself.
 
-    `now` is the monotonic clock in seconds, refreshed once per poll. Level-triggered, and every socket is
+    `now` is the monotonic clock in seconds, refreshed once per poll. `greed` counts what fibers did without waiting
+    since then, see `Waiting.breathe`. Level-triggered, and every socket is
     non-blocking: an event that is out of date (its descriptor was closed and its number taken again within
     one batch) makes a handler try in vain, and does no harm."""
 
@@ -60,6 +61,7 @@ class HotSelector(selectors.EpollSelector):
         self.timers.on_error = self._alarm_failed
         self.queue: deque[Any] = deque()
         self.yield_to_asyncio = False
+        self.greed = 0
 
     def watch(self, fd: int, mask: int, handler: Handler) -> None:
         """Calls `handler(mask)` from now on whenever one of `mask` (or HUP, ERR) is true of `fd`."""
@@ -108,6 +110,7 @@ class HotSelector(selectors.EpollSelector):
             else:
                 events = poll(0, BATCH)
             self.now = timers.now = now = monotonic()
+            self.greed = 0
             for fd, mask in events:
                 if fd in handlers:
                     handler = handlers[fd]

@@ -15,7 +15,7 @@ from typing import cast
 
 from penstock.net.errors import NetError, PeerGone
 from penstock.net.loop import IN, OUT, Loop
-from penstock.net.waiting import Closed, Waiting, wait
+from penstock.net.waiting import GREED, Closed, Waiting, wait
 
 __all__ = ["READ_SIZE", "Buffer", "Closed", "Name", "Stream", "wait"]
 
@@ -102,7 +102,9 @@ class Stream(Waiting):
     @types.coroutine
     def recv(self, limit: int = READ_SIZE, timeout: float | None = None) -> Generator[object, None, bytes]:
         """Waits for bytes, at most `timeout` seconds; `b""` at the end. Raises `TimedOut`, `PeerGone`."""
-        if not self.ready:
+        if self.ready:
+            yield from self.breathe(1)
+        else:
             yield from self._waiting(IN, timeout)
         while True:
             data = self.recv_now(limit)
@@ -151,6 +153,10 @@ class Stream(Waiting):
                 count = self.send_now(view)
         await self._send_sequence(list(data), timeout)
 
+    @types.coroutine
+    def _breathe(self, effort: int) -> Generator[object, None, None]:
+        yield from self.breathe(effort)
+
     async def _send_sequence(self, buffers: list[Buffer], timeout: float | None) -> None:
         first = 0
         while first < len(buffers):
@@ -187,6 +193,8 @@ class Stream(Waiting):
             offset += moved
             left -= moved
             self.sent += moved
+            if left:
+                await self._breathe(GREED)
         return count - left
 
     # -- ending

@@ -107,6 +107,7 @@ class TlsStream(Stream):
             await self.send_all(data, timeout)
             offset += len(data)
             left -= len(data)
+            await self._breathe(1)
         return count - left
 
     def shutdown_write(self) -> None:

@@ -17,6 +17,9 @@ from penstock.net.fiber import PAUSED, Fiber, current, pause
 from penstock.net.loop import ERR, HUP, IN, OUT, RDHUP, HotSelector, Loop
 from penstock.net.timers import Alarm
 
+GREED = 8
+"""Long reads that fibers may do in one turn of the loop: half a MiB or so."""
+
 _READING = IN | RDHUP | HUP | ERR
 _WRITING = OUT | HUP | ERR
 _GONE = RDHUP | HUP | ERR
@@ -82,6 +85,20 @@ class Waiting:
         finally:
             alarm.deadline = inf
             self._disarm(me)
+
+    def breathe(self, effort: int) -> Generator[object, None, None]:
+        """Lets everybody else have a turn, once fibers have done enough without ever waiting: a fast peer, that always
+        has something to be read and takes all that is written, would otherwise be the only one who is served."""
+        hot = self.hot
+        hot.greed += effort
+        if hot.greed < GREED:
+            return
+        handle = self.loop.call_soon(current().resume)
+        hot.yield_to_asyncio = True
+        try:
+            yield PAUSED
+        finally:
+            handle.cancel()
 
     def _arm(self, what: int, fiber: Fiber[object]) -> None:
         if self.fd < 0:
