@@ -1,0 +1,90 @@
+"""Reading a configuration without a mind to run it: its tree, and what compiling it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import TypeVar
+
+from penstock.cli.options import Options
+from penstock.cli.parsing import Parser
+from penstock.cli.paths import launch_for
+from penstock.config.errors import ConfigError, ConfigFailed, Problems
+from penstock.config.material import FILE, using
+from penstock.config.parser import parse_file
+from penstock.config.registry import REGISTRY
+from penstock.config.source import Source
+from penstock.config.tree import Directive
+from penstock.modules.load import known, load
+from penstock.plan.plan import Plan
+from penstock.process.launch import Launch
+
+T = TypeVar("T")
+
+NOBODY = "192.0.2.1"
+"""Stands for every host name: nobody is asked (RFC 5737 keeps it free)."""
+_WHOLE = frozenset(("http", "events"))
+
+
+class Unasked:
+    """Texts in place of files, and an address in place of what name servers would say."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._texts = texts
+
+    def give(self, kind: str, name: str, obtain: Callable[[], T]) -> T:
+        if kind == FILE and name in self._texts:
+            return self._texts[name].encode("latin-1")  # type: ignore[return-value]
+        if kind == "host":
+            return [NOBODY]  # type: ignore[return-value]
+        return obtain()
+
+    def memory(self, name: str, make: Callable[[], int]) -> int:
+        return make()
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """`plan` is None where compiling failed, or was not tried since the text is a piece of a configuration."""
+
+    tree: tuple[Directive, ...]
+    sources: tuple[Source, ...]
+    problems: tuple[ConfigError, ...]
+    plan: Plan | None
+
+
+def read(launch: Launch, texts: Mapping[str, str]) -> Read:
+    """Parse and compile, with `texts` in place of files of these names. Raises nothing: problems are collected."""
+    known()
+    with using(Unasked(texts)):
+        problems = Problems()
+        sources: list[Source] = []
+        folder = str(PurePosixPath(launch.path).parent)
+        tree = parse_file(launch.path, problems, base=folder, known=REGISTRY.__contains__, loaded=sources)
+        names = {each.name.text for each in tree}
+        if tree and not names & _WHOLE:
+            return Read(tree, tuple(sources), tuple(problems), None)
+        try:
+            plan = load(launch.path, prefix=launch.prefix, globals_text=launch.globals_text)
+        except ConfigFailed as failed:
+            return Read(tree, tuple(sources), tuple(failed.problems), None)
+        return Read(tree, tuple(sources), tuple(plan.problems), plan)
+
+
+def add_places(parser: Parser) -> None:
+    """The options that say which configuration is meant, as nginx has them."""
+    parser.add_argument("-c", metavar="FILE", dest="file", help="the configuration; otherwise the one that would run")
+    parser.add_argument("-p", metavar="PREFIX", dest="prefix", help="the prefix that its paths are relative to")
+
+
+def launch_of(file: str | None, prefix: str | None) -> Launch:
+    """Where that configuration is."""
+    options = Options()
+    options.prefix = prefix
+    options.configuration = file
+    launch = launch_for(options)
+    if file is None or prefix is not None:
+        return launch
+    # As every other program does: a name on the command line is looked for here.
+    return replace(launch, path=file)

@@ -1,0 +1,124 @@
+"""Changes to a configuration that leave everything else as it is, byte for byte."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from penstock.config.source import Source
+from penstock.config.tree import Directive, Word
+from penstock.doctor.finding import Edit
+from penstock.doctor.level import Level
+
+_END = re.compile(r"(?:\s|#[^\n]*\n)*;")
+_OPEN = re.compile(r"(?:\s|#[^\n]*\n)*\{")
+_REST = re.compile(r"[ \t]*(?:#[^\r\n]*)?(?=\r?\n|\Z)")
+_PLAIN = re.compile(r"[^\s;{}\"'#\\]+")
+
+
+def quoted(text: str) -> str:
+    """A word as it has to be written."""
+    if _PLAIN.fullmatch(text):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def replaced(word: Word, text: str) -> Edit:
+    """Another text for one word."""
+    return Edit(word.span.source, word.span.start, word.span.end, text)
+
+
+def removed(directive: Directive) -> Edit | None:
+    """A directive taken out, with its line where nothing else stands on it."""
+    source = directive.span.source
+    end = _end(directive)
+    if end is None:
+        return None
+    start = directive.span.start
+    line = source.text.rfind("\n", 0, start) + 1
+    rest = _REST.match(source.text, end)
+    if not source.text[line:start].strip() and rest is not None and "#" not in rest[0]:
+        end = rest.end()
+        if source.text.startswith("\r\n", end):
+            end += 2
+        elif source.text.startswith("\n", end):
+            end += 1
+        return Edit(source, line, end, "")
+    while source.text[start - 1 : start] in (" ", "\t") and source.text[end : end + 1] in (" ", "\t"):
+        start -= 1
+    return Edit(source, start, end, "")
+
+
+def after(directive: Directive, lines: Sequence[str]) -> Edit | None:
+    """Lines behind a simple directive, indented as it is."""
+    source = directive.span.source
+    end = _end(directive)
+    if end is None:
+        return None
+    indent = _indent(source, directive.span.start)
+    if indent is None:
+        return Edit(source, end, end, "".join(f" {line}" for line in lines))
+    rest = _REST.match(source.text, end)
+    at = rest.end() if rest is not None else end
+    return Edit(source, at, at, "".join(f"{_newline(source)}{indent}{line}" for line in lines))
+
+
+def before(directive: Directive, lines: Sequence[str]) -> Edit:
+    """Lines before a directive, indented as it is. Lines may begin with spaces of their own."""
+    source = directive.span.source
+    start = directive.span.start
+    indent = _indent(source, start)
+    if indent is None:
+        return Edit(source, start, start, "".join(f"{line.strip()} " for line in lines))
+    newline = _newline(source)
+    text = "".join(f"{line}{newline}{indent}" if line else newline + indent for line in lines)
+    return Edit(source, start, start, text)
+
+
+def opening(level: Level, lines: Sequence[str]) -> Edit | None:
+    """Lines at the beginning of a block, indented as what is there."""
+    directive = level.directive
+    if directive is None:
+        return None
+    source = directive.span.source
+    match = _OPEN.match(source.text, directive.span.end)
+    if match is None:
+        return None
+    at = match.end()
+    first = next((each for each in level.items if each.span.source is source and each.span.start >= at), None)
+    indent = None if first is None else _indent(source, first.span.start)
+    rest = _REST.match(source.text, at)
+    if indent is None or rest is None:
+        return Edit(source, at, at, "".join(f" {line}" for line in lines))
+    return Edit(source, rest.end(), rest.end(), "".join(f"{_newline(source)}{indent}{line}" for line in lines))
+
+
+def behind_own(level: Level, lines: Sequence[str], *names: str) -> Edit | None:
+    """Lines in a level, behind the last directive of one of these names, or at the beginning of the block.
+
+    What came by an `include` is left alone: that file may belong to others too.
+    """
+    source = None if level.directive is None else level.directive.span.source
+    for name in names:
+        here = [each for each in level.own(name) if source is None or each.span.source is source]
+        edit = after(here[-1], lines) if here else None
+        if edit is not None:
+            return edit
+    return opening(level, lines)
+
+
+def _end(directive: Directive) -> int | None:
+    """The offset behind a simple directive's semicolon."""
+    match = _END.match(directive.span.source.text, directive.span.end)
+    return None if match is None else match.end()
+
+
+def _indent(source: Source, start: int) -> str | None:
+    """What stands before a directive that begins its line; None for one that does not."""
+    line = source.text.rfind("\n", 0, start) + 1
+    indent = source.text[line:start]
+    return None if indent.strip() else indent
+
+
+def _newline(source: Source) -> str:
+    return "\r\n" if "\r\n" in source.text else "\n"

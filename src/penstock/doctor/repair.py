@@ -1,0 +1,83 @@
+"""Putting right what can be put right by itself: fix, look again, until nothing is left to fix.
+
+One fix may make room for another (a location that lets WebSockets through needs a timeout), and two may want the same
+place; so they are applied in rounds, each to what the round before made.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+
+from penstock.config.source import Source, shown
+from penstock.doctor.check import Report
+from penstock.doctor.finding import Edit, Finding, Severity
+
+ROUNDS = 20
+
+Examine = Callable[[Mapping[str, str]], Report]
+"""Looks at the configuration with these texts in place of files of these names."""
+
+
+def repair(examine: Examine, least: Severity) -> tuple[dict[str, str], list[Finding], Report]:
+    """New texts by file, what was put right, and what is found afterwards."""
+    texts: dict[str, str] = {}
+    done: list[Finding] = []
+    report = examine(texts)
+    for _ in range(ROUNDS):
+        wanted = [each for each in report.at_least(least) if each.fix is not None and each.fix.edits]
+        chosen = _together(wanted)
+        if not chosen:
+            break
+        for path, text in apply(edit for each in chosen if each.fix is not None for edit in each.fix.edits).items():
+            texts[path] = text
+        done += chosen
+        report = examine(texts)
+    return texts, done, report
+
+
+def _together(findings: Iterable[Finding]) -> list[Finding]:
+    """Those whose edits do not meet; of two that do, the first, and the worst before the others."""
+    taken: list[Edit] = []
+    chosen = []
+    for finding in sorted(findings, key=lambda each: -each.severity):
+        assert finding.fix is not None
+        if any(_meet(edit, other) for edit in finding.fix.edits for other in taken):
+            continue
+        taken += finding.fix.edits
+        chosen.append(finding)
+    return chosen
+
+
+def _meet(one: Edit, two: Edit) -> bool:
+    if one.source.path != two.source.path:
+        return False
+    return one.start <= two.end and two.start <= one.end
+
+
+def apply(edits: Iterable[Edit]) -> dict[str, str]:
+    """The texts of the sources after the edits, which do not meet each other; equal ones count once."""
+    by_path: dict[str, list[Edit]] = {}
+    sources: dict[str, Source] = {}
+    for edit in dict.fromkeys(edits):
+        by_path.setdefault(edit.source.path, []).append(edit)
+        sources[edit.source.path] = edit.source
+    made = {}
+    for path, changes in by_path.items():
+        text = sources[path].text
+        for edit in sorted(changes, key=lambda each: (each.start, each.end), reverse=True):
+            text = text[: edit.start] + edit.text + text[edit.end :]
+        made[path] = text
+    return made
+
+
+def difference(path: str, before: str, after: str) -> str:
+    """A unified diff, as `patch` reads it and as a person sees it."""
+    lines = difflib.unified_diff(
+        [shown(line) for line in before.split("\n")],
+        [shown(line) for line in after.split("\n")],
+        shown(path),
+        shown(path),
+        lineterm="",
+    )
+    return "\n".join(lines)

@@ -1,0 +1,168 @@
+"""The whole configuration as rules look at it: its levels, its maps and upstreams, and every place that proxies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from penstock.config.errors import Problems
+from penstock.config.lexer import statements
+from penstock.config.source import Span
+from penstock.config.tree import Directive
+from penstock.doctor.level import Level, levels
+from penstock.doctor.machine import Machine
+from penstock.doctor.maps import HANDSHAKE, UNKNOWN, Values, maps
+
+_URL = re.compile(
+    r"(?P<scheme>[a-zA-Z]+)://(?P<host>\[[^]]*\]|unix:[^:]*|[^/:?]*)(?::(?P<port>[^/?]*))?(?P<uri>.*)", re.DOTALL
+)
+_SINCE_1_1 = (1, 29, 7)
+"""The nginx that speaks HTTP/1.1 to backends, and keeps connections to them, without being told."""
+LIVELY = ("backup", "down")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Who will run the configuration: Penstock, or an nginx whose `version` may be unknown."""
+
+    nginx: bool = False
+    version: tuple[int, ...] | None = None
+
+    @property
+    def old(self) -> bool:
+        """Whether backends may be spoken to over HTTP/1.0 by default."""
+        return self.nginx and (self.version is None or self.version < _SINCE_1_1)
+
+
+class Pass:
+    """A level with a `proxy_pass` of its own."""
+
+    __slots__ = ("directive", "host", "level", "port", "scheme", "site", "uri", "url")
+
+    def __init__(self, site: Site, level: Level, directive: Directive) -> None:
+        self.site = site
+        self.level = level
+        self.directive = directive
+        self.url = directive.words[0] if directive.args else ""
+        match = _URL.fullmatch(self.url)
+        self.scheme = match["scheme"].lower() if match else ""
+        self.host = match["host"] if match else ""
+        self.port = (match["port"] or "") if match else ""
+        self.uri = match["uri"] if match else ""
+
+    @property
+    def place(self) -> Level:
+        """The location it is in, where it is in an `if` of one."""
+        return self.level.enclosing("location") or self.level
+
+    @property
+    def shown(self) -> str:
+        """`location /chat/`"""
+        place = self.place
+        return f"location {place.name}" if place.kind == "location" else place.kind
+
+    def headers(self, name: str) -> list[Directive]:
+        """The `proxy_set_header` lines in force for a header (lower case)."""
+        given = self.level.every("proxy_set_header")
+        return [each for each in given if len(each.args) == 2 and each.words[0].lower() == name]
+
+    def sends(self, name: str, known: dict[str, str]) -> str:
+        """What a header will be for a kind of request; "" where it is not sent."""
+        values = Values(self.site.maps, known)
+        found = [values.of(each.words[1], self.level) for each in self.headers(name)]
+        return ", ".join(value for value in found if value)
+
+    @property
+    def passes_upgrade(self) -> bool:
+        """Whether the backend gets an Upgrade header with a handshake."""
+        return self.automatic or bool(self.sends("upgrade", HANDSHAKE))
+
+    @property
+    def passes_websockets(self) -> bool:
+        """Whether a handshake reaches the backend whole."""
+        if self.automatic:
+            return True
+        connection = self.sends("connection", HANDSHAKE).lower()
+        return self.passes_upgrade and ("upgrade" in connection or UNKNOWN in connection)
+
+    @property
+    def automatic(self) -> bool:
+        """Whether `websocket auto` does it all."""
+        found = self.level.find("websocket")
+        return found is not None and "off" not in found.words
+
+    @property
+    def unknown(self) -> bool:
+        """Whether something is missing around here: a file that is included and could not be read."""
+        return any(level.span is not None and level.span.start in self.site.torn for level in self.level.outwards())
+
+    @property
+    def group(self) -> Level | None:
+        """The `upstream` block it names."""
+        return self.site.upstreams.get(self.host.lower())
+
+    @property
+    def version(self) -> str:
+        """The version of HTTP spoken to the backend."""
+        found = self.level.find("proxy_http_version")
+        if found is not None and found.args:
+            return found.words[0]
+        return "1.0" if self.site.target.old else "1.1"
+
+
+class Site:
+    """A configuration, who will run it, and where."""
+
+    def __init__(
+        self, tree: tuple[Directive, ...], target: Target, machine: Machine, holes: Iterable[Span] = ()
+    ) -> None:
+        self.tree = tree
+        self.torn = {start for hole in holes for start in around(hole)}
+        """Where the blocks begin in which something could not be included, in whatever file."""
+        self.target = target
+        self.machine = machine
+        self.main = levels(tree)
+        self.maps = maps(self.main)
+
+    @cached_property
+    def passes(self) -> list[Pass]:
+        """Every `proxy_pass`, in the order of the file."""
+        return [
+            Pass(self, level, each)
+            for level in self.main.walk()
+            if level.kind in ("location", "if", "limit_except")
+            for each in level.own("proxy_pass")[:1]
+        ]
+
+    @cached_property
+    def upstreams(self) -> dict[str, Level]:
+        """The `upstream` blocks by their names in lower case."""
+        found: dict[str, Level] = {}
+        for level in self.main.walk():
+            if level.kind == "upstream" and level.name:
+                found.setdefault(level.name.lower(), level)
+        return found
+
+    @cached_property
+    def servers(self) -> list[Level]:
+        return [level for level in self.main.walk() if level.kind == "server"]
+
+
+def members(group: Level) -> list[Directive]:
+    """The servers of an upstream that take requests when all is well."""
+    return [each for each in group.own("server") if each.args and not set(each.words) & set(LIVELY)]
+
+
+def around(place: Span) -> list[int]:
+    """Where the blocks begin that a place is in, within its own file."""
+    opened: list[int] = []
+    for statement in statements(place.source, Problems()):
+        if statement.at >= place.start:
+            break
+        if statement.end == "{":
+            opened.append(statement.words[0].span.start if statement.words else statement.at)
+        elif statement.end == "}" and opened:
+            opened.pop()
+    return opened
