@@ -10,6 +10,7 @@ from pathlib import Path
 from penstock.config.blocks import read_blocks
 from penstock.config.builder import DEEPEST
 from penstock.config.errors import Problems, suggest
+from penstock.config.material import gathered
 from penstock.config.source import COMMAND_LINE, Source, Span, read_source
 from penstock.config.tree import Directive
 
@@ -99,11 +100,7 @@ class _Loader:
     def _include(self, directive: Directive, depth: int, problems: Problems) -> Sequence[Directive]:
         wanted, at = directive.args[0].text, directive.args[0].span
         path = wanted if wanted.startswith("/") or not self.base else f"{self.base.rstrip('/')}/{wanted}"
-        if not any(magic in path for magic in "*?["):
-            paths = [path]
-        else:
-            names = sorted(glob.glob(path.encode("latin-1")))  # noqa: PTH207  pathlib knows no bytes
-            paths = [name.decode("latin-1") for name in names]
+        paths = gathered("glob", path, lambda: _matching(path)) if any(magic in path for magic in "*?[") else [path]
         found = [item for each in paths for item in self.open(each, at, depth, problems)]
         self.directives += len(found)
         if self.directives > MOST_DIRECTIVES:
@@ -117,6 +114,11 @@ class _Loader:
             problems.error(f'include of "{path}" never ends', at, hint=" includes ".join(way[:10]))
         else:
             problems.error(f"files are included more than {DEEPEST_INCLUDE} deep", at)
+
+
+def _matching(pattern: str) -> list[str]:
+    names = sorted(glob.glob(pattern.encode("latin-1")))  # noqa: PTH207  pathlib knows no bytes
+    return [name.decode("latin-1") for name in names]
 
 
 def _unreadable(path: str, at: Span | None, error: OSError, problems: Problems) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 from bisect import bisect_right
-from pathlib import Path
 from typing import NamedTuple
+
+from penstock.config.material import FILE, gathered
 
 COMMAND_LINE = "command line"
 
@@ -88,11 +89,16 @@ def read_source(path: str) -> Source:
 
     `path` is latin-1 too: a name out of a configuration is bytes, whatever encoding the file system speaks.
     """
-    with Path(os.fsdecode(path.encode("latin-1"))).open("rb") as file:
+    data = gathered(FILE, path, lambda: _read(path))
+    return Source(path, data.decode("latin-1"))
+
+
+def _read(path: str) -> bytes:
+    with open(path.encode("latin-1"), "rb") as file:  # noqa: PTH123  bytes
         data = file.read(_LARGEST + 1)
     if len(data) > _LARGEST:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
-    return Source(path, data.decode("latin-1"))
+    return data
 
 
 def shown(text: str) -> str:

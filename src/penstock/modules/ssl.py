@@ -18,7 +18,7 @@ from penstock.config.variables import Template
 from penstock.http.head import RequestHead
 from penstock.http.request import Request
 from penstock.modules.ssl_certificates import NO_PASSWORD, NamedAtHandshake, passwords
-from penstock.modules.ssl_sessions import TlsSessions
+from penstock.modules.ssl_sessions import TlsSessions, secrets_for
 from penstock.modules.ssl_verify import ClientCertificates
 from penstock.net.tls_files import CannotLoad
 from penstock.plan.location import Listen, Server
@@ -200,7 +200,8 @@ def _prepare(compilation: Compilation, server: Server, made: dict[tuple[int, int
         )
     from penstock.modules.ssl_context import Builder
 
-    builder = Builder(tls, sessions, clients, compilation.problems, compilation.conf_path)
+    secrets = secrets_for(compilation, sessions)
+    builder = Builder(tls, sessions, clients, compilation.problems, compilation.conf_path, secrets)
     if tls.named_at_handshake:
         offer.name_later(builder, tls)
     else:

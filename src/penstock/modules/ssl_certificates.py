@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from penstock.config.material import read_file
 from penstock.config.scope import Call
 from penstock.net.tls_files import DATA, on_disk
 
@@ -22,8 +23,7 @@ def passwords(call: Call) -> tuple[bytes, ...]:
     """The lines of a password file, read when the configuration is: it may be a pipe."""
     path = call.compilation.conf_path(call.args[0].text)
     try:
-        with on_disk(path).open("rb") as file:
-            lines = [line.rstrip(b"\n").removesuffix(b"\r") for line in file]
+        lines = [line.removesuffix(b"\r") for line in read_file(path).split(b"\n")]
     except OSError as error:
         raise call.fail(f'open() "{path}" failed ({error.errno}: {error.strerror})', call.args[0]) from None
     if any(len(line) >= _LONGEST_PASSWORD for line in lines):

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import ssl
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from penstock.config.errors import ConfigError, Problems
+from penstock.config.material import as_path
 from penstock.config.source import Span
 from penstock.modules.ssl_certificates import NamedAtHandshake
 from penstock.modules.ssl_sessions import TlsSessions
 from penstock.modules.ssl_verify import ClientCertificates
 from penstock.net import openssl
-from penstock.net.tls_files import CannotLoad, load_pair, on_disk, told
+from penstock.net.tls_files import CannotLoad, load_pair, told
 
 if TYPE_CHECKING:
     from penstock.modules.ssl import Tls
@@ -41,13 +41,14 @@ class Builder:
         clients: ClientCertificates,
         problems: Problems,
         full_name: Callable[[str], str],
+        secrets: TicketSecrets | None = None,
     ) -> None:
         self.tls = tls
         self.sessions = sessions
         self.clients = clients
         self.problems = problems
         self.full_name = full_name
-        self._secrets: TicketSecrets | None = None
+        self._secrets = secrets
 
     def fixed(self) -> ssl.SSLContext:
         """The context with certificates that are named in the configuration. Raises `ConfigError`."""
@@ -61,11 +62,6 @@ class Builder:
 
     def at_handshake(self, most: int, inactive: float, valid: float) -> NamedAtHandshake:
         """What makes contexts once the names of certificates are known. Raises `ConfigError` for all the rest."""
-        if openssl.missing() is None:
-            # Contexts made after the fork would each have ticket keys of their own, unknown to the other workers.
-            from penstock.net.openssl_tickets import GivenSecrets
-
-            self._secrets = GivenSecrets([os.urandom(32)])
         self._bare(self.problems)
         return NamedAtHandshake(lambda names: self._with(names, Problems()), most, inactive, valid)
 
@@ -181,7 +177,8 @@ def run_commands(
 
 def _load_dh_params(context: ssl.SSLContext, path: str, span: Span | None) -> None:
     try:
-        context.load_dh_params(str(on_disk(path)))
+        with as_path(path) as name:
+            context.load_dh_params(name)
     except ssl.SSLError as error:
         raise ConfigError(f'PEM_read_bio_DHparams("{path}") failed ({told(error)})', span) from None
     except OSError as error:

@@ -1,7 +1,7 @@
 """TLS sessions that clients resume: cache, tickets and their keys (nginx: ngx_http_ssl_module, ssl_session_...).
 
-Contexts are made before the fork, so all workers share the ticket keys; servers with the same `shared:name` share them
-too, and keep them over a reload. The cache itself is OpenSSL's, one in each worker: a client that comes without a
+What ticket keys are made of comes from the master, so all workers share them; servers with the same `shared:name` share
+them too, and keep them over a reload. The cache itself is OpenSSL's, one in each worker: a client that comes without a
 ticket can resume at the worker it has met.
 """
 
@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
+from struct import Struct
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from penstock.config.kinds import custom, flag, seconds
+from penstock.config.material import fresh_bytes, read_file
 from penstock.config.registry import HTTP, SERVER
-from penstock.config.scope import Call
+from penstock.config.scope import Call, Compilation
 from penstock.config.settings import Settings, directive, directives
 from penstock.config.values import size
-from penstock.net.tls_files import on_disk
 
 if TYPE_CHECKING:
     import ssl
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from penstock.net.openssl_tickets import TicketSecrets, TurningSecrets
 
 PAGE = "ngx_http_ssl_module.html"
+ZONES = "ticket zones"
+_SECRET = 32
+_TIME = Struct("d")
 _SESSION = 256
 """nginx's estimate of a session's size in its shared cache: 4000 sessions in a megabyte."""
 
@@ -69,8 +75,7 @@ def _ticket_secret(call: Call) -> bytes:
     word = call.args[0]
     path = call.compilation.conf_path(word.text)
     try:
-        with on_disk(path).open("rb") as file:
-            secret = file.read(81)
+        secret = read_file(path)
     except OSError as error:
         raise call.fail(f'open() "{path}" failed ({error.errno}: {error.strerror})', word) from None
     if len(secret) not in (48, 80):
@@ -119,8 +124,6 @@ class TlsSessions(Settings):
         keep_sessions(context, mode, number, self.timeout, identity)
         if self.ticket_secrets:
             secrets = GivenSecrets(self.ticket_secrets)
-        elif self.cache.zone:
-            secrets = _secrets_of(self.cache.zone, self.timeout)
         if secrets is not None and self.tickets:
             set_ticket_keys(context, secrets, identity)
         return None
@@ -135,14 +138,26 @@ class TlsSessions(Settings):
         return Sessions.SERVER, self.cache.sessions
 
 
-_zones: dict[str, tuple[float, TurningSecrets]] = {}
-"""What the ticket keys of zones are made of, in the master: it outlives a reload."""
+def secrets_for(compilation: Compilation, sessions: TlsSessions) -> TicketSecrets | None:
+    """What the ticket keys of a server are made of where it names none itself, alike in all workers: those of the zone,
+    which outlive a reload, or its own. None where OpenSSL keeps its own, since they can not be set."""
+    from penstock.net.openssl import missing
 
+    if missing() is not None:
+        return None
+    from penstock.net.openssl_tickets import GivenSecrets, TurningSecrets
 
-def _secrets_of(zone: str, timeout: float) -> TurningSecrets:
-    from penstock.net.openssl_tickets import TurningSecrets
-
-    known = _zones.get(zone)
+    zone, timeout = sessions.cache.zone, sessions.timeout
+    if not zone:
+        return GivenSecrets([fresh_bytes("ticket keys", partial(os.urandom, _SECRET))])
+    zones: dict[str, tuple[float, TurningSecrets]] = compilation.shared.setdefault(ZONES, {})
+    known = zones.get(zone) or compilation.previous.get(ZONES, {}).get(zone)
     if known is None or known[0] != timeout:
-        known = _zones[zone] = timeout, TurningSecrets(timeout)
+        made = fresh_bytes(f"ticket keys of {zone}", _secret_and_time)
+        known = timeout, TurningSecrets(timeout, made[:_SECRET], *_TIME.unpack(made[_SECRET:]))
+    zones[zone] = known
     return known[1]
+
+
+def _secret_and_time() -> bytes:
+    return os.urandom(_SECRET) + _TIME.pack(monotonic())

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from penstock.config.errors import ConfigError
 from penstock.config.kinds import choice, conf_path, number
+from penstock.config.material import read_file
 from penstock.config.registry import HTTP, SERVER
 from penstock.config.settings import Settings, directive, phase
 from penstock.http.request import Answer, Request, special
-from penstock.net.tls_files import CannotLoad, load_authorities, load_revocations, on_disk, verify_in_handshake
+from penstock.net.tls_files import CannotLoad, load_authorities, load_revocations, verify_in_handshake
 from penstock.observe.errorlog import INFO, report
 from penstock.plan import phases
 
@@ -117,7 +118,7 @@ class ClientCertificates(Settings):
 
             ask_for_certificate(context, self.depth)
             if self.authorities is not None:
-                announce_authorities(context, on_disk(self.authorities).read_bytes())
+                announce_authorities(context, read_file(self.authorities))
             return
         if self.verify == "optional_no_ca":
             raise ConfigError(

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from ctypes import CFUNCTYPE, c_int, c_void_p, cast, create_string_buffer, string_at
 from enum import IntFlag
 
+from penstock.config.material import as_path
 from penstock.net.openssl import explained, library, of_context
 
 _SET_MODE, _SET_CACHE_SIZE, _SET_CACHE_MODE, _SET_TICKET_KEYS, _SET_TICKET_CALLBACK, _SET_GROUPS = (
@@ -21,7 +24,7 @@ _SET_MODE, _SET_CACHE_SIZE, _SET_CACHE_MODE, _SET_TICKET_KEYS, _SET_TICKET_CALLB
 _NO_AUTO_CHAIN = 8
 _VERIFY_PEER = 1
 _CONF_FLAGS = 0x2 | 0x4 | 0x8 | 0x10 | 0x20  # FILE, CLIENT, SERVER, SHOW_ERRORS, CERTIFICATE
-_CONF_PATHS = (2, 3)  # FILE, DIR
+_CONF_FILE, _CONF_FOLDER = 2, 3
 
 
 class Sessions(IntFlag):
@@ -103,16 +106,26 @@ def run_commands(context: ssl.SSLContext, commands: Sequence[tuple[str, str]], f
     lib = library()
     lib.ERR_clear_error()
     with_context = lib.SSL_CONF_CTX_new()
+    files = ExitStack()
     try:
         lib.SSL_CONF_CTX_set_flags(with_context, _CONF_FLAGS)
         lib.SSL_CONF_CTX_set_ssl_ctx(with_context, of_context(context))
         for name, value in commands:
             key = name.encode("latin-1")
-            if lib.SSL_CONF_cmd_value_type(with_context, key) in _CONF_PATHS:
-                value = full_name(value)
-            if lib.SSL_CONF_cmd(with_context, key, value.encode("latin-1")) <= 0:
+            given = value.encode("latin-1")
+            kind = lib.SSL_CONF_cmd_value_type(with_context, key)
+            if kind == _CONF_FOLDER:
+                given = full_name(value).encode("latin-1")
+            elif kind == _CONF_FILE:
+                try:
+                    given = os.fsencode(files.enter_context(as_path(full_name(value))))
+                except OSError as error:
+                    words = f"({error.errno}: {error.strerror})"
+                    raise ValueError(f'SSL_CONF_cmd("{name}", "{full_name(value)}") failed {words}') from None
+            if lib.SSL_CONF_cmd(with_context, key, given) <= 0:
                 raise ValueError(explained(f'SSL_CONF_cmd("{name}", "{value}") failed'))
         if lib.SSL_CONF_CTX_finish(with_context) != 1:
             raise ValueError(explained("SSL_CONF_finish() failed"))
     finally:
+        files.close()
         lib.SSL_CONF_CTX_free(with_context)

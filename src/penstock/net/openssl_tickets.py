@@ -44,14 +44,15 @@ class GivenSecrets:
 
 
 class TurningSecrets:
-    """A new secret each `period` seconds. A ticket is good for a period after the one that it was made in."""
+    """A new secret each `period` seconds, the first `since` a monotonic moment. A ticket is good for a period after the
+    one that it was made in."""
 
     __slots__ = ("_period", "_secrets", "_since")
 
-    def __init__(self, period: float) -> None:
+    def __init__(self, period: float, secret: bytes = b"", since: float | None = None) -> None:
         self._period = max(period, 1.0)
-        self._secrets: tuple[bytes, ...] = (os.urandom(32),)
-        self._since = time.monotonic()
+        self._secrets: tuple[bytes, ...] = (secret or os.urandom(32),)
+        self._since = time.monotonic() if since is None else since
 
     def now(self) -> Sequence[bytes]:
         passed = int((time.monotonic() - self._since) / self._period)

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from penstock.config.material import as_path, read_file
+
 DATA = "data:"
 """Begins the name of a certificate or key that is the text itself."""
 
@@ -61,15 +63,14 @@ def _file_of(name: str, what: str) -> Iterator[Path]:
             key=True,
             hint="Python's ssl reads keys from files only",
         )
-    path = on_disk(name)
     try:
-        with path.open("rb"):
-            pass
+        read_file(name)
     except OSError as error:
         raise CannotLoad(
             f'cannot load {what} "{name}": BIO_new_file() failed ({error.errno}: {error.strerror})', key=is_key
         ) from None
-    yield path
+    with as_path(name) as path:
+        yield Path(path)
 
 
 def _blame(error: ssl.SSLError, certificate: str, key: str, certificate_path: Path, key_path: Path) -> CannotLoad:
@@ -132,7 +133,8 @@ def load_revocations(context: ssl.SSLContext, path: str) -> None:
 
 def _load_trusted(context: ssl.SSLContext, path: str, what: str, reader: str) -> None:
     try:
-        context.load_verify_locations(cafile=on_disk(path))
+        with as_path(path) as name:
+            context.load_verify_locations(cafile=name)
     except ssl.SSLError as error:
         raise CannotLoad(f'cannot load {what} "{path}": PEM_read_bio_{reader}() failed ({told(error)})') from None
     except OSError as error:

@@ -15,6 +15,8 @@ from fcntl import LOCK_EX, LOCK_UN, lockf
 from hashlib import blake2b
 from types import TracebackType
 
+from penstock.config.material import new_memory
+
 RECORD = 32
 """Bytes of a record: 16 of digest and 16 of value."""
 
@@ -22,19 +24,22 @@ WINDOW = 32
 """Records in which one may lie."""
 
 _DIGEST = 16
+_SALT = 16
+"""Behind the records, so that all who share it agree on digests."""
 _FREE = bytes(_DIGEST)
 _SPAN = RECORD * WINDOW
 
 
 class SharedMemory:
-    """`size` bytes, all zero, shared with every process that is forked from now on; `with memory:` holds its lock."""
+    """`size` bytes, all zero, shared with every process that is forked from now on, and with those that load the record
+    of the plan it was made for; `with memory:` holds its lock.
+    """
 
     __slots__ = ("_fd", "memory", "name")
 
-    def __init__(self, name: str, size: int) -> None:
+    def __init__(self, name: str, size: int, beyond: int = 0) -> None:
         self.name = name
-        self._fd = _anonymous_file(name)
-        os.ftruncate(self._fd, size)
+        self._fd = new_memory(f"{type(self).__name__.lower()} {name}", size + beyond)
         self.memory = mmap.mmap(self._fd, size)
 
     def __enter__(self) -> None:
@@ -63,8 +68,12 @@ class Zone(SharedMemory):
         self._records = size // RECORD
         if self._records < WINDOW:
             raise ValueError(f"a zone takes at least {_SPAN} bytes")
-        self._salt = os.urandom(16)
-        super().__init__(name, self._records * RECORD)
+        end = self._records * RECORD
+        super().__init__(name, end, _SALT)
+        self._salt = os.pread(self._fd, _SALT, end)
+        if self._salt == bytes(_SALT):
+            self._salt = os.urandom(_SALT)
+            os.pwrite(self._fd, self._salt, end)
 
     def digest(self, key: str) -> bytes:
         """What stands for a key in the table. Nobody outside can choose keys that share a window."""
@@ -113,13 +122,3 @@ class Zone(SharedMemory):
 
     def _window(self, digest: bytes) -> int:
         return int.from_bytes(digest[:8], "little") % (self._records - WINDOW + 1) * RECORD
-
-
-def _anonymous_file(name: str) -> int:
-    """A file that only this process and its children can reach."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create(f"penstock zone {name}"[:200])
-    import tempfile
-
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Container
 from errno import EACCES, EAGAIN
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, lockf
+from threading import Lock
 from typing import TYPE_CHECKING
 
+from penstock.config.material import new_memory
 from penstock.upstream.peers import Peer, ServerOptions
 
 if TYPE_CHECKING:
@@ -37,7 +40,19 @@ _FAILS, _CURRENT, _EFFECTIVE, _ACCESSED, _CHECKED, _LIVE = range(_KEY // _CELL, 
 class PeerTable:
     """`size` bytes under a name, made before workers are forked. The first record is the table's own."""
 
-    __slots__ = ("_column", "_fd", "_owner", "_records", "counts", "floats", "ints", "memory", "name", "size")
+    __slots__ = (
+        "_column",
+        "_fd",
+        "_owner",
+        "_records",
+        "_thread",
+        "counts",
+        "floats",
+        "ints",
+        "memory",
+        "name",
+        "size",
+    )
 
     def __init__(self, name: str, size: int) -> None:
         self.name = name
@@ -45,8 +60,8 @@ class PeerTable:
         self._records = size // RECORD
         if self._records < 2:
             raise ValueError(f"a zone takes at least {2 * RECORD} bytes")
-        self._fd = os.memfd_create(f"penstock peers {name}"[:200])
-        os.ftruncate(self._fd, self._records * RECORD)
+        self._fd = new_memory(f"peers {name}", self._records * RECORD)
+        self._thread = Lock()
         self.memory = mmap.mmap(self._fd, self._records * RECORD)
         view = memoryview(self.memory)
         self.ints = view.cast("q")
@@ -61,6 +76,10 @@ class PeerTable:
         It is in use from then on; if it was not before, it begins with this weight.
         """
         wanted = key.encode("latin-1")[:_KEY].ljust(_KEY, b"\0")
+        with self._thread:  # a plan that is loaded in a thread meets the one in force
+            return self._record(wanted, weight)
+
+    def _record(self, wanted: bytes, weight: int) -> int:
         lockf(self._fd, LOCK_EX, 1, _ALLOCATING)
         try:
             free = 0
@@ -104,6 +123,17 @@ class PeerTable:
             if key.startswith(start) and self.ints[at // _CELL + _LIVE]:
                 found.append(key.rstrip(b"\0")[len(start) :].decode("latin-1"))
         return found
+
+    def retire(self, numbers: Container[int], prefixes: tuple[str, ...]) -> None:
+        """Only these records, and those whose keys begin so, are in use from now on."""
+        starts = tuple(prefix.encode("latin-1") for prefix in prefixes)
+        for number in range(1, self._records):
+            at = number * RECORD
+            key = self.memory[at : at + _KEY]
+            if not key[0]:
+                break
+            if number not in numbers and not key.startswith(starts):
+                self.ints[at // _CELL + _LIVE] = 0
 
     @property
     def column(self) -> int:
