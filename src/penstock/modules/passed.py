@@ -14,6 +14,7 @@ from penstock.http.fields import LOWER
 from penstock.http.request import Answer, Outcome, Redirect, Request, special
 from penstock.http.uri import unescape_uri
 from penstock.modules.error_pages import ErrorPages
+from penstock.modules.websocket import answered_wrong
 from penstock.observe.errorlog import ERROR, WARN, report
 from penstock.upstream.buffer import Buffered
 from penstock.upstream.errors import failed
@@ -291,6 +292,13 @@ class Passed:
             exchange.log("error", "connection upgrade in subrequest")
             exchange.abandon()
             raise failed("", retry="", status=500)
+        wish = self._passing.websocket
+        if wish is not None and wish.carries and (wrong := answered_wrong(wish, request, head)):
+            text = f"upstream sent 101 Switching Protocols that can not be passed on: {wrong}"
+            exchange.log("error", f"{text}, while reading response header from upstream")
+            exchange.attempt.status = 502
+            exchange.abandon()
+            raise failed("", retry="")
         answer = Answer(101)
         answer.from_upstream = True
         answer.reason = head.reason

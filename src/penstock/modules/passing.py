@@ -24,6 +24,7 @@ from penstock.modules.early_hints import pass_hints
 from penstock.modules.http_core import HttpCore
 from penstock.modules.passed import Passed, Routes, routes_for
 from penstock.modules.proxy_targets import Destination, Targets
+from penstock.modules.websocket import WebSocket, Wish
 from penstock.observe.errorlog import CRIT, ERROR, INFO, WARN, report
 from penstock.plan import phases
 from penstock.upstream.errors import ProxyError
@@ -132,9 +133,12 @@ class Passing(Settings, abstract=True):
 
     policy: Policy
     routes: Routes
+    websocket: Wish | None
+    """What `websocket` says here."""
 
     def finish(self, scope: Scope) -> None:
         compilation = scope.compilation
+        self.websocket = scope.settings(WebSocket).wish
         self._check_sizes()
         self.body_folder = compilation.logs_path("client_body_temp")
         self.policy = Policy(
@@ -159,6 +163,11 @@ class Passing(Settings, abstract=True):
         )
         self.routes = routes_for((*self.hides, *self.hidden_headers), self.passed_headers, self.ignored_headers)
         self.answers = Passed(self)
+
+    @property
+    def carries_websockets(self) -> bool:
+        """Whether handshakes are passed on here whatever else is configured."""
+        return self.websocket is not None and self.websocket.carries
 
     def _check_sizes(self) -> None:
         count, each = self.buffers

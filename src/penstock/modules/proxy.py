@@ -32,6 +32,8 @@ from penstock.modules.proxy_rewrite import (
 from penstock.modules.proxy_secure import ProxySecure
 from penstock.modules.proxy_targets import Destination, Targets
 from penstock.modules.upstream import upstreams_of
+from penstock.modules.websocket import asks
+from penstock.modules.websocket_heads import Heads
 from penstock.observe.errorlog import ERROR, report
 from penstock.upstream.target import Target, parse_target
 
@@ -160,7 +162,11 @@ class Proxy(ProxySecure, Passing, prefix="proxy"):
     def finish(self, scope: Scope) -> None:
         super().finish(scope)
         self.takes_chunks = self.http_version >= 11
-        self.head = HeadTemplate(self.set_headers, self.http_version, pass_headers=self.pass_request_headers)
+        headers = self.pass_request_headers
+        self.head = HeadTemplate(self.set_headers, self.http_version, pass_headers=headers)
+        self.heads = None
+        if self.carries_websockets:
+            self.heads = Heads(scope.compilation, self.set_headers, self.http_version, pass_headers=headers)
         self.domains = _no_off(self.cookie_domains, self.origin("cookie_domains"))
         self.paths = _no_off(self.cookie_paths, self.origin("cookie_paths"))
         self.flags = _no_off(self.cookie_flags, self.origin("cookie_flags"))
@@ -195,7 +201,9 @@ class Proxy(ProxySecure, Passing, prefix="proxy"):
 
     def set_body(self, request: Request) -> bytes | None:
         """`proxy_set_body`."""
-        return None if self.body is None else self.body.evaluate(request).encode("latin-1")
+        if self.body is None or (self.heads is not None and asks(request)):
+            return None
+        return self.body.evaluate(request).encode("latin-1")
 
     def prepare(self, request: Request, there: Destination, length: int | None, *, chunked: bool) -> Prepared:
         """The group, and the request's head. Raises `ProxyError`."""
@@ -204,9 +212,12 @@ class Proxy(ProxySecure, Passing, prefix="proxy"):
         assert written is not None
         uri = build_uri(request, target.uri, written.location, variables=written.target is None)
         method = request.method if self.method is None else self.method.evaluate(request)
-        head = self.head.render(request, method, uri, there.host_header, length, chunked=chunked)
-        if "upgrade" in request.head.fields and not self.head.sends(request, "upgrade"):
-            self._upgrade_lost(request)
+        template = self.head
+        if "upgrade" in request.head.fields:
+            template, method = self._for_upgrade(request, method)
+        elif self.heads is not None:
+            template = self.heads.plain
+        head = template.render(request, method, uri, there.host_header, length, chunked=chunked)
         return Prepared(
             there.group,
             head,
@@ -214,6 +225,16 @@ class Proxy(ProxySecure, Passing, prefix="proxy"):
             (target.scheme, uri),
             self.secure_for(request, target) if there.secure else None,
         )
+
+    def _for_upgrade(self, request: Request, method: str) -> tuple[HeadTemplate, str]:
+        """The head and the method for a request that wants to switch protocols."""
+        if self.heads is None:
+            if not self.head.sends(request, "upgrade"):
+                self._upgrade_lost(request)
+            return self.head, method
+        if asks(request) and request.parent is None:
+            return self.heads.handshake, "GET"
+        return self.heads.plain, method
 
     def _upgrade_lost(self, request: Request) -> None:
         """A WebSocket handshake came here and will reach the backend as an ordinary request: say so once."""
@@ -227,8 +248,8 @@ class Proxy(ProxySecure, Passing, prefix="proxy"):
             request,
             ERROR,
             "a WebSocket handshake is passed on without its Upgrade header, so the backend will refuse it"
-            f"{where}; this location needs: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "
-            'proxy_set_header Connection "upgrade";',
+            f"{where}; this location needs: websocket auto; or: proxy_http_version 1.1; proxy_set_header Upgrade "
+            '$http_upgrade; proxy_set_header Connection "upgrade";',
         )
 
     # -- the answer -------------------------------------------------------------------------------------------------
