@@ -17,8 +17,8 @@ from penstock.net.fiber import PAUSED, Fiber, current, pause
 from penstock.net.loop import ERR, HUP, IN, OUT, RDHUP, HotSelector, Loop
 from penstock.net.timers import Alarm
 
-GREED = 8
-"""Long reads that fibers may do in one turn of the loop: half a MiB or so."""
+GREED = 2
+"""Long reads that fibers may do in one turn of the loop: beyond, tunnels beside a download would feel it."""
 
 _READING = IN | RDHUP | HUP | ERR
 _WRITING = OUT | HUP | ERR
