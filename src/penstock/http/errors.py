@@ -21,7 +21,9 @@ class BadMessage(Exception):
 
 
 class BadRequest(BadMessage):
-    """The client is at fault."""
+    """The client is at fault. `line` is the request line as far as it is known, where the parser had to make it."""
+
+    line = ""
 
 
 class BadResponse(BadMessage):

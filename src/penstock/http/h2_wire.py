@@ -30,6 +30,8 @@ from hpack.exceptions import HPACKError, OversizedHeaderListError
 from hyperframe.exceptions import HyperframeError
 from hyperframe.frame import ContinuationFrame, Frame, GoAwayFrame, HeadersFrame
 
+from penstock.http.h2_fields import NO_TABLE
+
 __all__ = ["PREFACE", "ConnectionFault", "ErrorCodes", "HalfStream", "Limits", "SettingCodes", "Wire"]
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -61,7 +63,8 @@ _RECEIVING = (StreamState.OPEN, StreamState.HALF_CLOSED_LOCAL)
 
 
 class ConnectionFault(Exception):
-    """The peer broke the protocol in a way that ends the connection. `code` goes out with GOAWAY, `reason` to the log."""
+    """The peer broke the protocol in a way that ends the connection: `code` goes out with GOAWAY, `reason` to the
+    log."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(code, reason)
@@ -115,6 +118,8 @@ class Wire(H2Connection):
         self.first_window = self.local_settings.initial_window_size
         self.granted = 65535
         self.leaving = False
+        self.table_changed = False
+        """The peer has said how large our table may be: that there is none has to be said with the next head."""
         self._kept = b""
         self._preface = b"" if client_side else PREFACE
         self._block: bytearray | None = None
@@ -155,12 +160,17 @@ class Wire(H2Connection):
                 event = self._window_update(int.from_bytes(data[start:at], "big") & 0x7FFFFFFF, sid)
                 if event is not None:
                     yield event
-            elif kind == _HEADERS or kind == _CONTINUATION:
+            elif kind in (_HEADERS, _CONTINUATION):
                 yield from self._fields(data, start, at, kind, flags, sid)
             else:
                 yield from self._other(data[start - 9 : at])
         if at < end:
             self._kept = data[at:]
+
+    @property
+    def in_head(self) -> bool:
+        """A head has begun to come."""
+        return self._block is not None or (len(self._kept) > 3 and self._kept[3] == _HEADERS)
 
     @property
     def incomplete(self) -> bool:
@@ -387,6 +397,9 @@ class Wire(H2Connection):
         most = self.max_outbound_frame_size
         sid = stream.stream_id
         flags = 1 if ended else 0
+        if self.table_changed:
+            self.table_changed = False
+            block = NO_TABLE + block
         size = len(block)
         kind = _HEADERS
         at = 0

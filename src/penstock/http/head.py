@@ -33,6 +33,7 @@ __all__ = [
     "HeadOptions",
     "RequestHead",
     "ResponseHead",
+    "check_unique",
     "head_end",
     "is_status_line",
     "parse_request",
@@ -219,7 +220,7 @@ def _settle(head: RequestHead, options: HeadOptions) -> None:
     """Work out what the headers mean for the message itself, and refuse what contradicts itself."""
     fields = head.fields
     if head.repeated:
-        _check_unique(head.headers)
+        check_unique(head.headers)
     if len(head.headers) > options.max_headers:
         raise BadRequest(494, "client sent too many header lines")
 
@@ -245,7 +246,8 @@ def _settle(head: RequestHead, options: HeadOptions) -> None:
         _check_connect(head, options)
 
 
-def _check_unique(headers: Headers) -> None:
+def check_unique(headers: Headers) -> None:
+    """Refuse what may come only once and came again. Raises `BadRequest`."""
     seen: dict[str, tuple[str, str]] = {}
     for header in headers:
         name = LOWER[header[0]]

@@ -7,10 +7,7 @@ from penstock.config.registry import HTTP_LEVELS
 from penstock.config.settings import Settings, directive
 from penstock.config.variables import Template
 from penstock.http.request import Request
-from penstock.modules.http_core import PAGE, HttpCore
-
-HTTP1 = frozenset({11})
-"""Versions in which a client may be sent one; HTTP/1.0 knows none."""
+from penstock.modules.http_core import PAGE
 
 
 class EarlyHints(Settings):
@@ -27,12 +24,9 @@ class EarlyHints(Settings):
 
 async def pass_hints(request: Request, headers: list[tuple[str, str]]) -> None:
     """Send a 103 to the client, if it may have one. Raises what the net floor raises."""
-    if request.parent is not None or request.head.version not in HTTP1:
+    if request.parent is not None:
         return
     location = request.location
     if not any(each.evaluate(request) not in ("", "0") for each in location[EarlyHints].conditions):
         return
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
-    data = f"HTTP/1.1 103 Early Hints\r\n{lines}\r\n".encode("latin-1")
-    await request.connection.stream.send_all(data, timeout=location[HttpCore].send_timeout)
-    request.bytes_sent += len(data)
+    await request.connection.inform(request, 103, headers)

@@ -138,26 +138,6 @@ inert(
     module="http3",
 )
 inert(
-    "http2",
-    "http2_max_concurrent_streams",
-    "http2_body_preread_size",
-    "http2_chunk_size",
-    "http2_recv_buffer_size",
-    "http2_max_field_size",
-    "http2_max_header_size",
-    "http2_max_requests",
-    "http2_idle_timeout",
-    "http2_push",
-    "http2_push_preload",
-    "http2_max_concurrent_pushes",
-    "http2_recv_timeout",
-    "http2_pool_size",
-    "http2_streams_index_size",
-    where=HTTP_LEVELS,
-    reason="HTTP/2 is not spoken yet; clients are offered HTTP/1.1, over which WebSockets run in every browser",
-    module="http2",
-)
-inert(
     *(f"brotli_{name}" for name in "buffers comp_level min_length static types window".split()),
     *(f"zstd_{name}" for name in "buffers comp_level min_length static types".split()),
     "brotli",

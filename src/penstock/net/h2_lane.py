@@ -171,14 +171,15 @@ class Lane:
 
     # -- writing
 
-    def head(self, block: bytes, *, ended: bool = False) -> int:
-        """Send HEADERS. Gives the bytes on the wire. Raises `PeerGone`."""
+    def head(self, block: bytes, *, ended: bool = False, flush: bool = True) -> int:
+        """Send HEADERS; without `flush`, together with what follows. Gives the bytes on the wire. Raises `PeerGone`."""
         if self.lost:
             raise PeerGone(self.lost, "send")
         count = self.session.wire.headers(self.half, block, ended=ended)
         self.wire_sent += count
         self.finished = self.finished or ended
-        self.session.flush()
+        if flush:
+            self.session.flush()
         return count
 
     async def send_all(

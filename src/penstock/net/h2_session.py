@@ -17,7 +17,6 @@ from errno import ECONNRESET
 from typing import TYPE_CHECKING
 
 from h2.events import (
-    ConnectionTerminated,
     DataReceived,
     Event,
     RemoteSettingsChanged,
@@ -27,8 +26,8 @@ from h2.events import (
     WindowUpdated,
 )
 
-from penstock.http.h2_wire import ConnectionFault, HalfStream, Wire
-from penstock.net.errors import NetError, TimedOut
+from penstock.http.h2_wire import HalfStream, SettingCodes, Wire
+from penstock.net.errors import NetError
 from penstock.net.fiber import Fiber, current, pause
 
 if TYPE_CHECKING:
@@ -47,8 +46,8 @@ class Over(NetError):
 
 
 class Session:
-    """`opened(event)` is called with a stream's head, `noticed(event)` with all that concerns no lane, `idle()` when the
-    last lane has gone. `send_timeout` (seconds) is how long the socket may take nothing.
+    """`opened(event)` is called with a stream's head, `noticed(event)` with all that concerns no lane, `idle()` when
+    the last lane has gone. `send_timeout` (seconds) is how long the socket may take nothing.
     """
 
     __slots__ = (
@@ -95,9 +94,11 @@ class Session:
 
     # -- in
 
-    async def read(self, received: Callable[[], None]) -> None:
-        """Read until the peer ends; `received` is called after each read. Raises `ConnectionFault` and what the stream
-        raises; `Over` once `end` was called."""
+    async def read(self, received: Callable[[int], None]) -> None:
+        """Read until the peer ends; `received` is told how many bytes were dealt with.
+
+        Raises `ConnectionFault` and what the stream raises; `Over` once `end` was called.
+        """
         self.fiber = current()
         stream = self.stream
         while True:
@@ -105,7 +106,7 @@ class Session:
             if not data:
                 return
             self.feed(data)
-            received()
+            received(len(data))
             while self.backlog > FULL and self.error is None:
                 await pause()  # the writer wakes us
             if self.error is not None:
@@ -154,6 +155,8 @@ class Session:
         else:
             self.noticed(event)
             if kind is RemoteSettingsChanged:
+                if SettingCodes.HEADER_TABLE_SIZE in event.changed_settings:  # type: ignore[attr-defined]
+                    self.wire.table_changed = True
                 for lane in list(self.lanes.values()):
                     lane.writable()
                 self.wake()
@@ -274,7 +277,7 @@ class Session:
         if self.fiber is not None and self.error is None:
             self.fiber.interrupt(Over("the connection is over"))
 
-    async def sent(self, timeout: float) -> bool:
+    async def sent(self) -> bool:
         """Wait until the socket has taken everything; whether it has."""
         self._send()
         writer = self._writer
@@ -282,6 +285,6 @@ class Session:
             return self.error is None
         try:
             await writer.join()
-        except (TimedOut, NetError):
+        except NetError:
             return False
         return self.error is None

@@ -5,11 +5,19 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from penstock.modules.http_core import HttpCore
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penstock.http.request import Request
     from penstock.net.fiber import Fiber
     from penstock.net.stream import Stream
     from penstock.plan.location import Listen, Server
     from penstock.server.service import Service
+
+
+INTERIM = {100: "Continue", 103: "Early Hints"}
 
 
 class Connection:
@@ -23,6 +31,7 @@ class Connection:
         "_local",
         "client_address",
         "client_port",
+        "drain",
         "fiber",
         "head_bytes",
         "idle",
@@ -80,6 +89,8 @@ class Connection:
         self.started = service.timers.now
         self.idle = True
         self.fiber: Fiber[None] | None = None
+        self.drain: Callable[[], None] | None = None
+        """How a connection that carries several requests at once is told to take no more and to end after the last."""
         self._local: tuple[str, int] | None = None
 
     def show_peer(self) -> None:
@@ -87,6 +98,16 @@ class Connection:
         if self.peer is not None:
             self.client_address, self.client_port = self.peer
             self.peer = None
+
+    async def inform(self, request: Request, code: int, headers: list[tuple[str, str]]) -> None:
+        """Send an interim answer (RFC 9110, section 15.2) to a client that may have one. Raises what the net floor
+        raises."""
+        if request.head.version < 11:
+            return
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        data = f"HTTP/1.1 {code} {INTERIM[code]}\r\n{lines}\r\n".encode("latin-1")
+        await self.stream.send_all(data, timeout=request.location[HttpCore].send_timeout)
+        request.bytes_sent += len(data)
 
     def reached(self, listen: Listen) -> None:
         """The client came in by this address, of those that share a socket."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from penstock.modules.http_core import HttpCore
+from penstock.modules.http2 import spoken_at
 from penstock.modules.ssl_context import PROTOCOLS
 from penstock.net.errors import NetError, TimedOut, TlsFailed
 from penstock.net.hello import Hello, NotTls
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from penstock.server.connection import Connection
 
+WITH_HTTP2 = ("h2", *PROTOCOLS)
 _INTERNAL_ERROR, _UNRECOGNIZED_NAME, _NO_APPLICATION_PROTOCOL = 80, 112, 120
 
 
@@ -59,7 +61,10 @@ def _choose(connection: Connection, hello: Hello) -> ssl.SSLContext:
     offer = server.tls
     if offer.reject:
         raise _refused(connection, _UNRECOGNIZED_NAME, "unrecognized name", "UNRECOGNIZED_NAME")
-    if hello.alpn and not any(name in PROTOCOLS for name in hello.alpn):
+    offered = PROTOCOLS
+    if "h2" in hello.alpn and spoken_at(listen, server):
+        offered = WITH_HTTP2
+    if hello.alpn and not any(name in offered for name in hello.alpn):
         raise _refused(connection, _NO_APPLICATION_PROTOCOL, "no application protocol", "NO_APPLICATION_PROTOCOL")
     if not offer.able:
         server, offer = listen.default, listen.default.tls
@@ -70,6 +75,9 @@ def _choose(connection: Connection, hello: Hello) -> ssl.SSLContext:
         raise _refused(connection, _INTERNAL_ERROR, "cert cb error", "CERT_CB_ERROR") from None
     if context is None:
         raise _refused(connection, _UNRECOGNIZED_NAME, "unrecognized name", "UNRECOGNIZED_NAME")
+    if "h2" in hello.alpn:
+        # Addresses that share a context need not agree on this: it is said for the handshake that follows at once.
+        context.set_alpn_protocols(list(offered))
     return context
 
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.http.head import HeadOptions
 from penstock.http.reader import HeadReader
+from penstock.modules.http2 import spoken_at
 from penstock.modules.http_core import HttpCore
 from penstock.modules.main import Events
+from penstock.net.errors import NetError
 from penstock.net.fiber import Fiber, spawn
 from penstock.net.listener import Acceptor
 from penstock.net.relay import End
@@ -182,7 +184,9 @@ class Service:
     def close_idle(self) -> None:
         """End what waits for a request of which nothing has come yet."""
         for connection in list(self.connections):
-            if connection.idle and not connection.stream.ready:
+            if connection.drain is not None:
+                connection.drain()
+            elif connection.idle and not connection.stream.ready:
                 connection.stream.close()
                 if connection.fiber is not None:
                     connection.fiber.cancel()
@@ -219,7 +223,37 @@ async def begin(connection: Connection) -> None:
 
         if not await handshake(connection):
             return
+    if speaks_http2(connection) and (connection.tls is not None or await begins_http2(connection)):
+        from penstock.server.http2 import serve as serve_http2
+
+        await serve_http2(connection)
+        return
     await serve(connection)
+
+
+def speaks_http2(connection: Connection) -> bool:
+    """Whether HTTP/2 was agreed on by ALPN, or may be begun without a word on a plain address."""
+    tls = connection.tls
+    if tls is not None:
+        return bool(tls.ssl.selected_alpn_protocol() == "h2")
+    return spoken_at(connection.listen, connection.server) and not connection.listen.options.ssl
+
+
+async def begins_http2(connection: Connection) -> bool:
+    """Whether a client begins with the preface of HTTP/2 (RFC 9113, section 3.4), which is left where it is. If it
+    says nothing at all, `serve` finds out the same."""
+    stream, preface = connection.stream, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    had = 0
+    try:
+        while True:
+            data = await stream.peek(had, len(preface), connection.server.root[HttpCore].client_header_timeout)
+            if len(data) <= had or not preface.startswith(data):
+                return False
+            if len(data) == len(preface):
+                return True
+            had = len(data)
+    except NetError:
+        return False
 
 
 def _say(error: OSError) -> None:
