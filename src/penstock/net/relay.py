@@ -10,6 +10,7 @@ import enum
 import socket
 from collections.abc import Callable
 from math import inf
+from typing import Any, Protocol
 
 from penstock.net.loop import IN, Loop
 from penstock.net.side import Side
@@ -30,6 +31,22 @@ class End(enum.Enum):
     CLIENT_SEND_TIMEOUT = "timed out sending to client"
     BACKEND_SEND_TIMEOUT = "timed out sending to upstream"
     SHUTDOWN = "shutdown"
+    CLOSED = "closed by the proxy"
+
+
+Send = Callable[[Any], int]
+"""Writes bytes to a side: how many of them it took. Raises OSError as a socket does."""
+
+
+class Guard(Protocol):
+    """Whoever lets a tunnel end in a way of its own, in bounded time, by `close`."""
+
+    def ends(self, reason: End, side: Side | None) -> bool:
+        """The tunnel is about to end; `side` is the one that has ended, was reset or is stuck, if it is one side's
+        doing. True: not now. It must not be closed before this returns."""
+
+    def refused(self, side: Side) -> None:
+        """`side` takes no more bytes."""
 
 
 class Tunnel:
@@ -47,6 +64,7 @@ class Tunnel:
         "backend",
         "client",
         "errno",
+        "guard",
         "idle_timeout",
         "loop",
         "on_end",
@@ -71,6 +89,7 @@ class Tunnel:
         self.on_end: Callable[[Tunnel, End], None] | None = on_end
         self.opened = loop.hot.now
         self.owner: object = None
+        self.guard: Guard | None = None
         self.reason: End | None = None
         self.errno = 0
         self.paused = False
@@ -104,48 +123,41 @@ class Tunnel:
         """Ends the tunnel now, whatever is unsent. Does nothing if it has ended."""
         self._end(reason)
 
-    def inject(self, side: Side, data: bytes) -> None:
-        """Sends `data` to `side` after what is unsent there. That this is a frame boundary is the caller's
+    def inject(self, side: Side, data: bytes | memoryview) -> None:
+        """Sends `data` to `side` after what is unsent there, past a tap. That this is a frame boundary is the caller's
         business."""
         if self.paused:
             return  # whoever goes on with it may say it
         self.dismiss()
         if side.unsent is not None:
-            side.unsent += data
+            side.unsent += bytes(data)
             return
-        if self.reason is not None or side.deaf or side.peer.ended:
+        if self.reason is not None or side.deaf or side.finished:
             return
         try:
-            sent = side.peer.send_peer(data)
+            sent = side.writer()(data)
         except OSError as exc:
             if not side.write_must_wait(exc):
                 side.refuse(exc)
                 return
             sent = 0
         if sent < len(data):
-            side.hold(data[sent:])
+            side.hold(bytes(data[sent:]))
         else:
             self.engage()
 
-    def tap(self, side: Side, look: Callable[[memoryview], None] | None) -> None:
-        """Shows `look` everything read from `side`, before it is sent on; `None` ends that. Costs nothing
-        where unused.
+    def tap(self, side: Side, make: Callable[[Send], Send] | None) -> None:
+        """Lets everything read from `side` go through `make(send)`, where `send` writes it to the other side; `None`
+        ends that. Costs nothing where unused.
 
-        The view is into the worker's buffer: what is needed later must be copied.
+        What it is called with is a view into the worker's buffer: what is needed later must be copied. It returns how
+        many of the bytes need no more thought; the rest are kept and sent later, past it.
         """
         self.dismiss()
         send = side.peer.writer()
-        if look is None:
-            side.send_peer = send
+        side.send_peer = send if make is None else make(send)
+        if make is None:
             self.engage()
-            return
-        seen: Callable[[memoryview], None] = look
-
-        def show_and_send(view: memoryview) -> int:
-            seen(view)
-            return send(view)
-
-        side.send_peer = show_and_send
 
     def pause(self) -> None:
         """Moves no byte and looks at no deadline until `resume`: what it is can be told, and another may go on with
@@ -224,19 +236,33 @@ class Tunnel:
     def note_end(self, side: Side) -> None:
         """`side` sent its FIN."""
         if self._first is None:
-            self._first = End.CLIENT_CLOSED if side is self.client else End.BACKEND_CLOSED
+            self._first = self.reason_for(side)
+
+    def reason_for(self, side: Side) -> End:
+        """The name of `side`'s FIN."""
+        return End.CLIENT_CLOSED if side is self.client else End.BACKEND_CLOSED
 
     def note_refusal(self, side: Side, errno: int) -> None:
         """`side` would not take bytes; why it did not, the end of what it says will tell better."""
         if self._refusal is None:
             self._refusal = End.CLIENT_RESET if side is self.client else End.BACKEND_RESET
             self.errno = errno
+        if self.guard is not None:
+            self.guard.refused(side)
+
+    def held_up(self, reason: End, side: Side | None) -> bool:
+        """Whether somebody wants it to end in another way."""
+        return self.guard is not None and self.reason is None and self.guard.ends(reason, side)
 
     def reset(self, side: Side, errno: int) -> None:
         """Reading from `side` failed: the tunnel is over."""
-        side.deaf = True
         self.errno = errno
-        self._end(End.CLIENT_RESET if side is self.client else End.BACKEND_RESET)
+        reason = End.CLIENT_RESET if side is self.client else End.BACKEND_RESET
+        if self.held_up(reason, side):
+            side.abandon()
+            return
+        side.deaf = True
+        self._end(reason)
 
     def check_over(self) -> bool:
         """Ends the tunnel if both directions are over; says whether it has."""
@@ -247,6 +273,8 @@ class Tunnel:
             return False
         reason = self._first or self._refusal
         assert reason is not None
+        if self.held_up(reason, None):
+            return False
         self._end(reason)
         return True
 
@@ -276,14 +304,18 @@ class Tunnel:
             if side.unsent is not None:
                 until = side.stuck + side.send_timeout
                 if until <= now:
-                    self._end(late)
-                    return
+                    if not self.held_up(late, side):
+                        self._end(late)
+                        return
+                    until = now + side.send_timeout
                 due = min(due, until)
         if due == inf:
             due = self.last + self.idle_timeout
             if due <= now:
-                self._end(End.IDLE)
-                return
+                if not self.held_up(End.IDLE, None):
+                    self._end(End.IDLE)
+                    return
+                due = now + self.idle_timeout
         if due != inf:
             self._alarm.at(due)
 
@@ -316,6 +348,8 @@ def relay(
     idle_timeout: float | None = None,
     send_timeouts: tuple[float | None, float | None] = (None, None),
     on_end: Callable[[Tunnel, End], None],
+    owner: object = None,
+    watch: Callable[[Tunnel], None] | None = None,
 ) -> Tunnel:
     """Takes both streams' sockets over and lets bytes flow both ways until the tunnel ends; the streams are
     empty after.
@@ -323,22 +357,26 @@ def relay(
     `to_client` and `to_backend` are sent first, each before anything that is read later; bytes put back into
     a stream follow them. `idle_timeout` (seconds) is between two movements in any direction; `send_timeouts`
     are for the client and the backend taking nothing of what is due to them. `on_end(tunnel, reason)` is
-    called once, when both sockets are closed; possibly before this returns."""
+    called once, when both sockets are closed; possibly before this returns. `watch` is called before any byte
+    moves: it may set taps and a guard."""
     loop = client.loop
     client_sock, client_mask, said = client.release()
     backend_sock, backend_mask, answered = backend.release()
     left = _side(client, client_sock, send_timeouts[0])
     right = _side(backend, backend_sock, send_timeouts[1])
     tunnel = Tunnel(loop, left, right, idle_timeout or inf, on_end)
+    tunnel.owner = owner
+    if watch is not None:
+        watch(tunnel)
     left.start(client_mask)
     right.start(backend_mask)
     tunnel.start()
     left.read = len(said)
     right.read = len(answered)
     if to_client or answered:
-        tunnel.inject(left, to_client + answered)
+        right.say(to_client + answered)
     if tunnel.reason is None and (to_backend or said):
-        tunnel.inject(right, to_backend + said)
+        left.say(to_backend + said)
     for side in (left, right):
         if tunnel.reason is None and side.mask & IN and side.buffered():
             side.take()

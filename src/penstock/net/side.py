@@ -46,6 +46,7 @@ class Side:
         "deaf",
         "ended",
         "fd",
+        "finished",
         "hot",
         "last",
         "mask",
@@ -78,6 +79,7 @@ class Side:
         self.unsent: bytes | None = None
         self.ended = False
         self.deaf = False
+        self.finished = False
         self.mask = _UNWATCHED
 
     def start(self, mask: int) -> None:
@@ -111,6 +113,18 @@ class Side:
     def take(self) -> None:
         """Reads and passes on what is there."""
         self.on_event(IN)
+
+    def say(self, data: bytes) -> None:
+        """Passes `data` on as if it had been read just now; it is not counted."""
+        try:
+            sent = self.send_peer(data)
+        except OSError as exc:
+            if not self.peer.write_must_wait(exc):
+                self.peer.refuse(exc)
+                return
+            sent = 0
+        if sent < len(data):
+            self.peer.hold(data[sent:])
 
     # -- the compiled twin
 
@@ -149,6 +163,7 @@ class Side:
 
     def finish(self) -> None:
         """Says that nothing more will come."""
+        self.finished = True
         with suppress(OSError):
             self.sock.shutdown(socket.SHUT_WR)
 
@@ -203,6 +218,9 @@ class Side:
     def _end_of_input(self) -> None:
         self.ended = True
         self.tunnel.note_end(self)
+        if self.tunnel.held_up(self.tunnel.reason_for(self), self):
+            self.settle()
+            return
         peer = self.peer
         if peer.unsent is None and not peer.deaf and not peer.ended:
             # Where the peer has ended too, the close that follows says it.
@@ -272,6 +290,17 @@ class Side:
         self.hot.forget(self.fd)
         self.mask = _UNWATCHED
         self.settle()
+        self.peer.settle()
+
+    def abandon(self) -> None:
+        """Nothing more comes from it, and who calls this sees to it that nothing is sent to it any more; the other side
+        goes on being read."""
+        self.hot.forget(self.fd)
+        self.mask = 0
+        self.ended = True
+        self.deaf = False
+        if self.unsent is not None:
+            self.unsent = None
         self.peer.settle()
 
     def over(self) -> bool:

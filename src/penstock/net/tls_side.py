@@ -24,14 +24,13 @@ class TlsSide(Side):
     """An end with TLS. Reads go on while whole records come, so that a long message is one write to the other
     side."""
 
-    __slots__ = ("finished", "read_needs", "write_needs")
+    __slots__ = ("read_needs", "write_needs")
 
     sock: ssl.SSLSocket
 
     def __init__(self, sock: socket.socket, hot: HotSelector, send_timeout: float) -> None:
         self.read_needs = READING
         self.write_needs = OUT
-        self.finished = False
         super().__init__(sock, hot, send_timeout)
 
     def on_event(self, mask: int) -> None:

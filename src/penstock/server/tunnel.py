@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from penstock.http.head import RequestHead
 from penstock.modules.http_core import HttpCore
 from penstock.modules.log import AccessLogs
+from penstock.modules.websocket_terms import Conversations
 from penstock.net.errors import NetError
 from penstock.net.relay import End, Tunnel, relay
 from penstock.observe.errorlog import INFO, WARN, Subject, report
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from penstock.http.request import Answer, Request
     from penstock.net.stream import Stream
     from penstock.server.connection import Connection
+    from penstock.server.conversation import Conversation
 
 
 async def open_tunnel(connection: Connection, stream: Stream, request: Request, answer: Answer) -> None:
@@ -38,6 +40,12 @@ async def open_tunnel(connection: Connection, stream: Stream, request: Request, 
         stream.nodelay()  # the backend's side has had it since it was dialled
     request.body_bytes_sent = len(upgraded.rest)
     ending = Ending(connection, request, answer)
+    terms = request.location[Conversations].terms
+    talk = None
+    if terms is not None:
+        from penstock.server.conversing import converse
+
+        talk = ending.conversation = converse(ending, request, answer, terms)
     backend, rest = upgraded.stream, upgraded.rest
     upgraded.settle()
     connection.tunnelled = True
@@ -49,6 +57,8 @@ async def open_tunnel(connection: Connection, stream: Stream, request: Request, 
         idle_timeout=upgraded.read_timeout,
         send_timeouts=(core.send_timeout, upgraded.send_timeout),
         on_end=ending.ended,
+        owner=ending,
+        watch=None if talk is None else talk.attach,
     )
 
 
@@ -75,6 +85,7 @@ class Ending:
         "bytes_sent",
         "completed",
         "connection",
+        "conversation",
         "endings",
         "finished",
         "lines",
@@ -103,6 +114,7 @@ class Ending:
         self.subject = Subject(request)
         self.request = None if all(line.self_contained for line in self.lines) else request
         self.connection = Since(connection)
+        self.conversation: Conversation | None = None
         self.attempts = request.attempts
         self.body_bytes_sent = request.body_bytes_sent
         self.bytes_sent = request.bytes_sent
@@ -117,6 +129,8 @@ class Ending:
         self.bytes_sent += self.body_bytes_sent
         self.completed = reason is not End.SHUTDOWN
         self.finished = self.service.timers.now
+        if self.conversation is not None:
+            self.conversation.over(tunnel, reason)
         self.upgraded.ended(tunnel.from_client, tunnel.from_backend)
         _explain(self.subject, self.upgraded.module, tunnel, reason)
         late = self._late()
@@ -126,6 +140,11 @@ class Ending:
             self.on_end()
         for action in self.endings or ():
             action()
+
+    @property
+    def leaving(self) -> bool:
+        """Whether this worker serves what is open and nothing more."""
+        return self.service.draining
 
     def late_so_far(self, tunnel: Tunnel) -> Request | Ending:
         """What late variables may be asked of while the tunnel is open, with the figures of this moment."""
@@ -142,7 +161,7 @@ class Ending:
     def _late(self) -> Request | Ending:
         if self.request is None:
             return self
-        for name in ("body_bytes_sent", "bytes_sent", "completed", "finished"):
+        for name in ("body_bytes_sent", "bytes_sent", "completed", "conversation", "finished"):
             setattr(self.request, name, getattr(self, name))
         return self.request
 

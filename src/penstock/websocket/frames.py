@@ -7,6 +7,7 @@ is looked at costs hardly more than one that is not.
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import cache
 
 CONTINUATION = 0x0
 TEXT = 0x1
@@ -26,39 +27,36 @@ class Side(IntEnum):
     CLIENT = 0x80
 
 
-_SINGLE = 1
-_FIRST = 2
-_MORE = 3
-_LAST = 4
-_CONTROL = 5
+SINGLE, FIRST, MORE, LAST, CONTROL = range(1, 6)
+"""What a frame is to its message: all of it, its beginning, its middle, its end; or a frame between messages."""
 
 
-def _kinds(rsv: int) -> tuple[int, ...]:
-    """What a frame is by its first byte, where the bits in `rsv` may be set; 0 for what may not be."""
+@cache
+def kinds_for(rsv: int) -> tuple[int, ...]:
+    """What a frame is by its first byte, where the bits in `rsv` may be set; 0 for what may not be.
+
+    RSV1 alone is permessage-deflate's, which sets it on the first frame of a message.
+    """
     kinds = [0] * 256
-    for extra in {0, rsv}:
+    for extra in (bits for bits in range(0, 0x80, 0x10) if not bits & ~rsv):
         for opcode in (TEXT, BINARY):
-            kinds[0x80 | extra | opcode] = _SINGLE
-            kinds[extra | opcode] = _FIRST
-    kinds[0x80] = _LAST
-    kinds[0x00] = _MORE
+            kinds[0x80 | extra | opcode] = SINGLE
+            kinds[extra | opcode] = FIRST
+        if not extra or rsv != RSV1:
+            kinds[0x80 | extra] = LAST
+            kinds[extra] = MORE
     for opcode in (CLOSE, PING, PONG):
-        kinds[0x80 | opcode] = _CONTROL
+        kinds[0x80 | opcode] = CONTROL
     return tuple(kinds)
 
 
-_KINDS = {0: _kinds(0), RSV1: _kinds(RSV1)}
-
-
-def _whole(side: Side) -> tuple[int, ...]:
+@cache
+def whole_for(side: Side) -> tuple[int, ...]:
     """By its second byte, how many bytes a frame with a short length has; 0 for any other."""
     header = 6 if side else 2
     return tuple(
         header + (second & 0x7F) if second & 0x80 == side and second & 0x7F < 126 else 0 for second in range(256)
     )
-
-
-_WHOLE = {side: _whole(side) for side in Side}
 
 
 class FrameScanner:
@@ -93,8 +91,8 @@ class FrameScanner:
         """side: who sends. rsv: 0, or RSV1 where permessage-deflate was agreed on."""
         self._side = int(side)
         self._rsv = rsv
-        self._kinds = _KINDS[rsv]
-        self._whole = _WHOLE[side]
+        self._kinds = kinds_for(rsv)
+        self._whole = whole_for(side)
         self._left = 0  # Payload bytes to step over; -1 once there is an error.
         self._pending = b""  # The beginning of a header that is not all there.
         self._fragmented = False
@@ -139,7 +137,7 @@ class FrameScanner:
             first = buffer[0]
             if (
                 self._whole[buffer[1]] == size
-                and self._kinds[first] == _SINGLE
+                and self._kinds[first] == SINGLE
                 and not self._pending
                 and not self._fragmented
                 and self.close_code is None
@@ -184,7 +182,7 @@ class FrameScanner:
         start = at
         while at + 1 < size:
             total = whole[buffer[at + 1]]
-            if not total or at + total > size or kinds[buffer[at]] != _SINGLE:
+            if not total or at + total > size or kinds[buffer[at]] != SINGLE:
                 break
             count += 1
             start = at
@@ -240,7 +238,7 @@ class FrameScanner:
         self.frames += 1
         self.first = first
         self.length = length
-        if kind == _CONTROL:
+        if kind == CONTROL:
             if opcode == PING:
                 self.pings += 1
             elif opcode == PONG:
@@ -248,7 +246,7 @@ class FrameScanner:
             elif self.close_code is None:
                 self.close_code = code
         else:
-            self._fragmented = kind in (_FIRST, _MORE)
+            self._fragmented = kind in (FIRST, MORE)
             if not self._fragmented:
                 self.messages += 1
         return at
@@ -263,7 +261,7 @@ class FrameScanner:
             return f"the opcode is {first & 0x0F:#x}"
         if second & 0x80 != self._side:
             return "a client's frame is not masked" if self._side else "a server's frame is masked"
-        if kind == _CONTROL:
+        if kind == CONTROL:
             if second & 0x7F > 125:
                 return "a control frame is longer than 125 bytes"
             if first & 0x0F == CLOSE and second & 0x7F == 1:
@@ -271,7 +269,7 @@ class FrameScanner:
             return None
         if self.close_code is not None:
             return "a data frame follows a close frame"
-        if kind in (_MORE, _LAST):
+        if kind in (MORE, LAST):
             return None if self._fragmented else "a continuation continues nothing"
         return "a message begins inside another" if self._fragmented else None
 
@@ -290,11 +288,14 @@ def may_be_sent(code: int) -> bool:
     return 3000 <= code <= 4999 or (1000 <= code <= 1014 and code not in (1004, 1005, 1006))
 
 
-def close_frame(code: int, reason: str = "", mask: bytes | None = None) -> bytes:
-    """A close frame; `mask` is the key a client uses. The reason (text, not latin-1) is cut to fit.
+def close_frame(code: int | None, reason: str = "", mask: bytes | None = None) -> bytes:
+    """A close frame, None for one without a code; `mask` is the key a client uses. The reason (text, not latin-1) is
+    cut to fit.
 
     Raises ValueError for a code that may not be sent.
     """
+    if code is None:
+        return _control_frame(CLOSE, b"", mask)
     if not may_be_sent(code):
         raise ValueError(f"close code {code} may not be sent")
     text = reason.encode()[:123].decode(errors="ignore").encode()

@@ -14,7 +14,7 @@ import pytest
 from penstock.net.errors import NetError
 from penstock.net.fiber import spawn
 from penstock.net.loop import Loop
-from penstock.net.relay import End, relay
+from penstock.net.relay import End, Send, relay
 from penstock.net.stream import Stream
 from unit.net.tunnels import Both, read_all
 
@@ -152,7 +152,16 @@ def test_a_tap_sees_everything_once(connected: Connected, loop: Loop, run: Run) 
     async def main() -> None:
         both = Both(loop, connected)
         seen = bytearray()
-        both.tunnel.tap(both.tunnel.backend, lambda view: seen.extend(view))
+
+        def make(send: Send) -> Send:
+            def show_and_send(view: memoryview) -> int:
+                sent = send(view)
+                seen.extend(view)
+                return sent
+
+            return show_and_send
+
+        both.tunnel.tap(both.tunnel.backend, make)
         writing = spawn(both.backend.send_all(data, 5))
         await asyncio.sleep(0.05)
         got = bytearray()
