@@ -11,7 +11,7 @@ from time import monotonic
 from penstock.doctor.probe_certificate import Certificate, faults, judge
 from penstock.doctor.probe_steps import Exit, Failed, Say, Step, Verdict, safe, time_shown
 from penstock.doctor.probe_target import Target
-from penstock.net.blocking import CertificateRefused, Line, LookupFailed, Secured, client_context, look_up
+from penstock.net.blocking import CertificateRefused, Line, LookupFailed, Secured, TlsContext, client_context, look_up
 from penstock.net.dial import Address
 from penstock.net.errors import DialFailed, NetError, PeerGone, TimedOut, TlsFailed
 
@@ -20,7 +20,10 @@ MOST_ADDRESSES = 4
 
 
 class Reach:
-    """How to get to a target; remembers what worked, so that every later connection is made in the same way."""
+    """How to get to a target; remembers what worked, so that every later connection is made in the same way.
+
+    Making one raises `OSError` where the file of trusted authorities cannot be used.
+    """
 
     def __init__(
         self, target: Target, say: Say, *, timeout: float, insecure: bool, trusted: str | None, days: int
@@ -29,24 +32,23 @@ class Reach:
         self.timeout = timeout
         self._say = say
         self._insecure = insecure
-        self._trusted = trusted
         self._days = days
         self._address: Address | None = None
-        self._verify = True
+        self._context = client_context(verify=True, trusted=trusted) if target.secure else None
 
     def first(self) -> Line:
         """Connect, telling each step. Raises `Failed`."""
         line = self._connect(self._look_up())
         self._address = line.peer
-        return self._secure(line) if self.target.secure else line
+        return line if self._context is None else self._secure(line, self._context)
 
     def again(self) -> Line:
         """One more connection to the same address. Raises `NetError`."""
         assert self._address is not None
         line = Line.dial(self._address, self.timeout)
-        if self.target.secure:
+        if self._context is not None:
             try:
-                line.secure(client_context(verify=self._verify, trusted=self._trusted), self.target.host, self.timeout)
+                line.secure(self._context, self.target.host, self.timeout)
             except NetError:
                 line.close()
                 raise
@@ -122,11 +124,11 @@ class Reach:
 
     # TLS
 
-    def _secure(self, line: Line) -> Line:
+    def _secure(self, line: Line, context: TlsContext) -> Line:
         started = monotonic()
         host = self.target.host
         try:
-            secured = line.secure(client_context(verify=True, trusted=self._trusted), host, self.timeout)
+            secured = line.secure(context, host, self.timeout)
         except CertificateRefused as refused:
             line.close()
             return self._secure_anyway(refused, started)
@@ -141,10 +143,10 @@ class Reach:
 
     def _secure_anyway(self, refused: CertificateRefused, started: float) -> Line:
         """Look at a certificate that was refused; go on with it only if that was asked for."""
-        self._verify = False
+        self._context = client_context(verify=False)
         try:
             line = self.again_bare()
-            secured = line.secure(client_context(verify=False), self.target.host, self.timeout)
+            secured = line.secure(self._context, self.target.host, self.timeout)
         except NetError as error:
             raise self._explained(error, started) from None
         taken = monotonic() - started
@@ -185,7 +187,7 @@ class Reach:
     def _explained(self, error: NetError, started: float) -> Failed:
         """Tell why there is no TLS; what to raise."""
         words, advice = _tls_trouble(error, self.timeout)
-        if isinstance(error, TlsFailed) and error.reason in _NOT_TLS and self._speaks_http():
+        if _may_be_plain(error) and self._speaks_http():
             words = f"port {self.target.port} speaks plain HTTP, not TLS"
             advice = (
                 f"try ws:// there: {self.target.url.replace('wss://', 'ws://', 1)}",
@@ -226,6 +228,10 @@ _GO_ON = "browsers end here; --insecure looks at what comes after"
 _NOT_TLS = frozenset(
     ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
 )
+
+
+def _may_be_plain(error: NetError) -> bool:
+    return isinstance(error, TimedOut) or (isinstance(error, TlsFailed) and error.reason in _NOT_TLS)
 
 
 def _tls_trouble(error: NetError, timeout: float) -> tuple[str, tuple[str, ...]]:

@@ -12,6 +12,8 @@ from typing import Self
 from penstock.net.dial import Address, family_of
 from penstock.net.errors import DialFailed, NetError, PeerGone, TimedOut, TlsFailed
 
+TlsContext = ssl.SSLContext
+
 _READ = 65536
 
 

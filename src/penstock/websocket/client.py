@@ -185,6 +185,6 @@ class MessageReader:
             inflater = self._inflate
             # RFC 7692 section 7.2.2: the sender took these four bytes away.
             whole = inflater.decompress(whole + b"\0\0\xff\xff", self._limit)
-            if not self._keeps_context or inflater.unconsumed_tail:
+            if not self._keeps_context or inflater.unconsumed_tail or inflater.eof:
                 self._inflate = zlib.decompressobj(-15)
         return self._opcode, whole
