@@ -72,8 +72,8 @@ class Lifetimes(Settings):
         default=Reauth(),
         shown="off",
         doc="Asks `uri` again every so often, in the name of the handshake and with its headers, as `auth_request` "
-        "does: 401 and 403 close the WebSocket with 1008 or `code`. An answer that is neither these nor 2xx is logged, and "
-        "asked for again soon; after three in a row the WebSocket is closed with 1011.",
+        "does: 401 and 403 close the WebSocket with 1008 or `code`. An answer that is neither these nor 2xx is "
+        "logged, and asked for again soon; after three in a row the WebSocket is closed with 1011.",
     )
     close_timeout: float = directive(
         "websocket_close_timeout",

@@ -135,8 +135,8 @@ class Conversation:
 
     @property
     def portable(self) -> bool:
-        """Whether another process can go on with it: not with a farewell, and not with questions about a request that is
-        only here."""
+        """Whether another process can go on with it: not with a farewell, and not with questions about a request
+        that is only here."""
         return self._farewell is None and self._reauth is None
 
     @property
@@ -411,11 +411,6 @@ class Conversation:
         self.tunnel = self._ending = self._alarm = self._reauth = self._farewell = None
 
     # -- to another process
-
-    @property
-    def portable(self) -> bool:
-        """Whether another process can go on with it: not with an end that has begun, nor with a request kept."""
-        return self._farewell is None and self._reauth is None
 
     def state(self) -> dict[str, Any]:
         """All of it as plain values, for `resume`."""
