@@ -101,6 +101,13 @@ class Fields:
         value = self._take(name)
         return None if value is None else Fields(value, f"{self._where}.{name}")
 
+    def plain_or_none(self, name: str) -> dict[str, Any] | None:
+        """An object that somebody else reads."""
+        value = self._take(name)
+        if value is not None and not isinstance(value, dict):
+            raise self._strange(name, "an object")
+        return value
+
     def has(self, name: str) -> bool:
         return name in self._left
 

@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-VARIABLE = "PENSTOCK_LINK"
 VERSION = 1
 LONGEST = 4096
 
@@ -46,9 +45,8 @@ class Link:
         return cls(ours), theirs.detach()
 
     @classmethod
-    def inherited(cls) -> Link | None:
-        """The end that an older program left to us; None where it was another kind of program."""
-        text = os.environ.pop(VARIABLE, "")
+    def inherited(cls, text: str) -> Link | None:
+        """The end whose number an older program left to us; None where it was another kind of program."""
         if not (text.isascii() and text.isdigit()) or int(text) <= 2:
             return None
         try:
@@ -90,11 +88,6 @@ class Link:
     def close(self) -> None:
         with suppress(OSError):
             self._sock.close()
-
-
-def link_variable(fd: int) -> Mapping[str, str]:
-    """What the new program's environment says of its end."""
-    return {VARIABLE: str(fd)}
 
 
 def _understood(data: bytes) -> dict[str, Any] | None:

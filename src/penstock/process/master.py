@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import select
+import socket
 import sys
 from signal import (
     SIGCHLD,
@@ -30,6 +31,7 @@ from typing import NoReturn
 
 from penstock.observe.errorlog import ALERT, EMERG, ERROR, NOTICE, report
 from penstock.process.cycle import Cycle, succeed
+from penstock.process.handover import TAKE, line, order
 from penstock.process.inherited import Inherited
 from penstock.process.launch import Launch, NotStarted
 from penstock.process.listening import Sockets
@@ -61,10 +63,11 @@ LEAVE = frozenset({SIGTERM, SIGINT, SIGQUIT})
 class Child:
     """A worker as the master knows it. `failures` counts deaths in a row in its place."""
 
-    __slots__ = ("failures", "index", "leaving", "pid", "started")
+    __slots__ = ("failures", "index", "leaving", "line", "pid", "started")
 
-    def __init__(self, pid: int, index: int, failures: int) -> None:
+    def __init__(self, pid: int, index: int, failures: int, line: socket.socket) -> None:
         self.pid = pid
+        self.line = line
         self.index = index
         self.failures = failures
         self.started = monotonic()
@@ -82,6 +85,7 @@ class Master:
         self.children: dict[int, Child] = {}
         self._due: list[tuple[float, int, int]] = []
         self._stopping = False
+        self._turn = 0
         self._kill_at: float | None = None
         # The master holds the writing end and nobody else does: workers read end of file when it is gone.
         self._life_read, self._life_write = os.pipe()
@@ -92,6 +96,8 @@ class Master:
         # What was made so far stays: no collection in a worker shall touch it, and copy its pages.
         gc.freeze()
         self._start_workers()
+        self.change.introduce(self.cycle.workers)
+        self._listen()
         while not (self._stopping and not self.children):
             timeout = self._timeout()
             info = sigwaitinfo(HANDLED) if timeout is None else sigtimedwait(HANDLED, timeout)
@@ -112,7 +118,7 @@ class Master:
             self._reap()
             return
         if number == SIGIO:
-            self.change.listen()
+            self._listen()
             return
         actions = {
             SIGTERM: (", exiting", self._terminate),
@@ -136,6 +142,7 @@ class Master:
 
     def _quit(self) -> None:
         self._stopping = True
+        self.change.hand_over([child.line for child in self.children.values()])
         self._tell(SIGQUIT)
         if not self.change.keeps_socket_files:
             self.cycle.sockets.unlink()
@@ -186,6 +193,15 @@ class Master:
         if not self._stopping:
             self.change.begin(self.cycle)
 
+    def _listen(self) -> None:
+        """The other master of an upgrade has said something: workers of ours shall take its workers' tunnels."""
+        for offered in self.change.listen():
+            staying = [child for child in self.children.values() if not child.leaving and not self._stopping]
+            if staying:
+                self._turn += 1
+                order(staying[self._turn % len(staying)].line, TAKE, offered)
+            os.close(offered)
+
     # Workers
 
     def _start_again(self) -> None:
@@ -207,28 +223,36 @@ class Master:
         os.close(begun[0])
 
     def _spawn(self, index: int, failures: int, begun: tuple[int, int] | None = None) -> bool:
+        ours, theirs = line()
         try:
             pid = os.fork()
         except OSError as error:
+            ours.close()
+            theirs.close()
             words = f"({error.errno}: {os.strerror(error.errno or 0)})"
             report(None, ALERT, f'fork() failed while spawning "worker process" {words}')
             self._due.append((monotonic() + LONGEST_DELAY, index, failures))
             return False
         if not pid:
-            self._become_worker(index, begun)
+            ours.close()
+            self._become_worker(index, begun, theirs)
+        theirs.close()
         report(None, NOTICE, f"start worker process {pid}")
-        self.children[pid] = Child(pid, index, failures)
+        self.children[pid] = Child(pid, index, failures, ours)
         return True
 
-    def _become_worker(self, index: int, begun: tuple[int, int] | None) -> NoReturn:
+    def _become_worker(self, index: int, begun: tuple[int, int] | None, orders: socket.socket) -> NoReturn:
         """The rest of this process's life. Nothing of the master's may run after it, so it does not return."""
         code = 1
         try:
             os.close(self._life_write)
             if begun is not None:
                 os.close(begun[0])
+            for sibling in self.children.values():
+                sibling.line.close()
             self.children.clear()
-            code = serve(self.cycle, index, self._life_read, begun[1] if begun is not None else -1)
+            self.change.forget()
+            code = serve(self.cycle, index, self._life_read, begun[1] if begun is not None else -1, orders)
         except BaseException as error:
             log_crash(type(error), error, error.__traceback__)
         finally:
@@ -244,6 +268,8 @@ class Master:
             if not pid:
                 return
             child = self.children.pop(pid, None)
+            if child is not None:
+                child.line.close()
             upgrading = pid == self.change.successor
             name = f"{'new binary' if upgrading else 'unknown' if child is None else 'worker'} process {pid}"
             if os.WIFSIGNALED(status):
@@ -317,14 +343,14 @@ def wait_until_begun(ready: int, count: int) -> None:
             count -= len(told)
 
 
-def serve(cycle: Cycle, index: int, lifeline: int, begun: int) -> int:
+def serve(cycle: Cycle, index: int, lifeline: int, begun: int, orders: socket.socket) -> int:
     """Be a worker; its exit code."""
     try:
         confine(cycle.main, cycle.user)
     except Fatal:
         return FATAL
     set_title("worker process")
-    worker = Worker(lifeline)
+    worker = Worker(lifeline, orders)
     worker.adopt(cycle.plan, cycle.sockets.for_worker(index), cycle.files)
     _keep_only(cycle.sockets, index)
     if begun >= 0:

@@ -12,28 +12,42 @@ A new program that does not come up leaves everything as it was.
 from __future__ import annotations
 
 import os
+import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from signal import SIG_SETMASK, pthread_sigmask
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from penstock.observe.errorlog import ALERT, CRIT, ERROR, NOTICE, report
 from penstock.process.cycle import Cycle
+from penstock.process.handover import give_to_other_program
 from penstock.process.inherited import VARIABLE, Inherited
-from penstock.process.link import Link, link_variable
 from penstock.process.pidfile import old_pid_file
+
+if TYPE_CHECKING:
+    from penstock.process.link import Link
+
+LINK = "PENSTOCK_LINK"
+"""The variable by which a new program finds its end of the link to the old one."""
+
+MOST_WORKERS = 1024
 
 
 class Change:
     """A master's part in such a change: as the old one (`successor` is the new one's process id, else 0), or as the
     new one (`inherited` tells of the old one). `link` leads to the other master."""
 
-    __slots__ = ("inherited", "link", "successor")
+    __slots__ = ("_takers", "inherited", "link", "successor")
 
     def __init__(self, inherited: Inherited) -> None:
         self.inherited = inherited
         self.successor = 0
-        self.link: Link | None = Link.inherited() if inherited.predecessor else None
+        self._takers = 1
+        self.link: Link | None = None
+        if inherited.predecessor:
+            from penstock.process.link import Link
+
+            self.link = Link.inherited(os.environ.pop(LINK, ""))
 
     @property
     def keeps_socket_files(self) -> bool:
@@ -61,6 +75,8 @@ class Change:
         path, arguments = program()
         if not _rename(cycle.pid_file, old_pid_file(cycle.pid_file), f'before executing new binary process "{path}"'):
             return
+        from penstock.process.link import Link
+
         self.link, theirs = Link.pair()
         try:
             self.successor = _spawn(path, arguments, cycle, theirs)
@@ -80,8 +96,35 @@ class Change:
         if status:
             report(None, ERROR, "the new program did not come up, and says why above; the old one goes on")
 
-    def listen(self) -> None:
-        """The other master has said something."""
+    def introduce(self, workers: int) -> None:
+        """Tell the master that this one shall replace how many workers there are to take its tunnels."""
+        if self.link is not None:
+            self.link.tell({"say": "workers", "count": workers})
+
+    def hand_over(self, lines: Sequence[socket.socket]) -> None:
+        """We are going: let the workers at these lines give their tunnels to the other master's."""
+        if self.link is not None and (self.successor or self.inherited.predecessor_lives):
+            give_to_other_program(lines, self.link, self._takers)
+
+    def listen(self) -> list[int]:
+        """Descriptors at which the other master's workers want to give their tunnels. Who gets them closes them."""
+        offered: list[int] = []
+        for message, fd in self.link.hear() if self.link is not None else ():
+            count = message.get("count")
+            if message.get("say") == "take" and fd >= 0:
+                offered.append(fd)
+                continue
+            if message.get("say") == "workers" and type(count) is int and 0 < count <= MOST_WORKERS:
+                self._takers = count
+            if fd >= 0:
+                os.close(fd)
+        return offered
+
+    def forget(self) -> None:
+        """In a worker: the other master is none of its business."""
+        if self.link is not None:
+            self.link.close()
+            self.link = None
 
     def _stay(self, cycle: Cycle, when: str) -> None:
         if self.link is not None:
@@ -103,7 +146,7 @@ def environment(cycle: Cycle, link: int) -> Mapping[str, str]:
     found = dict(os.environ)
     found.update({name: value for name, value in cycle.main.env if value is not None})
     found[VARIABLE] = "".join(f"{fd};" for fd in cycle.sockets.descriptors())
-    found.update(link_variable(link))
+    found[LINK] = str(link)
     return found
 
 

@@ -16,6 +16,7 @@ from penstock.net.loop import IN, new_loop
 from penstock.net.timers import Alarm
 from penstock.observe.errorlog import ALERT, EMERG, NOTICE, report
 from penstock.observe.files import LogFiles
+from penstock.process.handover import Hands
 from penstock.process.signals import admit
 from penstock.process.title import set_title
 from penstock.server.service import Service
@@ -43,11 +44,12 @@ class Serving(NamedTuple):
 
 class Worker:
     """Serves a plan on sockets that are bound. `lifeline` is a descriptor that reads end of file once the master is
-    gone, -1 where there is no master."""
+    gone, -1 where there is no master; `orders` the line by which the master has tunnels handed over."""
 
-    def __init__(self, lifeline: int = -1) -> None:
+    def __init__(self, lifeline: int = -1, orders: socket.socket | None = None) -> None:
         self.loop = new_loop()
         self.lifeline = lifeline
+        self._hands = Hands(self.loop, orders, self._current) if orders is not None else None
         self.leaving = False
         self._patience: float | None = None
         self._serving: list[Serving] = []
@@ -71,6 +73,10 @@ class Worker:
         self._serving.append(Serving(service, files))
         service.start(sockets)
         self.loop.call_soon(begin, plan, lambda: not service.draining)
+
+    def _current(self) -> tuple[Service, LogFiles] | None:
+        """What serves new connections; None where nothing does any more."""
+        return None if self.leaving or not self._serving else self._serving[-1]
 
     def run(self) -> None:
         """Serve until it is over. Connections that are open then have been ended, and logs are written out."""

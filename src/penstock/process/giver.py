@@ -1,0 +1,198 @@
+"""The worker that hands its tunnels over: in batches, each of which stands still for the time of one question."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from penstock import __version__
+from penstock.net.carry import portable, state_of, written
+from penstock.net.loop import IN, OUT
+from penstock.net.timers import Alarm
+from penstock.observe.errorlog import NOTICE, WARN, report
+from penstock.plan.strict import Strange
+from penstock.process.frames import Frame, Gone, Kind, Talk, check_greeting, greeting
+from penstock.process.launch import PROGRAM
+from penstock.server.carried import ending_of, let_go, tell
+
+if TYPE_CHECKING:
+    from penstock.net.loop import Loop
+    from penstock.net.relay import Tunnel
+    from penstock.observe.files import LogFile
+
+BATCH = 32
+"""Tunnels that stand still at once: a few milliseconds' work."""
+
+HELLO_WITHIN = 10.0
+READY_WITHIN = 3.0
+"""Seconds. The first is for a worker that is still starting, with nothing standing still."""
+
+LOOK_AGAIN = 0.1
+"""Seconds between two looks for tunnels that have opened since."""
+
+
+class Giver:
+    """Gives what tunnels of `loop` can be given, and those that open later. `on_over` is called when it has ended."""
+
+    def __init__(self, loop: Loop, sock: socket.socket, on_over: Callable[[Giver], None]) -> None:
+        self.loop = loop
+        self.given = 0
+        self._on_over = on_over
+        self._talk = Talk(sock)
+        self._greeted = False
+        self._told: set[str] = set()
+        self._batch: dict[int, Tunnel] = {}
+        self._kept: set[Tunnel] = set()
+        self._round: Iterator[Tunnel] = iter(())
+        self._said = False
+        self._serial = 0
+        self._mask = IN
+        self._late = Alarm(loop.timers, self._too_late)
+        self._look = Alarm(loop.timers, self.look)
+        loop.hot.watch(sock.fileno(), IN, self._on_event)
+        self._talk.say(Kind.HELLO, greeting(f"{PROGRAM}/{__version__}"))
+        self._late.set(HELLO_WITHIN)
+        self._send()
+
+    def look(self) -> None:
+        """Offer the next tunnels, if the last ones have been settled."""
+        if not self._greeted or self._batch:
+            return
+        for tunnel in islice(self._round, BATCH):
+            self._offer(tunnel)
+        if not self._batch:
+            self._all_seen()
+            return
+        self._talk.say(Kind.ASK, {})
+        self._late.set(READY_WITHIN)
+        self._send()
+
+    def end(self, why: str = "") -> None:
+        """Give nothing more; what stands still goes on here."""
+        if self._talk.sock.fileno() < 0:
+            return
+        self._late.close()
+        self._look.close()
+        self.loop.hot.forget(self._talk.sock.fileno())
+        self._talk.close()
+        batch, self._batch = self._batch, {}
+        for tunnel in batch.values():
+            _go_on(tunnel)
+        if why:
+            report(None, WARN, f"tunnels stay in this process: {why}")
+        self._on_over(self)
+
+    def _all_seen(self) -> None:
+        """Every tunnel has had its turn: begin again in a moment, for those that open since."""
+        if self.given and not self._said:
+            self._said = True
+            left = sum(not portable(tunnel) for tunnel in self.loop.tunnels)
+            stay = f", {left} with TLS stay until they end" if left else ""
+            report(None, NOTICE, f"{self.given} tunnels were handed over{stay}")
+        self._round = self._candidates(list(self.loop.tunnels))
+        self._look.set(LOOK_AGAIN)
+
+    def _candidates(self, tunnels: list[Tunnel]) -> Iterator[Tunnel]:
+        for tunnel in tunnels:
+            if not tunnel.paused and tunnel not in self._kept and portable(tunnel) and ending_of(tunnel):
+                yield tunnel
+
+    def _offer(self, tunnel: Tunnel) -> None:
+        ending = ending_of(tunnel)
+        assert ending is not None
+        tunnel.pause()
+        state = state_of(tunnel)
+        self._serial += 1
+        told = {
+            "id": self._serial,
+            "tunnel": written(state),
+            "ending": tell(ending, tunnel, self._show),
+        }
+        fds = (tunnel.client.fd, tunnel.backend.fd)
+        self._talk.say(Kind.TUNNEL, told, fds, state.client.unsent, state.backend.unsent)
+        self._batch[self._serial] = tunnel
+
+    def _show(self, file: LogFile) -> None:
+        if file.path not in self._told and file.fd >= 0:
+            self._told.add(file.path)
+            self._talk.say(Kind.PLACE, {"path": file.path}, (file.fd,))
+
+    def _on_event(self, mask: int) -> None:
+        try:
+            if mask & ~OUT:
+                for frame in self._talk.hear():
+                    self._answered(frame)
+        except Gone as gone:
+            self.end(str(gone) if self._batch or not self._greeted else "")
+            return
+        except Strange as strange:
+            self.end(str(strange))
+            return
+        if self._talk.sock.fileno() >= 0:
+            self._send()
+
+    def _answered(self, frame: Frame) -> None:
+        if frame.kind is Kind.HELLO and not self._greeted:
+            check_greeting(frame.fields)
+            self._greeted = True
+            self._round = self._candidates(list(self.loop.tunnels))
+            self._late.clear()
+            self.look()
+        elif frame.kind is Kind.READY and self._batch:
+            ready = frame.fields.items("ready")
+            refused = [(each.whole("id"), each.text("why")) for each in frame.fields.objects("refused")]
+            frame.fields.end()
+            self._settle(ready, refused)
+        else:
+            raise Gone("an answer came to no question")
+
+    def _settle(self, ready: list[object], refused: list[tuple[int, str]]) -> None:
+        """Let go of what the other side is ready for, then tell it so; the rest goes on here."""
+        batch, self._batch = self._batch, {}
+        self._late.clear()
+        going: list[int] = []
+        for number in ready:
+            tunnel = batch.pop(number, None) if type(number) is int else None
+            if tunnel is not None and tunnel.reason is None:
+                self._let_go(tunnel)
+                going.append(number)  # type: ignore[arg-type]
+        for tunnel in batch.values():
+            self._kept.add(tunnel)
+            _go_on(tunnel)
+        if refused:
+            report(None, WARN, f"{len(refused)} tunnels stay in this process: {refused[0][1][:200]}")
+        self.given += len(going)
+        self._talk.say(Kind.GO, {"ids": going})
+        # Others have their turn before the next ones stand still.
+        self.loop.call_soon(self.look)
+
+    @staticmethod
+    def _let_go(tunnel: Tunnel) -> None:
+        ending = ending_of(tunnel)
+        # Our descriptors first: as long as there are two, a close in the other process would not be one.
+        client, backend, _, _ = tunnel.release()
+        client.close()
+        backend.close()
+        tunnel.on_end = None
+        if ending is not None:
+            let_go(ending, tunnel)
+
+    def _send(self) -> None:
+        try:
+            mask = IN if self._talk.flush() else IN | OUT
+        except Gone as gone:
+            self.end(str(gone))
+            return
+        if mask != self._mask:
+            self._mask = mask
+            self.loop.hot.change(self._talk.sock.fileno(), mask)
+
+    def _too_late(self) -> None:
+        self.end("the other process does not answer")
+
+
+def _go_on(tunnel: Tunnel) -> None:
+    if tunnel.reason is None:
+        tunnel.resume()
