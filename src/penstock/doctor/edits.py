@@ -28,6 +28,16 @@ def replaced(word: Word, text: str) -> Edit:
     return Edit(word.span.source, word.span.start, word.span.end, text)
 
 
+def renamed(directive: Directive, name: str) -> Edit:
+    """Another name for a directive; what follows keeps its column where there is room for it."""
+    source, start = directive.span.source, directive.name.span.start
+    end = directive.args[0].span.start if directive.args else directive.name.span.end
+    between = source.text[directive.name.span.end : end]
+    if between.strip(" "):
+        return replaced(directive.name, name)
+    return Edit(source, start, end, f"{name} ".ljust(end - start))
+
+
 def removed(directive: Directive) -> Edit | None:
     """A directive taken out, with its line where nothing else stands on it."""
     source = directive.span.source
@@ -37,15 +47,16 @@ def removed(directive: Directive) -> Edit | None:
     start = directive.span.start
     line = source.text.rfind("\n", 0, start) + 1
     rest = _REST.match(source.text, end)
-    if not source.text[line:start].strip() and rest is not None and "#" not in rest[0]:
+    first = not source.text[line:start].strip()
+    if first and rest is not None and "#" not in rest[0]:
         end = rest.end()
         if source.text.startswith("\r\n", end):
             end += 2
         elif source.text.startswith("\n", end):
             end += 1
         return Edit(source, line, end, "")
-    while source.text[start - 1 : start] in (" ", "\t") and source.text[end : end + 1] in (" ", "\t"):
-        start -= 1
+    while source.text[end : end + 1] in (" ", "\t") and (first or source.text[start - 1 : start] in (" ", "\t")):
+        end += 1
     return Edit(source, start, end, "")
 
 
@@ -71,8 +82,8 @@ def before(directive: Directive, lines: Sequence[str]) -> Edit:
     if indent is None:
         return Edit(source, start, start, "".join(f"{line.strip()} " for line in lines))
     newline = _newline(source)
-    text = "".join(f"{line}{newline}{indent}" if line else newline + indent for line in lines)
-    return Edit(source, start, start, text)
+    text = newline.join(indent + line if line else "" for line in lines)
+    return Edit(source, start, start, text.removeprefix(indent) + newline + indent)
 
 
 def opening(level: Level, lines: Sequence[str]) -> Edit | None:

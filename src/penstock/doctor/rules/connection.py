@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from penstock.config.tree import Directive
 from penstock.doctor.cures import connection_for
-from penstock.doctor.edits import replaced
+from penstock.doctor.edits import renamed, replaced
 from penstock.doctor.finding import NOTE, WARNING, Edit, Finding, Fix, Related
 from penstock.doctor.level import Level
 from penstock.doctor.maps import CLEARTEXT_HTTP2, HANDSHAKE, ORDINARY, asks
@@ -97,8 +97,7 @@ def _only_websockets(site: Site, place: Pass, line: Directive) -> list[Edit]:
         default = [each for each in table.block or () if each.name.text == "default"]
         empty = [each for each in table.block or () if each.name.text == ""]
         if len(table.block or ()) <= 2 and default and len(empty) < 2:
-            edits = [replaced(default[0].name, "websocket")]
-            return edits + [replaced(each.name, "default") for each in empty]
+            return [renamed(default[0], "websocket"), *(renamed(each, "default") for each in empty)]
     value, edits = connection_for(site, place)
     return [*edits, replaced(line.args[1], value)] if value != '"upgrade"' else []
 
@@ -138,10 +137,11 @@ def keepalive(site: Site) -> Iterator[Finding]:
 
 
 def subrequests(site: Site) -> Iterator[Finding]:
-    """auth_request asks with the headers of the handshake."""
+    """auth_request asks with the headers of the handshake. Penstock takes the client's own out of the question."""
     from penstock.doctor.cures import with_headers
     from penstock.doctor.rules.upgrade import checked_by
 
+    known = HANDSHAKE if site.target.nginx else {name: "" for name in HANDSHAKE}
     seen: set[int] = set()
     for server in site.servers:
         for level, location in checked_by(site, server):
@@ -153,7 +153,7 @@ def subrequests(site: Site) -> Iterator[Finding]:
             ]
             if not asked or not protected or id(location) in seen:
                 continue
-            sent = asked[0].sends("upgrade", HANDSHAKE), asked[0].sends("connection", HANDSHAKE)
+            sent = asked[0].sends("upgrade", known), asked[0].sends("connection", known)
             if not sent[0] and "upgrade" not in sent[1].lower():
                 continue
             seen.add(id(location))
