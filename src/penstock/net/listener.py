@@ -17,6 +17,9 @@ from penstock.net.stream import Name, Stream, bare_socket
 from penstock.net.timers import Alarm
 
 EXCLUSIVE = 1 << 28
+TURN = 8
+"""Connections that a worker accepts before another one is woken first."""
+
 RETRY_AFTER = 0.5
 """Seconds until accepting is tried again after descriptors or memory ran out (nginx's accept_mutex_delay)."""
 
@@ -157,6 +160,7 @@ class Acceptor:
         "_alarm",
         "_closed",
         "_family",
+        "_left",
         "_paused",
         "_reserve",
         "_resting",
@@ -166,6 +170,7 @@ class Acceptor:
         "mask",
         "on_accept",
         "on_trouble",
+        "shared",
         "sock",
     )
 
@@ -186,6 +191,7 @@ class Acceptor:
         self._family = int(sock.family)
         self.on_accept = on_accept
         self.on_trouble = on_trouble
+        self.shared = shared
         self.mask = IN | EXCLUSIVE if shared else IN
         self._alarm = Alarm(loop.timers, self._rested)
         self._reserve = _spare_descriptor()
@@ -193,6 +199,7 @@ class Acceptor:
         self._resting = False
         self._watching = False
         self._closed = False
+        self._left = TURN
         self._settle()
 
     def pause(self) -> None:
@@ -204,6 +211,15 @@ class Acceptor:
         """Accepts again."""
         self._paused = False
         self._settle()
+
+    def take_waiting(self, most: int = 511) -> None:
+        """Accepts what waits in the queue, for one who is about to close: the system would reset it."""
+        for _ in range(most):
+            try:
+                fd, peer = self._accept()
+            except OSError:
+                return
+            self._accepted(fd, peer)
 
     def close(self) -> None:
         """Stops for good."""
@@ -231,6 +247,20 @@ class Acceptor:
         except OSError as exc:
             self._failed(exc)
             return
+        self._accepted(fd, peer)
+        if self.shared and self._watching:
+            self._left -= 1
+            if self._left == 0:
+                self._queue_up()
+
+    def _queue_up(self) -> None:
+        """The kernel wakes the first in its queue who sleeps, that is always the same worker while there is little to
+        do: after a turn of `TURN` connections this one goes to the end of the queue."""
+        self._left = TURN
+        self.loop.hot.forget(self.fd)
+        self.loop.hot.watch(self.fd, self.mask, self._on_event)
+
+    def _accepted(self, fd: int, peer: Name) -> None:
         sock = bare_socket(self._family, fd)
         sock.setblocking(False)
         self.on_accept(Stream(sock, self.loop, peer or None), peer or None)
