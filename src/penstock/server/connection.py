@@ -10,6 +10,7 @@ from penstock.modules.http_core import HttpCore
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from penstock.http.reader import HeadReader
     from penstock.http.request import Request
     from penstock.net.fiber import Fiber
     from penstock.net.stream import Stream
@@ -25,6 +26,7 @@ class Connection:
 
     `client_address` is text; for a unix socket it is "unix:" as in nginx. `idle` says that it waits for a request and
     may be closed at any moment; `reading` that a head has begun to come; `tunnelled` that the relay has its stream.
+    `generation` is that of the plan it goes by.
     """
 
     __slots__ = (
@@ -33,15 +35,18 @@ class Connection:
         "client_port",
         "drain",
         "fiber",
+        "generation",
         "head_bytes",
         "idle",
         "keep_alive_for",
+        "last",
         "listen",
         "number",
         "peer",
         "pipelined",
         "plain_on_tls",
         "proxy_protocol",
+        "reader",
         "reading",
         "request_started",
         "requests",
@@ -87,6 +92,10 @@ class Connection:
         self.pipelined = False
         self.keep_alive_for = 75.0
         self.started = service.timers.now
+        self.generation = service.generation
+        self.reader: HeadReader | None = None
+        self.last = False
+        """Whether the request under way, or the next, is the last one: the plan has left this connection behind."""
         self.idle = True
         self.fiber: Fiber[None] | None = None
         self.drain: Callable[[], None] | None = None
@@ -108,6 +117,30 @@ class Connection:
         data = f"HTTP/1.1 {code} {INTERIM[code]}\r\n{lines}\r\n".encode("latin-1")
         await self.stream.send_all(data, timeout=request.location[HttpCore].send_timeout)
         request.bytes_sent += len(data)
+
+    def move_on(self) -> None:
+        """Between two requests: go on by the plan that is in force now. Where that does not serve this address any
+        more, or would ask for something at its beginning, the connection is left to end (`last`)."""
+        service = self.service
+        self.generation = service.generation
+        self.reader = None
+        if self.last:
+            return
+        found = service.listen_for(self)
+        if found is None or not self._begins_alike(found):
+            self.last = True
+            return
+        assert found.names is not None and found.default is not None
+        server = found.names.find(self.server_name)[0] if self.server_name else found.default
+        if found.options.ssl and not (_asks_for_none(self.server) and _asks_for_none(server)):
+            # Whom a certificate has let in, by authorities that may have been changed.
+            self.last = True
+            return
+        self.listen, self.server = found, server
+
+    def _begins_alike(self, listen: Listen) -> bool:
+        ours, theirs = self.listen.options, listen.options
+        return bool(ours.ssl == theirs.ssl and ours.proxy_protocol == theirs.proxy_protocol and not self.plain_on_tls)
 
     def reached(self, listen: Listen) -> None:
         """The client came in by this address, of those that share a socket."""
@@ -135,3 +168,9 @@ class Connection:
 
     def __repr__(self) -> str:
         return f"<connection {self.number} from {self.client_address}>"
+
+
+def _asks_for_none(server: Server) -> bool:
+    from penstock.modules.ssl_verify import ClientCertificates
+
+    return server.root[ClientCertificates].verify == "off"

@@ -186,6 +186,7 @@ def _keep_alive(request: Request, core: HttpCore) -> None:
     connection = request.connection
     if (
         connection.service.draining
+        or connection.last
         or not core.keepalive_timeout[0]
         or connection.requests >= core.keepalive_requests
         or request.started - connection.started > core.keepalive_time

@@ -23,23 +23,23 @@ from penstock.server.send import send_answer
 from penstock.server.tunnel import open_tunnel
 
 if TYPE_CHECKING:
-    from penstock.http.reader import HeadReader
     from penstock.net.stream import Stream
     from penstock.server.connection import Connection
 
 STALLED = 408
 CLIENT_CLOSED = 499
 CLIENT_STALLED = "client timed out (110: Connection timed out)"
+LAST_CHANCE = 0.1
+"""Seconds for a request that is on its way already, on a connection that may have one more only."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 async def serve(connection: Connection) -> None:
     """Serve requests until the connection ends. The stream is closed, or has become a tunnel, when this returns."""
     stream = connection.stream
-    reader = connection.service.head_reader(connection.server)
     try:
         while True:
-            head = await _next_head(connection, stream, reader)
+            head = await _next_head(connection, stream)
             if head is None:
                 break
             request = _request(connection, head)
@@ -63,14 +63,20 @@ async def _linger(stream: Stream, request: Request) -> None:
         await stream.lingering_close(core.lingering_time, core.lingering_timeout)
 
 
-async def _next_head(connection: Connection, stream: Stream, reader: HeadReader) -> RequestHead | None:
+async def _next_head(connection: Connection, stream: Stream) -> RequestHead | None:
     """The next request's head; None when the client is done. A bad one is answered here."""
-    timers = connection.service.timers
-    core = connection.server.root[HttpCore]
+    service = connection.service
+    timers = service.timers
     connection.idle = True
     connection.pipelined = stream.ready
+    if connection.generation != service.generation:
+        connection.move_on()
     try:
-        timeout = connection.keep_alive_for if connection.requests else core.client_header_timeout
+        timeout = connection.keep_alive_for
+        if not connection.requests:
+            timeout = connection.server.root[HttpCore].client_header_timeout
+        if connection.last:
+            timeout = min(timeout, LAST_CHANCE)
         data = await stream.recv(timeout=timeout)
     except TimedOut:
         if not connection.requests:
@@ -82,7 +88,11 @@ async def _next_head(connection: Connection, stream: Stream, reader: HeadReader)
     connection.requests += 1
     connection.request_started = timers.now
     connection.head_bytes = 0
-    deadline = timers.now + core.client_header_timeout
+    # The plan may have been replaced while nothing came.
+    reader = connection.reader
+    if reader is None:
+        reader = connection.reader = service.head_reader(connection.server)
+    deadline = timers.now + connection.server.root[HttpCore].client_header_timeout
     while data:
         connection.head_bytes += len(data)
         try:
@@ -184,7 +194,7 @@ async def _handle(connection: Connection, stream: Stream, request: Request) -> b
         if request.expecting is not None and not request.body.done:
             # The body may come all the same (RFC 9110, 10.1.1), and must not be taken for the next request.
             request.keep_alive = False
-        if connection.service.draining:
+        if connection.service.draining or connection.last:
             request.keep_alive = False
         await send_answer(request, answer, stream)
         if request.keep_alive and not request.body.done:

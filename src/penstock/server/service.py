@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from math import inf
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from penstock.http.head import HeadOptions
 from penstock.http.reader import HeadReader
@@ -31,19 +32,25 @@ if TYPE_CHECKING:
     from penstock.plan.location import Listen, Server
     from penstock.plan.plan import Plan
 
+Address: TypeAlias = "tuple[Any, ...] | str"
 
 TELL = 1.0
 """Seconds after which siblings know what has become of this worker's figures."""
 
 
 class Service:
-    """All connections of one worker. `draining` says that no connection may stay for another request."""
+    """All connections of one worker. `draining` says that no connection may stay for another request.
+
+    The plan may be replaced while connections are open (`adopt`); `generation` counts that. A request goes on by the
+    plan it began with; a connection takes the new one up with its next request (`Connection.move_on`).
+    """
 
     def __init__(self, plan: Plan, loop: Loop) -> None:
         self.plan = plan
         self.loop = loop
         self.timers = loop.timers
         self.draining = False
+        self.generation = 0
         self.connections: set[Connection] = set()
         self.serial = 0
         self.requests = 0
@@ -51,23 +58,71 @@ class Service:
         self.accepted = 0
         self.counts: Share | None = None
         """Where this worker tells its siblings its figures, if anybody asks for their sum (`stub_status`)."""
-        self._acceptors: list[Acceptor] = []
+        self._acceptors: dict[Address, Acceptor] = {}
+        self._listens: dict[Address, Listen] = {}
+        self._tell: Alarm | None = None
         self._mirrors: set[Fiber[None]] = set()
         self._readers: dict[Server, Callable[[], HeadReader]] = {}
-        events = plan.events
-        self.most = events.settings(Events).worker_connections if events is not None else 512
+        self.most = 512
 
     def start(self, sockets: dict[Listen, socket.socket]) -> None:
         """Accept on these sockets, which are bound and listening."""
+        plan = self.plan
+        self._listens = {listen.address: listen for listen in plan.listens}
         for listen, sock in sockets.items():
-            shared = not listen.options.reuseport
-            acceptor = Acceptor(self.loop, sock, self._accept_for(listen), on_trouble=_say, shared=shared)
-            self._acceptors.append(acceptor)
-        counters: Counters | None = self.plan.shared.get(COUNTERS)
-        if counters is not None:
-            self._tell = Alarm(self.timers, self._tell_siblings)
+            self._accept_on(listen, sock)
+        events = plan.events
+        self.most = events.settings(Events).worker_connections if events is not None else 512
+        counters: Counters | None = plan.shared.get(COUNTERS)
+        if counters is not None and (self.counts is None or not self.counts.of(counters)):
             self.counts = counters.share()
+            if self._tell is None:
+                self._tell = Alarm(self.timers, self._tell_siblings)
             self._tell_siblings()
+        elif counters is None:
+            self.counts = None
+
+    def adopt(self, plan: Plan, sockets: dict[Listen, socket.socket]) -> None:
+        """Serve by another plan from now on, and accept on these sockets only: those that were there before go on
+        without a gap. What is under way is left alone."""
+        wanted = {listen.address: sock for listen, sock in sockets.items()}
+        for address, acceptor in list(self._acceptors.items()):
+            if wanted.get(address) is not acceptor.sock:
+                # Who is in the queue has been told that it is connected.
+                acceptor.take_waiting()
+                acceptor.close()
+                del self._acceptors[address]
+        self.plan = plan
+        self.generation += 1
+        self._readers.clear()
+        self.start(sockets)
+        for connection in list(self.connections):
+            if connection.drain is not None:
+                connection.drain()
+            elif connection.idle:
+                connection.move_on()
+
+    def listen_for(self, connection: Connection) -> Listen | None:
+        """By what the plan in force says of the address where a client came in; None if it says nothing any more."""
+        address = connection.listen.address
+        found = self._listens.get(address)
+        if found is None and not isinstance(address, str):
+            found = self._listens.get(("::" if ":" in address[0] else "0.0.0.0", address[1]))
+        if found is None:
+            return None
+        covered = self._covered_by(found)
+        return covered.get(connection.local_address, found) if covered else found
+
+    def _accept_on(self, listen: Listen, sock: socket.socket) -> None:
+        shared = not listen.options.reuseport
+        accept = self._accept_for(listen)
+        known = self._acceptors.get(listen.address)
+        if known is not None and known.shared == shared:
+            known.on_accept = accept
+            return
+        if known is not None:
+            known.close()
+        self._acceptors[listen.address] = Acceptor(self.loop, sock, accept, on_trouble=_say, shared=shared)
 
     def _covered_by(self, listen: Listen) -> dict[str, Listen]:
         """Addresses of a port that is bound by its wildcard only: the server is chosen by where a client came in."""
@@ -165,7 +220,7 @@ class Service:
         )
 
     def _tell_siblings(self) -> None:
-        if self.counts is not None:
+        if self.counts is not None and self._tell is not None:
             self.counts.tell(self.figures())
             self._tell.set(TELL)
 
@@ -177,13 +232,15 @@ class Service:
     def stop_accepting(self) -> None:
         """Close the listeners, here: siblings and the master have their own descriptors."""
         self.draining = True
-        for acceptor in self._acceptors:
+        for acceptor in self._acceptors.values():
             acceptor.close()
         self._acceptors.clear()
 
     def close_idle(self) -> None:
-        """End what waits for a request of which nothing has come yet."""
+        """End what waits for a request of which nothing has come yet, and may not have it."""
         for connection in list(self.connections):
+            if not (self.draining or connection.last):
+                continue
             if connection.drain is not None:
                 connection.drain()
             elif connection.idle and not connection.stream.ready:
@@ -198,16 +255,25 @@ class Service:
         while self.live:
             await asyncio.sleep(0.05)
 
-    def abort_all(self) -> None:
-        """End everything, now."""
+    def retire(self) -> None:
+        """No connection that is open now takes another request: as if it belonged to a worker that goes."""
+        for connection in self.connections:
+            connection.last = True
+
+    def abort_all(self, before: float = inf) -> None:
+        """End everything, now; or what has been open since a moment `before` this one."""
         for fiber in list(self._mirrors):
-            fiber.cancel()
+            if before == inf:
+                fiber.cancel()
         for connection in list(self.connections):
+            if connection.started > before:
+                continue
             connection.stream.close()
             if connection.fiber is not None:
                 connection.fiber.cancel()
         for tunnel in list(self.loop.tunnels):
-            tunnel.close(End.SHUTDOWN)
+            if tunnel.opened <= before:
+                tunnel.close(End.SHUTDOWN)
 
 
 async def begin(connection: Connection) -> None:
