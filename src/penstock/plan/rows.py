@@ -1,0 +1,102 @@
+"""Memory in which every worker has a row of figures that only it writes, and anyone may sum up."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+from penstock.plan.zone import SharedMemory
+
+WORKERS = 1024
+"""How many may have a row at once, those of older configurations included; others are not counted."""
+
+
+class Rows(SharedMemory):
+    """Rows of `width` numbers of 64 bits, the number of the worker's process before them.
+
+    The first `lasting` numbers are sums, which stay when a worker goes; the others are of the moment. Row 0 begins with
+    the number of the last row that was ever in use, and sums up those that have gone.
+    """
+
+    __slots__ = ("_form", "lasting", "width")
+
+    def __init__(self, name: str, width: int, lasting: int) -> None:
+        self.width = width
+        self.lasting = lasting
+        self._form = struct.Struct(f"<{width + 1}Q")
+        super().__init__(name, (WORKERS + 1) * self._form.size)
+
+    def share(self) -> Row | None:
+        """A row for this process; None where there is no room."""
+        number = self.claim()
+        return Row(self, number) if number else None
+
+    def claim(self) -> int:
+        """The number of a row that is this process's from now on; 0 where there is no room."""
+        with self:
+            self._bury()
+            for number in range(1, WORKERS + 1):
+                if self._row(number)[0]:
+                    continue
+                self._put(number, (os.getpid(), *[0] * self.width))
+                last, *gone = self._row(0)
+                self._put(0, (max(last, number), *gone))
+                return number
+        return 0
+
+    def sums(self) -> list[int]:
+        """Each number summed up over all workers, and over what workers did that have gone."""
+        with self:
+            self._bury()
+            rows = [self._row(number) for number in range(self._row(0)[0] + 1)]
+        return [sum(column) for column in list(zip(*rows, strict=True))[1:]]
+
+    def workers(self) -> int:
+        """How many workers have a row."""
+        with self:
+            self._bury()
+            return sum(1 for number in range(1, self._row(0)[0] + 1) if self._row(number)[0])
+
+    def _bury(self) -> None:
+        """Add up what workers did that are no more, and free their rows."""
+        for number in range(1, self._row(0)[0] + 1):
+            process, *figures = self._row(number)
+            if process and not _alive(process):
+                last, *gone = self._row(0)
+                lasting = [gone[at] + figures[at] for at in range(self.lasting)]
+                self._put(0, (last, *lasting, *[0] * (self.width - self.lasting)))
+                self._put(number, (0,) * (self.width + 1))
+
+    def _row(self, number: int) -> tuple[int, ...]:
+        return self._form.unpack_from(self.memory, number * self._form.size)
+
+    def _put(self, number: int, row: tuple[int, ...]) -> None:
+        self._form.pack_into(self.memory, number * self._form.size, *row)
+
+
+class Row:
+    """One worker's row."""
+
+    __slots__ = ("_number", "rows")
+
+    def __init__(self, rows: Rows, number: int) -> None:
+        self.rows = rows
+        self._number = number
+
+    def tell(self, figures: tuple[int, ...] | list[int]) -> None:
+        """Put these in place of what was told before."""
+        self.rows._put(self._number, (os.getpid(), *figures))
+
+    def sums(self) -> list[int]:
+        """Over all workers."""
+        return self.rows.sums()
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
