@@ -74,7 +74,7 @@ class Service:
         events = plan.events
         self.most = events.settings(Events).worker_connections if events is not None else 512
         counters: Counters | None = plan.shared.get(COUNTERS)
-        if counters is not None and (self.counts is None or not self.counts.of(counters)):
+        if counters is not None and (self.counts is None or self.counts.rows is not counters):
             self.counts = counters.share()
             if self._tell is None:
                 self._tell = Alarm(self.timers, self._tell_siblings)
