@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from errno import ENOSPC
 from time import monotonic
 from typing import TYPE_CHECKING
+
+from penstock.config.material import gathered
 
 if TYPE_CHECKING:
     from penstock.net.timers import Alarm, Timers
@@ -56,19 +58,65 @@ class Buffer:
         return (self.size, self.flush, self.gzip) == (other.size, other.flush, other.gzip)
 
 
+class Opened:
+    """An open file, closed with the last who has it: the log files of one path in several plans share it, so that a
+    tunnel of a plan that has been replaced goes on logging where everybody does."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int = -1) -> None:
+        self.fd = fd
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        if self.fd >= 0:
+            close(self.fd)
+
+
 class LogFile:
     """One file that lines are appended to. `fd` is -1 while it is not open."""
 
-    __slots__ = ("_complained", "_full", "_target", "buffer", "fd", "path")
+    __slots__ = ("__weakref__", "_complained", "_full", "_opened", "_target", "buffer", "path")
 
     def __init__(self, path: str) -> None:
         self.path = path
         # A worker may change its directory (working_directory) and still be asked to reopen.
-        self._target = path if path.startswith("/") else f"{os.getcwd()}/{path}"  # noqa: PTH109  nothing to resolve
-        self.fd = -1
+        here = "" if path.startswith("/") else gathered("folder", "", os.getcwd)
+        self._target = f"{here}/{path}" if here else path
+        self._opened = Opened()
         self.buffer: Buffer | None = None
         self._full = 0.0
         self._complained = -_REPEAT_SECONDS
+
+    @property
+    def fd(self) -> int:
+        """The descriptor that is written to."""
+        return self._opened.fd
+
+    @fd.setter
+    def fd(self, fd: int) -> None:
+        """Go on in this one, which is ours from now on, together with all who share the file."""
+        opened = self._opened
+        before, opened.fd = opened.fd, fd
+        if before >= 0:
+            os.close(before)
+
+    def succeed(self, before: LogFile, fd: int) -> None:
+        """Take the place of a log of the same path in a plan that is replaced; `fd` is the file as it was opened for
+        the new plan."""
+        self._opened = before._opened
+        if before.fd >= 0 and os.path.samestat(os.fstat(before.fd), os.fstat(fd)):
+            os.close(fd)
+        else:
+            self.fd = fd
+        self._full = before._full
+        self._complained = before._complained
+
+    def retire(self) -> None:
+        """The plan it belongs to is replaced: what is left to write is written at once."""
+        self.flush()
+        if self.buffer is not None and self.buffer.alarm is not None:
+            self.buffer.alarm.close()
+        self.buffer = None
 
     def open(self) -> None:
         """Raises `CannotOpen`."""
@@ -99,15 +147,12 @@ class LogFile:
             except OSError as error:
                 os.close(fd)
                 raise CannotOpen(self.path, error, call) from None
-        self.close()
         self.fd = fd
 
     def close(self) -> None:
-        """Nothing more is written; what a buffer holds is."""
+        """Nothing more is written; what a buffer holds is. Who shares the file goes on."""
         self.flush()
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+        self._opened = Opened()
 
     def line(self, data: bytes) -> None:
         """Append a line, at once or by way of the buffer."""
@@ -142,7 +187,7 @@ class LogFile:
         if self._full and monotonic() - self._full < _FULL_SECONDS:
             return len(data)
         try:
-            return os.write(self.fd, data)
+            return os.write(self._opened.fd, data)
         except OSError as error:
             if error.errno == ENOSPC:
                 self._full = monotonic()
@@ -206,6 +251,19 @@ class LogFiles:
         else:
             os.close(fd)
         return file
+
+    def succeed(self, before: LogFiles, descriptors: dict[str, int]) -> None:
+        """Take the place of the files of a plan that is replaced; `descriptors` are of every file here, by path. Raises
+        `KeyError` where one is missing."""
+        for file in self:
+            fd = descriptors.pop(file.path)
+            known = before._files.get(file.path)
+            if known is None:
+                file.fd = fd
+            else:
+                file.succeed(known, fd)
+        for file in before:
+            file.retire()
 
     def open(self) -> None:
         """Open what is not open yet. Raises `CannotOpen` at the first that can not be; those before it are closed."""
