@@ -6,7 +6,10 @@ an `if` are those of a location of their own, which takes over when the conditio
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import replace
+from typing import TypeAlias
 
 from penstock.config.errors import ConfigError
 from penstock.config.kinds import flag
@@ -73,9 +76,15 @@ class Rewrite(Settings):
         return None if ended is STOP else ended
 
 
-def _add(scope: Scope, op: Op) -> None:
+Watch: TypeAlias = Callable[[Op, Directive], Op]
+WATCH: ContextVar[Watch | None] = ContextVar("watch", default=None)
+"""Takes the place of each operation while a configuration is read by who wants to see them at work."""
+
+
+def _add(scope: Scope, op: Op, directive: Directive) -> None:
     scope.own.setdefault(Rewrite, {})["program"] = True  # a level with a program shares no settings with another
-    scope.data.setdefault("rewrite", []).append(op)
+    watch = WATCH.get()
+    scope.data.setdefault("rewrite", []).append(op if watch is None else watch(op, directive))
 
 
 @command(
@@ -110,11 +119,11 @@ def rewrite(scope: Scope, directive: Directive) -> None:
     table = scope.compilation.variables
     if status is not None:
         whole = Text(table, text, target.span)
-        _add(scope, redirect(matcher, whole, status, keep_args=keep_args, has_query="?" in text))
+        _add(scope, redirect(matcher, whole, status, keep_args=keep_args, has_query="?" in text), directive)
         return
     path, mark, query = text.partition("?")
     args = Text(table, query, target.span) if mark else None
-    _add(scope, change(matcher, Text(table, path, target.span), args, keep_args=keep_args, then=then))
+    _add(scope, change(matcher, Text(table, path, target.span), args, keep_args=keep_args, then=then), directive)
 
 
 @command("return", where=WHERE, most=2, syntax="code [text] | code URL | URL", nginx=PAGE)
@@ -134,13 +143,13 @@ def return_(scope: Scope, directive: Directive) -> None:
             first,
             hint="a status, or http://..., https://..., $scheme...",
         )
-    _add(scope, answer(status, text))
+    _add(scope, answer(status, text), directive)
 
 
 @command("break", where=WHERE, least=0, most=0, nginx=PAGE)
 def break_(scope: Scope, directive: Directive) -> None:
     """No more directives of this module, and no new search for a location."""
-    _add(scope, stop)
+    _add(scope, stop, directive)
 
 
 @command("set", where=WHERE, least=2, most=2, syntax="$variable value", nginx=PAGE)
@@ -155,7 +164,7 @@ def set_(scope: Scope, directive: Directive) -> None:
         )
     table = scope.compilation.variables
     put = _settable(table, name.text[1:], name.span)
-    _add(scope, assign(put, Text(table, value.text, value.span)))
+    _add(scope, assign(put, Text(table, value.text, value.span)), directive)
 
 
 def _settable(table: VariableTable, name: str, span: Span) -> Setter:
@@ -207,4 +216,4 @@ def if_(scope: Scope, directive: Directive) -> None:
         scope.data.setdefault("inner_locations", []).append(location)
     inner.data["location"] = location
     inner.walk(directive.block or ())
-    _add(scope, branch(test, tuple(inner.data.get("rewrite", ())), location))
+    _add(scope, branch(test, tuple(inner.data.get("rewrite", ())), location), directive)

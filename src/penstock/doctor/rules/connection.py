@@ -141,7 +141,7 @@ def subrequests(site: Site) -> Iterator[Finding]:
     from penstock.doctor.cures import with_headers
     from penstock.doctor.rules.upgrade import checked_by
 
-    known = HANDSHAKE if site.target.nginx else {name: "" for name in HANDSHAKE}
+    known = HANDSHAKE if site.target.nginx else dict.fromkeys(HANDSHAKE, "")
     seen: set[int] = set()
     for server in site.servers:
         for level, location in checked_by(site, server):
