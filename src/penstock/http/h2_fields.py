@@ -7,7 +7,6 @@ come again and again are written once.
 
 from __future__ import annotations
 
-from hpack.huffman import HuffmanEncoder
 from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
 from hpack.table import HeaderTable
 
@@ -33,11 +32,10 @@ _CHANGING = frozenset(
 )
 """What is hardly ever the same twice is not remembered."""
 
-_WORTH_CODING = 64
 _REMEMBERED_MOST = 2048
 _REMEMBERED_LONGEST = 256
 
-_huffman = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH)
+_codes = tuple(f"{code:0{size}b}" for code, size in zip(REQUEST_CODES, REQUEST_CODES_LENGTH, strict=True))
 _static: dict[tuple[bytes, bytes], int] = {}
 _static_names: dict[str, int] = {}
 for _number, (_name, _value) in enumerate(HeaderTable.STATIC_TABLE, 1):
@@ -51,7 +49,7 @@ _names: dict[str, bytes] = {}
 def field(name: str, value: str) -> bytes:
     """One field. The name is in lower case; both are text of latin-1."""
     if name in _CHANGING:
-        return _name(name) + _plain(value)
+        return _name(name) + _text(value.encode("latin-1"))
     known = _known.get((name, value))
     if known is None:
         known = _encoded(name, value)
@@ -72,11 +70,7 @@ def _encoded(name: str, value: str) -> bytes:
     number = _static.get((name.encode("latin-1"), text))
     if number is not None:
         return bytes((0x80 | number,))
-    if len(text) <= _WORTH_CODING:
-        coded = _huffman.encode(text)
-        if len(coded) < len(text):
-            return _name(name) + _integer(len(coded), 7, 0x80) + coded
-    return _name(name) + _integer(len(text), 7, 0) + text
+    return _name(name) + _text(text)
 
 
 def _name(name: str) -> bytes:
@@ -84,7 +78,7 @@ def _name(name: str) -> bytes:
     known = _names.get(name)
     if known is None:
         number = _static_names.get(name)
-        known = _integer(number, 4, 0) if number is not None else b"\0" + _plain(name)
+        known = _integer(number, 4, 0) if number is not None else b"\0" + _text(name.encode("latin-1"))
         if len(_names) >= _REMEMBERED_MOST:
             _names.clear()
         if len(known) <= _REMEMBERED_LONGEST:
@@ -92,9 +86,14 @@ def _name(name: str) -> bytes:
     return known
 
 
-def _plain(text: str) -> bytes:
-    data = text.encode("latin-1")
-    return _integer(len(data), 7, 0) + data
+def _text(data: bytes) -> bytes:
+    """A string, in Huffman's code where that makes it shorter (section 5.2)."""
+    bits = "".join([_codes[byte] for byte in data])
+    size = (len(bits) + 7) // 8
+    if size >= len(data):
+        return _integer(len(data), 7, 0) + data
+    padded = bits + "1" * (size * 8 - len(bits))
+    return _integer(size, 7, 0x80) + int(padded, 2).to_bytes(size, "big")
 
 
 def _integer(number: int, bits: int, flags: int) -> bytes:

@@ -22,13 +22,21 @@ from struct import Struct
 from h2.config import H2Configuration
 from h2.connection import ConnectionInputs, H2Connection
 from h2.errors import ErrorCodes
-from h2.events import ConnectionTerminated, DataReceived, Event, StreamEnded, StreamReset, WindowUpdated
-from h2.exceptions import FrameDataMissingError, ProtocolError
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    Event,
+    StreamEnded,
+    StreamReset,
+    UnknownFrameReceived,
+    WindowUpdated,
+)
+from h2.exceptions import DenialOfServiceError, FrameDataMissingError, ProtocolError
 from h2.settings import SettingCodes, Settings
 from h2.stream import H2Stream, StreamInputs, StreamState
 from hpack.exceptions import HPACKError, OversizedHeaderListError
 from hyperframe.exceptions import HyperframeError
-from hyperframe.frame import ContinuationFrame, Frame, GoAwayFrame, HeadersFrame
+from hyperframe.frame import ContinuationFrame, ExtensionFrame, Frame, GoAwayFrame, HeadersFrame
 
 from penstock.http.h2_fields import NO_TABLE
 
@@ -36,7 +44,7 @@ __all__ = ["PREFACE", "ConnectionFault", "ErrorCodes", "HalfStream", "Limits", "
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MAX_WINDOW = (1 << 31) - 1
-_DATA, _HEADERS, _WINDOW_UPDATE, _CONTINUATION = 0, 1, 8, 9
+_DATA, _HEADERS, _PUSH_PROMISE, _WINDOW_UPDATE, _CONTINUATION = 0, 1, 5, 8, 9
 _END_STREAM, _END_HEADERS, _PADDED, _PRIORITY = 1, 4, 8, 32
 
 _head = Struct(">HBBBL")
@@ -85,6 +93,20 @@ class Limits:
     frames: int = 128
 
 
+class Part:
+    """A DATA frame that is being read: so much is `left` of what it carries, then the `padding`. `told`: its end has
+    been told of."""
+
+    __slots__ = ("ended", "left", "padding", "stream", "told")
+
+    def __init__(self, stream: HalfStream | None, left: int, padding: int, ended: bool) -> None:
+        self.stream = stream
+        self.left = left
+        self.padding = padding
+        self.ended = ended
+        self.told = False
+
+
 class HalfStream(H2Stream):
     """A stream as `h2` keeps it. `granted` bytes may still come."""
 
@@ -122,6 +144,8 @@ class Wire(H2Connection):
         """The peer has said how large our table may be: that there is none has to be said with the next head."""
         self._kept = b""
         self._preface = b"" if client_side else PREFACE
+        self._part: Part | None = None
+        self._dropped: set[int] = set()
         self._block: bytearray | None = None
         self._block_frame = (0, 0, 0)
         self.block_length = 0
@@ -137,26 +161,36 @@ class Wire(H2Connection):
         if self._preface:
             data = self._without_preface(data)
         at, end = 0, len(data)
-        most = self.max_inbound_frame_size
         self._kept = b""
+        if self._part is not None:
+            event, at = self._more_data(data, 0, end)
+            if event is not None:
+                yield event
         while end - at >= 9:
             high, low, kind, flags, sid = _head.unpack_from(data, at)
             length = high << 8 | low
-            if length > most:
-                raise ConnectionFault(ErrorCodes.FRAME_SIZE_ERROR, f"client sent too large frame: {length} bytes")
             start = at + 9
             at = start + length
-            if at > end:
-                at = start - 9
-                break
             sid &= 0x7FFFFFFF
             if self._block is not None and kind != _CONTINUATION:
                 raise _fault("client sent inappropriate frame while CONTINUATION was expected")
             if kind == _DATA:
-                event = self._data(data, start, at, flags, sid)
+                if flags & _PADDED and length and start == end:
+                    at = start - 9
+                    break
+                event, at = self._data(data, start, min(at, end), length, flags, sid)
                 if event is not None:
                     yield event
-            elif kind == _WINDOW_UPDATE and length == 4:
+                continue
+            if length > self._largest(kind):
+                raise ConnectionFault(
+                    ErrorCodes.ENHANCE_YOUR_CALM if kind in (_HEADERS, _CONTINUATION) else ErrorCodes.FRAME_SIZE_ERROR,
+                    f"client sent too large frame: {length} bytes",
+                )
+            if at > end:
+                at = start - 9
+                break
+            if kind == _WINDOW_UPDATE and length == 4:
                 event = self._window_update(int.from_bytes(data[start:at], "big") & 0x7FFFFFFF, sid)
                 if event is not None:
                     yield event
@@ -167,6 +201,12 @@ class Wire(H2Connection):
         if at < end:
             self._kept = data[at:]
 
+    def _largest(self, kind: int) -> int:
+        """How long a frame may be that is read as a whole. Raises `ConnectionFault` for one that nobody may send."""
+        if kind == _PUSH_PROMISE and not self.config.client_side:
+            raise _fault("client sent PUSH_PROMISE frame")
+        return self.limits.fields + 4096 if kind in (_HEADERS, _CONTINUATION) else 16384
+
     @property
     def in_head(self) -> bool:
         """A head has begun to come."""
@@ -175,7 +215,14 @@ class Wire(H2Connection):
     @property
     def incomplete(self) -> bool:
         """A frame, or a head of several, has begun to come."""
-        return bool(self._kept or self._block is not None or self._preface)
+        return bool(self._kept or self._block is not None or self._part is not None or self._preface)
+
+    def drop_head(self) -> None:
+        """The rest of a head does not come: its stream is over. When it comes all the same, nothing is made of it."""
+        sid = self._block_frame[0] if self._block is not None else int.from_bytes(self._kept[5:9], "big") & 0x7FFFFFFF
+        if sid and sid not in self._dropped:
+            self._dropped.add(sid)
+            self._data_to_send += _head.pack(0, 4, 3, 0, sid) + int(ErrorCodes.PROTOCOL_ERROR).to_bytes(4, "big")
 
     def _without_preface(self, data: bytes) -> bytes:
         wanted = self._preface
@@ -185,13 +232,19 @@ class Wire(H2Connection):
         self._preface = wanted[count:]
         return data[count:]
 
-    def _data(self, data: bytes, start: int, stop: int, flags: int, sid: int) -> Event | None:
-        length = stop - start
+    def _data(self, data: bytes, start: int, stop: int, length: int, flags: int, sid: int) -> tuple[Event | None, int]:
+        """A DATA frame of so many bytes, as far as it is here: the event, and where the next frame begins."""
+        padding, left = 0, length
         if flags & _PADDED:
-            if not length or data[start] >= length:
-                raise _fault("client sent padded DATA frame with incorrect length")
-            stop -= data[start]
+            if not length:
+                raise ConnectionFault(
+                    ErrorCodes.FRAME_SIZE_ERROR, "client sent padded DATA frame with incorrect length: 0"
+                )
+            padding = data[start]
+            if padding >= length:
+                raise _fault(f"client sent padded DATA frame with incorrect length: {length}, padding: {padding}")
             start += 1
+            left -= 1 + padding
         if not sid:
             raise _fault("client sent DATA frame with incorrect identifier")
         self.granted -= length
@@ -203,20 +256,55 @@ class Wire(H2Connection):
         if stream is None:
             if self._idle(sid):
                 raise _fault("client sent DATA frame for a stream that it has not opened")
-            return None  # it was on its way when the stream ended
+            self._part = Part(None, left, padding, False)  # it was on its way when the stream ended
+            return self._more_data(data, start, stop)
         assert isinstance(stream, HalfStream)
+        fault: Event | None = None
         if not stream.receives:
-            if stream.closed:
-                return None
-            return self.reset(stream, ErrorCodes.STREAM_CLOSED)
-        stream.granted -= length
-        if stream.granted < 0:
-            return self.reset(stream, ErrorCodes.FLOW_CONTROL_ERROR)
+            if not stream.closed:
+                fault = self.reset(stream, ErrorCodes.STREAM_CLOSED)
+            stream = None
+        else:
+            stream.granted -= length
+            if stream.granted < 0:
+                fault = self.reset(stream, ErrorCodes.FLOW_CONTROL_ERROR)
+                stream = None
+        self._part = Part(stream, left, padding, bool(flags & _END_STREAM))
+        event, at = self._more_data(data, start, stop, first=True)
+        return fault or event, at
+
+    def _more_data(self, data: bytes, at: int, end: int, *, first: bool = False) -> tuple[Event | None, int]:
+        """What has come of the DATA frame that is being read: the event, and where what follows begins."""
+        part = self._part
+        assert part is not None
+        start = at
+        count = min(part.left, end - at)
+        part.left -= count
+        at += count
+        last = not part.left
+        if last:
+            skipped = min(part.padding, end - at)
+            part.padding -= skipped
+            at += skipped
+            if not part.padding:
+                self._part = None
+        stream = part.stream
+        if stream is None or stream.closed or not (count or first or last) or part.told:
+            return None, at
+        part.told = last
         ended = None
-        if flags & _END_STREAM:
+        if last and part.ended:
             stream.state_machine.process_input(StreamInputs.RECV_END_STREAM)
-            ended = StreamEnded(stream_id=sid)
-        return DataReceived(stream_id=sid, data=data[start:stop], flow_controlled_length=length, stream_ended=ended)
+            ended = StreamEnded(stream_id=stream.stream_id)
+        elif not count and not last:
+            return None, at
+        piece = data[start : start + count]
+        return (
+            DataReceived(
+                stream_id=stream.stream_id, data=piece, flow_controlled_length=count, stream_ended=ended
+            ),
+            at,
+        )
 
     def _window_update(self, more: int, sid: int) -> Event | None:
         if not more:
@@ -263,6 +351,13 @@ class Wire(H2Connection):
                 return
             whole = data[start:stop]
         self.block_length = len(whole)
+        if sid in self._dropped:
+            self._dropped.discard(sid)
+            self._headers(whole, flags, sid)
+            stream = self.streams.get(sid)
+            if isinstance(stream, HalfStream):
+                self.forget(stream)
+            return
         yield from self._headers(whole, flags, sid)
 
     def _headers(self, block: bytes, flags: int, sid: int) -> list[Event]:
@@ -276,6 +371,8 @@ class Wire(H2Connection):
     def _other(self, data: bytes) -> list[Event]:
         """The frames that are few: as `h2` reads them."""
         try:
+            if data[3] > _CONTINUATION:
+                return [UnknownFrameReceived(frame=ExtensionFrame(data[3], 0))]
             frame, length = Frame.parse_frame_header(memoryview(data)[:9])
             _check_length(frame, length)
             frame.parse_body(memoryview(data)[9:])
@@ -295,7 +392,10 @@ class Wire(H2Connection):
         except ProtocolError as error:
             code = error.error_code
             if isinstance(error.__cause__, HPACKError):
-                code = ErrorCodes.COMPRESSION_ERROR
+                if not isinstance(error, DenialOfServiceError):
+                    code = ErrorCodes.COMPRESSION_ERROR
+                if self._idle(frame.stream_id):
+                    self.highest_inbound_stream_id = frame.stream_id
             raise ConnectionFault(code, f"client broke the protocol: {error}") from None
 
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:

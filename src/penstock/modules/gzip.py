@@ -97,10 +97,14 @@ class Gzip(Settings):
         return window, max(memory, 1)
 
 
+HEADER = 10
+"""Bytes of gzip's own head (RFC 1952, section 2.3)."""
+
+
 class Deflate:
     """A body on its way into gzip. Its ratio is known when it has ended."""
 
-    __slots__ = ("_in", "_make", "_out", "_request", "_zlib")
+    __slots__ = ("_first", "_in", "_make", "_out", "_request", "_zlib")
     swells = False
 
     def __init__(self, request: Request, level: int, window: int, memory: int) -> None:
@@ -109,11 +113,18 @@ class Deflate:
         self._zlib = None if request.method == "HEAD" else zlib.compressobj(*self._make)
         self._in = 0
         self._out = 0
+        self._first = b""
+        """What comes before the first data, which nobody can use without them."""
 
     def feed(self, data: bytes) -> Iterable[bytes]:
         assert self._zlib is not None
+        begins = not self._in
         self._in += len(data)
-        return self._count(self._zlib.compress(data))
+        made = self._zlib.compress(data)
+        if begins and len(made) <= HEADER:
+            self._first = made
+            return ()
+        return self._count(made)
 
     def flush(self) -> Iterable[bytes]:
         assert self._zlib is not None
@@ -127,6 +138,8 @@ class Deflate:
         return last
 
     def _count(self, data: bytes) -> Iterable[bytes]:
+        if self._first and data:
+            data, self._first = self._first + data, b""
         self._out += len(data)
         return (data,) if data else ()
 

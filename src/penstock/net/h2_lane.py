@@ -6,6 +6,7 @@ there is room for it.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from errno import ECONNRESET
@@ -201,6 +202,30 @@ class Lane:
             if session.queue or not self._may():
                 await self._room(timeout)
         session.flush()
+
+    async def sendfile(
+        self, file: int, offset: int, count: int, timeout: float | None = None, *, ended: bool = False
+    ) -> int:
+        """As `Stream.sendfile`: no more is read than there is room for."""
+        session = self.session
+        left = count
+        while left > 0:
+            room = min(session.room(self.half), left, self.chunk) if not self.lost else 0
+            if room <= 0:
+                if self.lost:
+                    raise PeerGone(self.lost, "send")
+                await self._room(timeout)
+                continue
+            data = os.pread(file, room, offset)
+            if not data:
+                break
+            offset += len(data)
+            left -= len(data)
+            self._write(data, ended=ended and not left)
+            if left and session.queue:
+                await self._room(timeout)
+        session.flush()
+        return count - left
 
     def send_now(self, data: Buffer, *, ended: bool = False) -> int:
         """What there is room for, at most a frame. Raises `PeerGone`."""

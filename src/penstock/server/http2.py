@@ -155,11 +155,13 @@ class Serving:
         self._new = 0
         self._guard.read(count)
         connection = self.connection
-        if self.session.lanes:
-            self._alarm.clear()
-            if self.wire.in_head:
+        if self.wire.in_head:
+            if not connection.reading:
+                connection.reading = True
                 self._alarm.set(self.core.client_header_timeout)
-        connection.reading = self.wire.in_head
+        elif connection.reading:
+            connection.reading = False
+            self._rest()
 
     def _opened(self, event: RequestReceived) -> None:
         """A request has come, its head wholly."""
@@ -257,12 +259,24 @@ class Serving:
         if self.wire.leaving:
             self.session.end()
         else:
+            self._rest()
+
+    def _rest(self) -> None:
+        """Nothing is on its way: from now on counts how long nothing is asked for."""
+        if self.session.lanes:
+            self._alarm.clear()
+        else:
             self._alarm.set(self.core.keepalive_timeout[0])
 
     def _late(self) -> None:
         """Nothing has been asked for long enough, or the rest of a head does not come."""
-        session = self.session
-        if not session.lanes and self.connection.requests and not self.wire.in_head:
+        session, connection = self.session, self.connection
+        if self.wire.in_head:
+            report(connection, INFO, f"client timed out (110: Connection timed out) {WHILE}")
+            self.wire.drop_head()
+            session.flush()
+            self._rest()
+        elif connection.requests:
             self.drain()
         else:
             session.lose(TimedOut())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from time import time
 from typing import TYPE_CHECKING
 
@@ -25,8 +24,6 @@ from penstock.server.send import (
 
 if TYPE_CHECKING:
     from penstock.net.h2_lane import Lane
-
-PIECE = 65536
 
 
 async def send_answer(request: Request, answer: Answer, lane: Lane) -> None:
@@ -110,14 +107,17 @@ class Sender:
 
     async def send_file(self, part: FilePart, *, ended: bool) -> None:
         """A stretch of a file."""
+        lane, file = self.lane, part.file.fd
         offset, left = part.offset, part.count
         while left:
-            data = os.pread(part.file.fd, min(left, PIECE), offset)
-            if not data:
+            allowance = min(left, await _allowance(self.request)) if self.limited else left
+            sent = await lane.sendfile(file, offset, allowance, self.timeout, ended=ended and allowance == left)
+            if sent < allowance:
                 return  # the file has shrunk; the stream's end will show it
-            offset += len(data)
-            left -= len(data)
-            await self.send(data, ended=ended and not left)
+            if self.limited:
+                _spend(self.request, allowance)
+            offset += sent
+            left -= sent
 
     async def send_pieces(self, answer: Answer) -> None:
         """A body that is still to come. The last piece ends the stream where the length tells which one it is."""
