@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from penstock.config.kinds import custom, either
 from penstock.config.registry import HTTP, MAIN
 from penstock.config.scope import Call
 from penstock.config.settings import Settings, directive
 from penstock.modules.websocket_words import code, options, some_time
+
+if TYPE_CHECKING:
+    from penstock.plan.plan import Plan
 
 SYNTAX = "time [code=number] [removed]"
 
@@ -47,3 +51,9 @@ class Draining(Settings):
         "reload, tunnels to a `server` that is marked `drain`, and with `removed` those to a server that is in its "
         "`upstream` no more.",
     )
+
+
+def drain_rule(plan: Plan) -> DrainRule | None:
+    """How the tunnels of a plan are ended when its worker has to go; None: they are waited for."""
+    level = plan.main.data.get("http")
+    return None if level is None else level.settings(Draining).drain

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penstock.modules.main import Main
 from penstock.modules.upstream import begin
+from penstock.modules.websocket_drain import drain_rule
 from penstock.net.loop import IN, new_loop
 from penstock.net.timers import Alarm
 from penstock.observe.errorlog import ALERT, EMERG, NOTICE, report
@@ -108,12 +109,25 @@ class Worker:
         set_title("worker process is shutting down")
         for each in self._serving:
             each.service.stop_accepting()
+            each.service.leaving = True
         for sock in self._sockets:
             sock.close()
         self._grace.set(GRACE)
         if self._patience:
             self._timeout.set(self._patience)
+        self._drain()
         self._look_whether_drained()
+
+    def _drain(self) -> None:
+        """Send the tunnels away, if that is how they are to end (`websocket_drain`)."""
+        rule = drain_rule(self._serving[-1].service.plan) if self._serving else None
+        if rule is None:
+            return
+        from penstock.server.drain import Drain
+
+        window = min(rule.window, self._patience or rule.window)
+        tunnels = self.loop.tunnels
+        Drain(self.loop, tunnels, window, rule.code, what="all", more=lambda: list(tunnels))
 
     def terminate(self) -> None:
         """End everything and go."""
@@ -121,6 +135,8 @@ class Worker:
         for each in self._serving:
             each.service.stop_accepting()
         self._abort_all()
+        for each in self._serving:
+            each.service.cut()
         self._leave()
 
     def reopen(self) -> None:

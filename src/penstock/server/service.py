@@ -22,6 +22,7 @@ from penstock.observe.errorlog import ALERT, CRIT, WARN, report
 from penstock.plan.counters import COUNTERS, Counters, Figures, Share
 from penstock.server.connection import Connection
 from penstock.server.http1 import serve
+from penstock.websocket.endings import Why
 
 if TYPE_CHECKING:
     import socket
@@ -50,6 +51,8 @@ class Service:
         self.loop = loop
         self.timers = loop.timers
         self.draining = False
+        self.leaving = False
+        """Whether the whole worker is on its way out."""
         self.generation = 0
         self.connections: set[Connection] = set()
         self.serial = 0
@@ -261,7 +264,12 @@ class Service:
             connection.last = True
 
     def abort_all(self, before: float = inf) -> None:
-        """End everything, now; or what has been open since a moment `before` this one."""
+        """End everything, now; or what has been open since a moment `before` this one.
+
+        WebSockets say goodbye, which takes bounded time.
+        """
+        from penstock.server.drain import dismiss
+
         for fiber in list(self._mirrors):
             if before == inf:
                 fiber.cancel()
@@ -273,7 +281,12 @@ class Service:
                 connection.fiber.cancel()
         for tunnel in list(self.loop.tunnels):
             if tunnel.opened <= before:
-                tunnel.close(End.SHUTDOWN)
+                dismiss(tunnel, Why.SHUTDOWN)
+
+    def cut(self) -> None:
+        """There is no time left, not even to say goodbye."""
+        for tunnel in list(self.loop.tunnels):
+            tunnel.close(End.SHUTDOWN)
 
 
 async def begin(connection: Connection) -> None:

@@ -143,8 +143,8 @@ class Ending:
 
     @property
     def leaving(self) -> bool:
-        """Whether this worker serves what is open and nothing more."""
-        return self.service.draining
+        """Whether this worker is on its way out."""
+        return self.service.leaving
 
     def late_so_far(self, tunnel: Tunnel) -> Request | Ending:
         """What late variables may be asked of while the tunnel is open, with the figures of this moment."""

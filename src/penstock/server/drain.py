@@ -1,0 +1,136 @@
+"""Ends tunnels one after the other, spread over a window, so that their clients do not all come back at once.
+
+    |--x---|-x----|----x-|x-----| ...        each tunnel has a slot of its own, and a moment in it by chance
+
+A WebSocket is ended with a close frame in both directions (`farewell.py`); any other tunnel is closed. What opens
+meanwhile, where everything is to go, gets a moment in what is left of the window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from random import random, shuffle
+from typing import TYPE_CHECKING
+
+from penstock.net.relay import End, Tunnel
+from penstock.net.timers import Alarm
+from penstock.observe.errorlog import NOTICE, report
+from penstock.websocket.endings import Why
+
+if TYPE_CHECKING:
+    from penstock.net.loop import Loop
+
+STEPS = 10
+"""How often, in one window, the log says how far it has come."""
+
+SOONEST = 1.0
+"""Seconds between two such lines at least, and between two looks for new tunnels at most."""
+
+
+class Drain:
+    """`window` in seconds, `code` for close frames. `what` says in the log whose tunnels they are.
+
+    `more` gives tunnels that are to go too, whenever it is asked; without it only those named at the start go.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        tunnels: Iterable[Tunnel],
+        window: float,
+        code: int,
+        *,
+        what: str,
+        more: Callable[[], Iterable[Tunnel]] | None = None,
+        on_done: Callable[[], None] | None = None,
+    ) -> None:
+        self._loop = loop
+        self._code = code
+        self._what = what
+        self._more = more
+        self._on_done = on_done
+        self._began = loop.timers.now
+        self._end = self._began + window
+        self._step = max(SOONEST, window / STEPS)
+        self._next_line = self._began + self._step
+        self._alarm = Alarm(loop.timers, self._go_on)
+        first = list(tunnels)
+        shuffle(first)
+        slot = window / max(1, len(first))
+        self._plan = [(self._began + slot * (at + random()), tunnel) for at, tunnel in enumerate(first)]
+        self._plan.reverse()
+        self._known = set(first)
+        self.ended = 0
+        """How many have been told to go."""
+        report(None, NOTICE, f"draining {what}: {len(first)} tunnels, {window:g}s")
+        self._alarm.set(0)
+
+    @property
+    def left(self) -> int:
+        """How many are still there."""
+        return sum(tunnel.reason is None for tunnel in self._known)
+
+    def hurry(self) -> None:
+        """There is no more time: all of them go now."""
+        self._end = self._loop.timers.now
+        self._plan = [(self._end, tunnel) for _, tunnel in self._plan]
+        self._alarm.set(0)
+
+    def cancel(self) -> None:
+        """Leave the others as they are."""
+        self._plan.clear()
+        self._alarm.close()
+
+    def _go_on(self) -> None:
+        now = self._loop.timers.now
+        plan = self._plan
+        waiting: list[tuple[float, Tunnel]] = []
+        while plan and plan[-1][0] <= now:
+            tunnel = plan.pop()[1]
+            if tunnel.paused:
+                waiting.append((now + SOONEST, tunnel))  # it is about to be somebody else's
+            elif tunnel.reason is None:
+                self.ended += 1
+                dismiss(tunnel, Why.DRAIN, self._code)
+        if self._more is not None:
+            waiting += self._new(now)
+        if waiting:
+            plan += waiting
+            plan.sort(key=_by_time, reverse=True)
+        left = self.left
+        if now >= self._next_line and left:
+            self._next_line = now + self._step
+            rest = max(0.0, self._end - now)
+            report(None, NOTICE, f"draining {self._what}: {left} tunnels left, {rest:.0f}s to go")
+        if now >= self._end and not left and not plan:
+            report(None, NOTICE, f"drained {self._what}: {self.ended} tunnels in {now - self._began:.1f}s")
+            self._alarm.close()
+            if self._on_done is not None:
+                self._on_done()
+            return
+        due = min(now + SOONEST, plan[-1][0] if plan else now + SOONEST)
+        if not left and not plan:
+            due = min(due, max(now, self._end)) if self._more is not None else now
+            if self._more is None:
+                self._end = now
+        self._alarm.at(due)
+
+    def _new(self, now: float) -> list[tuple[float, Tunnel]]:
+        assert self._more is not None
+        rest = max(0.0, self._end - now)
+        found = [tunnel for tunnel in self._more() if tunnel not in self._known]
+        self._known.update(found)
+        return [(now + rest * random(), tunnel) for tunnel in found]
+
+
+def dismiss(tunnel: Tunnel, why: Why, code: int = 0) -> None:
+    """End a tunnel: a WebSocket with close frames, in bounded time, any other at once."""
+    talk = getattr(tunnel.owner, "conversation", None)
+    if talk is not None:
+        talk.end(why, code)
+    else:
+        tunnel.close(End.SHUTDOWN)
+
+
+def _by_time(planned: tuple[float, Tunnel]) -> float:
+    return planned[0]
