@@ -7,6 +7,8 @@
 #   make lint              ruff and mypy --strict
 #   make docs             write docs/directives.md anew
 #   make bench             measurements beside nginx (ARGS=... goes to bench/run.py)
+#   make profile           where the time goes in SCENARIO (tunnels-100 unless told; see bench/README.md)
+#   make instructions      instructions per message, handshake and request, counted by valgrind
 #   make sanitize         the relay's compiled twin under gcc's sanitizers
 #   make clean             remove what the others made
 #
@@ -22,7 +24,7 @@ ARGS ?=
 CONF ?=
 PORT ?=
 
-.PHONY: run demo test test-relay lint bench docs clean sanitize
+.PHONY: run demo test test-relay lint bench docs clean sanitize profile instructions
 
 run: $(VENV)/.run
 ifeq ($(CONF),)
@@ -48,6 +50,13 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python bench/run.py $(ARGS)
+
+profile: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check py-spy || true
+	$(BIN)/python bench/profile.py $(or $(SCENARIO),tunnels-100) $(ARGS)
+
+instructions: $(VENV)/.dev
+	$(BIN)/python bench/instructions.py $(ARGS)
 
 sanitize: $(VENV)/.dev
 	tools/sanitize.sh $(BIN)/python

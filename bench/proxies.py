@@ -100,7 +100,8 @@ def raise_descriptor_limit() -> int:
 
 
 class Proxy:
-    """A running proxy. `plain` and `tls` are its ports, `pid` its first process."""
+    """A running proxy. `plain` and `tls` are its ports, `pid` its first process; `patience` is for its start, in
+    seconds."""
 
     def __init__(
         self,
@@ -108,10 +109,12 @@ class Proxy:
         directory: Path,
         values: Mapping[str, str],
         environment: Mapping[str, str] | None = None,
+        patience: float = _PATIENCE,
     ) -> None:
         self.peer = peer
         self.directory = directory
         self.plain, self.tls = _free_ports()
+        self._patience = patience
         self._values = {**values, "plain": str(self.plain), "tls": str(self.tls), "user": _user()}
         self._environment = {**os.environ, **dict(peer.environment), **(environment or {})}
 
@@ -159,13 +162,13 @@ class Proxy:
         return "\n".join(log.read_text(errors="replace")[-2000:] for log in logs if log.exists()).strip()
 
     def _wait_until_listening(self) -> None:
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + self._patience
         for port in (self.plain, self.tls):
             while not _listens(port):
                 if self._process.poll() is not None:
                     raise DidNotStart(f"ended with status {self._process.returncode}\n{self.said()}")
                 if time.monotonic() > deadline:
-                    raise DidNotStart(f"does not listen after {_PATIENCE:.0f} seconds\n{self.said()}")
+                    raise DidNotStart(f"does not listen after {self._patience:.0f} seconds\n{self.said()}")
                 time.sleep(0.02)
 
     def _end(self) -> None:
