@@ -22,7 +22,8 @@ from penstock.plan.strict import Fields, Strange, finite
 
 @dataclass(frozen=True, slots=True)
 class SideState:
-    """One end. `unsent` waits to be sent to it; timeouts are seconds, `inf` for none."""
+    """One end. `ended`: it has said its last; `finished`: it has been told that the other has; `deaf`: it takes nothing
+    more. `unsent` waits to be sent to it; timeouts are seconds, `inf` for none."""
 
     read: int
     last: float
@@ -30,6 +31,7 @@ class SideState:
     send_timeout: float
     ended: bool
     deaf: bool
+    finished: bool
     unsent: bytes
 
 
@@ -88,7 +90,14 @@ def adopt(
 
 def _state(side: Side) -> SideState:
     return SideState(
-        side.read, side.last, side.stuck, side.send_timeout, side.ended, side.deaf, side.unsent or b""
+        read=side.read,
+        last=side.last,
+        stuck=side.stuck,
+        send_timeout=side.send_timeout,
+        ended=side.ended,
+        deaf=side.deaf,
+        finished=side.finished,
+        unsent=side.unsent or b"",
     )
 
 
@@ -99,6 +108,7 @@ def _side(sock: socket.socket, loop: Loop, state: SideState, now: float) -> Side
     side.stuck = min(state.stuck, now)
     side.ended = state.ended
     side.deaf = state.deaf
+    side.finished = state.finished
     side.unsent = state.unsent or None
     return side
 
@@ -152,6 +162,7 @@ def _written_side(side: SideState) -> dict[str, Any]:
         "send_timeout": finite(side.send_timeout),
         "ended": side.ended,
         "deaf": side.deaf,
+        "finished": side.finished,
     }
 
 
@@ -163,6 +174,7 @@ def _read_side(fields: Fields, unsent: bytes) -> SideState:
         send_timeout=fields.span("send_timeout"),
         ended=fields.flag("ended"),
         deaf=fields.flag("deaf"),
+        finished=fields.flag("finished"),
         unsent=unsent,
     )
     fields.end()

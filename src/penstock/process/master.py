@@ -11,6 +11,7 @@ import os
 import select
 import socket
 import sys
+from math import inf
 from signal import (
     SIGCHLD,
     SIGHUP,
@@ -36,6 +37,7 @@ from penstock.process.inherited import Inherited
 from penstock.process.launch import Launch, NotStarted
 from penstock.process.listening import Sockets
 from penstock.process.logs import redirect_stderr
+from penstock.process.manager import Manager
 from penstock.process.pidfile import remove_pid_file
 from penstock.process.privileges import Fatal, confine
 from penstock.process.signals import HANDLED, shown
@@ -63,10 +65,11 @@ LEAVE = frozenset({SIGTERM, SIGINT, SIGQUIT})
 class Child:
     """A worker as the master knows it. `failures` counts deaths in a row in its place."""
 
-    __slots__ = ("failures", "index", "leaving", "line", "pid", "started")
+    __slots__ = ("cell", "failures", "index", "leaving", "line", "pid", "started")
 
-    def __init__(self, pid: int, index: int, failures: int, line: socket.socket) -> None:
+    def __init__(self, pid: int, index: int, failures: int, line: socket.socket, cell: int) -> None:
         self.pid = pid
+        self.cell = cell
         self.line = line
         self.index = index
         self.failures = failures
@@ -82,6 +85,7 @@ class Master:
         self.cycle = cycle
         self.daemonised = daemonised
         self.change = Change(inherited)
+        self.manager = Manager()
         self.children: dict[int, Child] = {}
         self._due: list[tuple[float, int, int]] = []
         self._stopping = False
@@ -98,6 +102,7 @@ class Master:
         self._start_workers()
         self.change.introduce(self.cycle.workers)
         self._listen()
+        self.manager.started(self.change)
         while not (self._stopping and not self.children):
             timeout = self._timeout()
             info = sigwaitinfo(HANDLED) if timeout is None else sigtimedwait(HANDLED, timeout)
@@ -105,6 +110,7 @@ class Master:
                 self._on_signal(info.si_signo, info.si_pid)
             self._respawn()
             self._escalate()
+            self.manager.tick(len(self.children))
         remove_pid_file(self.change.pid_file(self.cycle))
         report(None, NOTICE, "exit")
         if not self.change.keeps_socket_files:
@@ -136,12 +142,14 @@ class Master:
 
     def _terminate(self) -> None:
         self._stopping = True
+        self.manager.stopping(self.change)
         self._tell(SIGTERM)
         if self._kill_at is None:
             self._kill_at = monotonic() + KILL_AFTER
 
     def _quit(self) -> None:
         self._stopping = True
+        self.manager.stopping(self.change)
         self.change.hand_over([child.line for child in self.children.values()])
         self._tell(SIGQUIT)
         if not self.change.keeps_socket_files:
@@ -156,6 +164,11 @@ class Master:
             self._start_again()
             return
         report(None, NOTICE, "reconfiguring")
+        self.manager.reloading()
+        self._reconfigure()
+        self.manager.reloaded()
+
+    def _reconfigure(self) -> None:
         try:
             cycle = succeed(self.launch, self.cycle)
         except NotStarted:
@@ -224,24 +237,26 @@ class Master:
 
     def _spawn(self, index: int, failures: int, begun: tuple[int, int] | None = None) -> bool:
         ours, theirs = line()
+        cell = self.manager.cell()
         try:
             pid = os.fork()
         except OSError as error:
             ours.close()
             theirs.close()
+            self.manager.reaped(cell)
             words = f"({error.errno}: {os.strerror(error.errno or 0)})"
             report(None, ALERT, f'fork() failed while spawning "worker process" {words}')
             self._due.append((monotonic() + LONGEST_DELAY, index, failures))
             return False
         if not pid:
             ours.close()
-            self._become_worker(index, begun, theirs)
+            self._become_worker(index, begun, theirs, cell)
         theirs.close()
         report(None, NOTICE, f"start worker process {pid}")
-        self.children[pid] = Child(pid, index, failures, ours)
+        self.children[pid] = Child(pid, index, failures, ours, cell)
         return True
 
-    def _become_worker(self, index: int, begun: tuple[int, int] | None, orders: socket.socket) -> NoReturn:
+    def _become_worker(self, index: int, begun: tuple[int, int] | None, orders: socket.socket, cell: int) -> NoReturn:
         """The rest of this process's life. Nothing of the master's may run after it, so it does not return."""
         code = 1
         try:
@@ -252,7 +267,9 @@ class Master:
                 sibling.line.close()
             self.children.clear()
             self.change.forget()
-            code = serve(self.cycle, index, self._life_read, begun[1] if begun is not None else -1, orders)
+            worker = Worker(self._life_read, orders)
+            self.manager.in_worker(worker.loop, cell)
+            code = serve(self.cycle, index, worker, begun[1] if begun is not None else -1)
         except BaseException as error:
             log_crash(type(error), error, error.__traceback__)
         finally:
@@ -270,6 +287,7 @@ class Master:
             child = self.children.pop(pid, None)
             if child is not None:
                 child.line.close()
+                self.manager.reaped(child.cell)
             upgrading = pid == self.change.successor
             name = f"{'new binary' if upgrading else 'unknown' if child is None else 'worker'} process {pid}"
             if os.WIFSIGNALED(status):
@@ -306,6 +324,8 @@ class Master:
         moments = [] if self._stopping else [when for when, _, _ in self._due]
         if self._kill_at is not None:
             moments.append(self._kill_at)
+        if self.manager.due != inf:
+            moments.append(self.manager.due)
         return max(0.0, min(moments) - monotonic()) if moments else None
 
     def _escalate(self) -> None:
@@ -343,14 +363,13 @@ def wait_until_begun(ready: int, count: int) -> None:
             count -= len(told)
 
 
-def serve(cycle: Cycle, index: int, lifeline: int, begun: int, orders: socket.socket) -> int:
+def serve(cycle: Cycle, index: int, worker: Worker, begun: int) -> int:
     """Be a worker; its exit code."""
     try:
         confine(cycle.main, cycle.user)
     except Fatal:
         return FATAL
     set_title("worker process")
-    worker = Worker(lifeline, orders)
     worker.adopt(cycle.plan, cycle.sockets.for_worker(index), cycle.files)
     _keep_only(cycle.sockets, index)
     if begun >= 0:

@@ -22,6 +22,7 @@ from penstock.observe.errorlog import ALERT, CRIT, ERROR, NOTICE, report
 from penstock.process.cycle import Cycle
 from penstock.process.handover import give_to_other_program
 from penstock.process.inherited import VARIABLE, Inherited
+from penstock.process.notify import for_successor
 from penstock.process.pidfile import old_pid_file
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def _become(path: str, arguments: list[str], cycle: Cycle, link: int) -> NoRetur
         for fd in (*cycle.sockets.descriptors(), link):
             os.set_inheritable(fd, True)
         pthread_sigmask(SIG_SETMASK, ())
-        os.execve(path, arguments, environment(cycle, link))
+        os.execve(path, arguments, {**environment(cycle, link), **for_successor(os.getpid())})
     except OSError as error:
         words = f"({error.errno}: {os.strerror(error.errno or 0)})"
         report(None, ALERT, f'execve() failed while executing new binary process "{path}" {words}')

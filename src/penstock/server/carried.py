@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.http.request import Attempt
 from penstock.modules.limit_conn import Place, place_again
 from penstock.modules.upstream import groups_named
-from penstock.net.relay import Tunnel
+from penstock.net.relay import End, Tunnel
 from penstock.observe.carried import Places, Show, tell_lines, tell_subject
 from penstock.plan.strict import Fields, Strange
 from penstock.server.tunnel import Ending, Since
@@ -20,15 +20,19 @@ from penstock.upstream.carried import Told
 
 if TYPE_CHECKING:
     from penstock.plan.plan import Plan
+    from penstock.server.conversation import Conversation
     from penstock.server.service import Service
 
 _COUNTS = ("body_bytes_sent", "bytes_sent", "request_length", "status")
 
 
 def ending_of(tunnel: Tunnel) -> Ending | None:
-    """Whose end a tunnel's is; None for one that belongs to somebody else."""
+    """Whose end a tunnel's is; None for one that only this process can bring to its end."""
     owner = getattr(tunnel.on_end, "__self__", None)
-    return owner if isinstance(owner, Ending) else None
+    if not isinstance(owner, Ending):
+        return None
+    talk = owner.conversation
+    return owner if talk is None or talk.portable else None
 
 
 def tell(ending: Ending, tunnel: Tunnel, show: Show) -> dict[str, Any]:
@@ -43,17 +47,28 @@ def tell(ending: Ending, tunnel: Tunnel, show: Show) -> dict[str, Any]:
         "backend": ending.upgraded.state(),
         "lines": tell_lines(ending.lines, late, show),
         "subject": tell_subject(ending.subject, show),
+        "conversation": None if ending.conversation is None else ending.conversation.state(),
         "places": [[action.zone, action.key] for action in ending.endings or () if isinstance(action, Place)],
     }
 
 
-def let_go(ending: Ending) -> None:
+def let_go(ending: Ending, tunnel: Tunnel) -> None:
     """Another process goes on with the tunnel: nothing is logged, and what it holds here is given back."""
+    if ending.conversation is not None:
+        ending.conversation.over(tunnel, End.SHUTDOWN)
     ending.upgraded.leave()
     if ending.on_end is not None:
         ending.on_end()
     for action in ending.endings or ():
         action()
+
+
+def begin_again(tunnel: Tunnel) -> None:
+    """It is ours now: let bytes flow."""
+    ending = getattr(tunnel.on_end, "__self__", None)
+    if isinstance(ending, Ending) and ending.conversation is not None:
+        ending.conversation.attach(tunnel)
+    tunnel.resume()
 
 
 class Carried(Ending):
@@ -76,9 +91,11 @@ class Carried(Ending):
         self.lines = places.lines(fields.objects("lines"))
         self.subject = places.subject(fields.object("subject"))
         held = fields.items("places")
+        talk = fields.plain_or_none("conversation")
         fields.end()
         if not all(isinstance(pair, list) and list(map(type, pair)) == [str, str] for pair in held):
             raise Strange("a place in a zone is none")
+        self.conversation = None if talk is None else _conversation(talk, self)
         self.request = None
         self.on_end = None
         self.completed = False
@@ -86,6 +103,15 @@ class Carried(Ending):
         attempt = self.attempts[-1] if self.attempts else Attempt("", self.started)
         self.endings = [place for zone, key in held if (place := place_again(plan, zone, key)) is not None]
         self.upgraded = CarriedUpgrade(told, service.loop.hot, attempt, groups_named(plan, told.group))
+
+
+def _conversation(state: dict[str, Any], ending: Ending) -> Conversation:
+    from penstock.server.conversation import Conversation
+
+    try:
+        return Conversation.resume(state, ending)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise Strange(f"a conversation can not be gone on with: {error!r}") from None
 
 
 _SPANS = ("connect_time", "header_time", "response_time")
