@@ -2,8 +2,8 @@
 
     python bench/instructions.py [--scenario tunnels-100] [--peers nginx,penstock-python,penstock-c] [--count 2000]
 
-What is counted is user space of the one process between two points in time, divided by the transactions between them. It
-says nothing about the kernel, where most of a tunnel's time goes, and is for comparing one version with the next.
+What is counted is user space of the one process between two points in time, divided by the transactions between them.
+It says nothing about the kernel, where most of a tunnel's time goes, and is for comparing one version with the next.
 """
 
 import argparse
