@@ -9,16 +9,21 @@ meanwhile, where everything is to go, gets a moment in what is left of the windo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from math import inf
 from random import random, shuffle
 from typing import TYPE_CHECKING
 
+from penstock.modules.websocket_drain import DrainRule, drain_rule
 from penstock.net.relay import End, Tunnel
 from penstock.net.timers import Alarm
 from penstock.observe.errorlog import NOTICE, report
+from penstock.upstream.upgrade import address_parts
 from penstock.websocket.endings import Why
 
 if TYPE_CHECKING:
+    from penstock.modules.upstream import Upstreams
     from penstock.net.loop import Loop
+    from penstock.plan.plan import Plan
 
 STEPS = 10
 """How often, in one window, the log says how far it has come."""
@@ -42,13 +47,12 @@ class Drain:
         *,
         what: str,
         more: Callable[[], Iterable[Tunnel]] | None = None,
-        on_done: Callable[[], None] | None = None,
     ) -> None:
         self._loop = loop
         self._code = code
         self._what = what
         self._more = more
-        self._on_done = on_done
+        self._over = False
         self._began = loop.timers.now
         self._end = self._began + window
         self._step = max(SOONEST, window / STEPS)
@@ -70,16 +74,13 @@ class Drain:
         """How many are still there."""
         return sum(tunnel.reason is None for tunnel in self._known)
 
-    def hurry(self) -> None:
-        """There is no more time: all of them go now."""
-        self._end = self._loop.timers.now
-        self._plan = [(self._end, tunnel) for _, tunnel in self._plan]
-        self._alarm.set(0)
-
-    def cancel(self) -> None:
-        """Leave the others as they are."""
-        self._plan.clear()
-        self._alarm.close()
+    def finish(self) -> None:
+        """All are gone: say so, once. Whoever sees it first may call this."""
+        if not self._over:
+            self._over = True
+            self._alarm.close()
+            took = self._loop.timers.now - self._began
+            report(None, NOTICE, f"drained {self._what}: {self.ended} tunnels in {took:.1f}s")
 
     def _go_on(self) -> None:
         now = self._loop.timers.now
@@ -103,17 +104,12 @@ class Drain:
             rest = max(0.0, self._end - now)
             report(None, NOTICE, f"draining {self._what}: {left} tunnels left, {rest:.0f}s to go")
         if now >= self._end and not left and not plan:
-            report(None, NOTICE, f"drained {self._what}: {self.ended} tunnels in {now - self._began:.1f}s")
-            self._alarm.close()
-            if self._on_done is not None:
-                self._on_done()
+            self.finish()
             return
-        due = min(now + SOONEST, plan[-1][0] if plan else now + SOONEST)
-        if not left and not plan:
-            due = min(due, max(now, self._end)) if self._more is not None else now
-            if self._more is None:
-                self._end = now
-        self._alarm.at(due)
+        if self._more is None and not left and not plan:
+            self.finish()
+            return
+        self._alarm.at(min(now + SOONEST, plan[-1][0] if plan else inf))
 
     def _new(self, now: float) -> list[tuple[float, Tunnel]]:
         assert self._more is not None
@@ -121,6 +117,30 @@ class Drain:
         found = [tunnel for tunnel in self._more() if tunnel not in self._known]
         self._known.update(found)
         return [(now + rest * random(), tunnel) for tunnel in found]
+
+
+def drain_servers(loop: Loop, plan: Plan) -> Drain | None:
+    """After a reload: end the tunnels to servers that are marked `drain` now, or, if that is wanted, are there no
+    more. None where there is nothing to do."""
+    rule = drain_rule(plan)
+    upstreams: Upstreams | None = plan.shared.get("upstreams")
+    if rule is None or upstreams is None:
+        return None
+    found = [tunnel for tunnel in loop.tunnels if _server_goes(tunnel, upstreams, rule)]
+    return Drain(loop, found, rule.window, rule.code, what="servers that go") if found else None
+
+
+def _server_goes(tunnel: Tunnel, upstreams: Upstreams, rule: DrainRule) -> bool:
+    upgraded = getattr(tunnel.owner, "upgraded", None)
+    if upgraded is None:
+        return False
+    told = upgraded.state()
+    group = upstreams.find(told["group"])
+    if group is None:
+        return False
+    address = tuple(told["peer"])
+    peers = [peer for peer in group.peers if address_parts(peer.address) == address]
+    return all(peer.options.drain for peer in peers) if peers else rule.removed
 
 
 def dismiss(tunnel: Tunnel, why: Why, code: int = 0) -> None:
