@@ -25,6 +25,7 @@ from penstock.server.service import Service
 if TYPE_CHECKING:
     from penstock.plan.location import Listen
     from penstock.plan.plan import Plan
+    from penstock.server.drain import Drain
 
 Bound = dict["Listen", socket.socket]
 GRACE = 0.1
@@ -52,6 +53,7 @@ class Worker:
         self.lifeline = lifeline
         self._hands = Hands(self.loop, orders, self._current) if orders is not None else None
         self.leaving = False
+        self._draining: Drain | None = None
         self._patience: float | None = None
         self._serving: list[Serving] = []
         self._sockets: list[socket.socket] = []
@@ -127,7 +129,7 @@ class Worker:
 
         window = min(rule.window, self._patience or rule.window)
         tunnels = self.loop.tunnels
-        Drain(self.loop, tunnels, window, rule.code, what="all", more=lambda: list(tunnels))
+        self._draining = Drain(self.loop, tunnels, window, rule.code, what="all", more=lambda: list(tunnels))
 
     def terminate(self) -> None:
         """End everything and go."""
@@ -164,8 +166,10 @@ class Worker:
     def _look_whether_drained(self) -> None:
         if any(each.service.live for each in self._serving):
             self._look.set(_POLL)
-        else:
-            self._leave()
+            return
+        if self._draining is not None:
+            self._draining.finish()
+        self._leave()
 
     def _leave(self) -> None:
         report(None, NOTICE, "exiting")

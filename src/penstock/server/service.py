@@ -14,6 +14,7 @@ from penstock.modules.http2 import spoken_at
 from penstock.modules.http_core import HttpCore
 from penstock.modules.main import Events
 from penstock.net.errors import NetError
+from penstock.modules.websocket_drain import drain_rule
 from penstock.net.fiber import Fiber, spawn
 from penstock.net.listener import Acceptor
 from penstock.net.relay import End
@@ -104,6 +105,10 @@ class Service:
                 connection.drain()
             elif connection.idle:
                 connection.move_on()
+        if drain_rule(plan) is not None:
+            from penstock.server.drain import drain_servers
+
+            drain_servers(self.loop, plan)
 
     def listen_for(self, connection: Connection) -> Listen | None:
         """By what the plan in force says of the address where a client came in; None if it says nothing any more."""
