@@ -22,6 +22,7 @@ from penstock.modules.binding import BINDING, Bind, local_for
 from penstock.modules.client_body import read_whole
 from penstock.modules.early_hints import pass_hints
 from penstock.modules.http_core import HttpCore
+from penstock.modules.owner import owner_of
 from penstock.modules.passed import Passed, Routes, routes_for
 from penstock.modules.proxy_targets import Destination, Targets
 from penstock.modules.websocket import WebSocket, Wish
@@ -160,6 +161,7 @@ class Passing(Settings, abstract=True):
             wire=self.wire,
             log=log_line,
             hint=self._hint,
+            owner=owner_of(scope, self.origins),
         )
         self.routes = routes_for((*self.hides, *self.hidden_headers), self.passed_headers, self.ignored_headers)
         self.answers = Passed(self)

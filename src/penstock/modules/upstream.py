@@ -19,16 +19,18 @@ from penstock.config.tree import Directive, Word
 from penstock.config.values import number, seconds
 from penstock.modules.upstream_names import complete, follow
 from penstock.net.dial import Address as SocketAddress
+from penstock.net.fiber import Fiber
 from penstock.net.names import lookup
 from penstock.plan.plan import Plan
 from penstock.plan.zone import Zone
+from penstock.upstream import succession
 from penstock.upstream.balancers import Balancer, Selection
 from penstock.upstream.group import Group
 from penstock.upstream.keepalive import KeepAlive
 from penstock.upstream.peers import Peer, ServerOptions
 from penstock.upstream.renewal import Member, Renewal
 from penstock.upstream.resolver import Resolver
-from penstock.upstream.shared import PeerTable
+from penstock.upstream.shared import PeerTable, SharedPeer
 from penstock.upstream.sticky import Sticky
 from penstock.upstream.target import Target
 
@@ -49,9 +51,12 @@ class Upstreams:
     names_valid: float | None = 30.0
     sessions: dict[str, Zone] = field(default_factory=dict)
     sticky: bool = False
+    shared: list[Member] = field(default_factory=list)
+    """Names whose peers lie in zones."""
 
-    def table(self, name: Word) -> PeerTable:
-        """The memory of a zone. Raises `ConfigError` where none of its groups gives a size."""
+    def table(self, name: Word, before: PeerTable | None = None) -> PeerTable:
+        """The memory of a zone: that of the plan in force, if it has the same size. Raises `ConfigError` where none of
+        its groups gives a size."""
         found = self.tables.get(name.text)
         if found is None:
             size = self.zones[name.text]
@@ -59,7 +64,9 @@ class Upstreams:
                 raise ConfigError(
                     f'zero size shared memory zone "{name.text}"', name.span, hint=f"add a size: zone {name.text} 64k;"
                 )
-            found = self.tables[name.text] = PeerTable(name.text, size)
+            if before is None or before.size != size:
+                before = PeerTable(name.text, size)
+            found = self.tables[name.text] = before
         return found
 
     def follow_names(self) -> None:
@@ -145,14 +152,48 @@ def groups_named(plan: Plan, name: str) -> list[Group]:
     return [group for (host, _), group in upstreams.implicit.items() if host == name]
 
 
-def begin(plan: Plan, needed: Callable[[], bool]) -> None:
-    """In a worker that serves `plan`: keep the names of its servers up to date, as long as that is `needed`."""
+def begin(plan: Plan, needed: Callable[[], bool]) -> list[Fiber[None]]:
+    """In a worker that serves `plan`: keep the names of its servers up to date, as long as that is `needed`. Returned
+    is what does so."""
     upstreams: Upstreams | None = plan.shared.get("upstreams")
-    if upstreams is not None:
-        for table in upstreams.tables.values():
-            table.sweep()
-        for renewal in upstreams.renewals:
-            renewal.begin(needed)
+    if upstreams is None:
+        return []
+    for table in upstreams.tables.values():
+        table.sweep()
+    return [renewal.begin(needed) for renewal in upstreams.renewals]
+
+
+def succeed(before: Plan, after: Plan) -> None:
+    """In a worker: what is known of peers by the plan before goes on under the same names; idle connections too."""
+    old: Upstreams = before.shared.get("upstreams") or Upstreams()
+    new: Upstreams = after.shared.get("upstreams") or Upstreams()
+    instead: dict[int, Peer] = {}
+    for mine, theirs in ((old.groups, new.groups), (old.implicit, new.implicit)):
+        for key, group in mine.items():  # type: ignore[attr-defined]
+            heir = theirs.get(key)  # type: ignore[attr-defined]
+            if heir is None:
+                succession.succeed_pool(group, None)
+            else:
+                instead.update(succession.succeed(group, heir))
+    for renewal in new.renewals:
+        places = renewal.member.places
+        for place, peer in places.items():
+            places[place] = instead.get(id(peer), peer)
+
+
+def forget_others(plan: Plan) -> None:
+    """When all workers go by `plan`: free what zones hold of servers that it does not have."""
+    upstreams: Upstreams | None = plan.shared.get("upstreams")
+    if upstreams is None:
+        return
+    for table in upstreams.tables.values():
+        numbers = {
+            peer.record
+            for group in upstreams.groups.values()
+            for peer in group.peers
+            if isinstance(peer, SharedPeer) and peer.table is table
+        }
+        table.retire(numbers, tuple(member.key for member in upstreams.shared))
 
 
 def socket_address(address: Address) -> SocketAddress:

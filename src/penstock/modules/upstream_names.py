@@ -32,7 +32,9 @@ _LONGEST_NAME = 56
 
 def complete(scope: Scope, draft: Draft, group: Group, upstreams: Upstreams) -> None:
     """Give a group its shared memory, and its names their renewal. Raises `ConfigError`."""
-    table = None if draft.zone is None else upstreams.table(draft.zone)
+    before: Upstreams | None = scope.compilation.previous.get("upstreams")
+    known = None if before is None or draft.zone is None else before.tables.get(draft.zone.text)
+    table = None if draft.zone is None else upstreams.table(draft.zone, known)
     if draft.resolved and table is None:
         raise ConfigError(
             f'resolving names at run time requires upstream "{group.name}" to be in shared memory',
@@ -41,8 +43,7 @@ def complete(scope: Scope, draft: Draft, group: Group, upstreams: Upstreams) -> 
         )
     if table is not None:
         share(group, draft.members, table)
-        before: Upstreams | None = scope.compilation.previous.get("upstreams")
-        known = None if before is None else before.tables.get(table.name)
+        upstreams.shared += draft.members
         if known is not None:
             for member, _ in draft.resolved:
                 _as_before(member, known)

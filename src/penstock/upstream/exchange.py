@@ -161,7 +161,7 @@ class Exchange:
         self._account(line)
         pool = self.plan.group.pool
         if reusable and pool is not None:
-            pool.put(line, self.policy, self.stream.hot.now)
+            pool.put(line, self.policy.owner, self.stream.hot.now)
         else:
             line.close()
         self.selection.done(peer)
@@ -230,7 +230,7 @@ class Exchange:
             raise ProxyError(Side.UPSTREAM, 502, "", "no live upstreams while connecting to upstream")
         self.peer = peer
         pool = plan.group.pool if self.reuses else None
-        line = pool.take(peer.address, self.policy) if pool is not None else None
+        line = pool.take(peer.address, self.policy.owner) if pool is not None else None
         if line is None:
             return None
         attempt.connect_time = 0.0

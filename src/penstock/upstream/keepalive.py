@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,9 @@ class KeepAlive:
     timeout: float = 60.0
 
 
+_NOTHING = KeepAlive(most=0)
+
+
 class Pool:
     """The idle connections of one group in one worker; the one used last is used first."""
 
@@ -64,7 +68,7 @@ class Pool:
         local = self.options.local
         for at in range(len(idle) - 1, -1, -1):
             line = idle[at]
-            if line.address != address or (local and line.owner is not owner):
+            if line.address != address or (local and line.owner != owner):
                 continue
             del idle[at]
             stream = line.stream
@@ -101,6 +105,20 @@ class Pool:
             alarm = self._alarm = Alarm(stream.loop.timers, self._expire)
         if len(idle) == 1:
             alarm.at(line.expires)
+
+    def keep_only(self, addresses: Container[Address]) -> None:
+        """After a reload: close what leads elsewhere, or is too much by the options of now."""
+        gone = [line for line in self._idle if line.address not in addresses]
+        self._idle = [line for line in self._idle if line.address in addresses]
+        while len(self._idle) > self.options.most:
+            gone.append(self._idle.pop(0))
+        for line in gone:
+            line.close()
+
+    def retire(self) -> None:
+        """The group is no more: nothing is kept from now on, whoever brings it."""
+        self.options = _NOTHING
+        self.close()
 
     def close(self) -> None:
         """Close every idle connection."""

@@ -38,6 +38,7 @@ class Peer:
         "current_weight",
         "effective_weight",
         "fails",
+        "heir",
         "name",
         "options",
         "served",
@@ -58,6 +59,13 @@ class Peer:
         self.fails = 0
         self.accessed = 0.0
         self.checked = 0.0
+        self.heir: Peer | None = None
+        """Who has its state since a reload."""
+
+    @property
+    def own(self) -> int:
+        """Requests and tunnels of this worker that it carries."""
+        return self.active
 
     def available(self, now: float) -> bool:
         """Whether it may be given a request."""

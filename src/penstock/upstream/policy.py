@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from penstock.http.response import ResponseHead
@@ -41,7 +41,8 @@ class Policy:
 
     `memory` is how much of an answer may wait in memory for a slow client, `spill` how much in a temporary file,
     which is made in `spill_path`. `module` begins the names of the directives that say all this, `wire` is the
-    protocol of the backends, `log` takes what is to be said, `hint` passes a 103 on.
+    protocol of the backends, `log` takes what is to be said, `hint` passes a 103 on. `owner` tells connections of this
+    location from those of others; it is equal in a later plan where nothing has changed that connections are made by.
     """
 
     connect_timeout: float = 60.0
@@ -62,3 +63,4 @@ class Policy:
     wire: Wire = HTTP1
     log: Log = _silent
     hint: Hint | None = None
+    owner: object = field(default_factory=object)

@@ -147,9 +147,11 @@ class Renewal:
         self._retry = retry
         self._log = log
 
-    def begin(self, needed: Callable[[], bool]) -> None:
-        """Start, in a worker, and go on as long as it is `needed`."""
-        Fiber(self._renew(needed)).resume()
+    def begin(self, needed: Callable[[], bool]) -> Fiber[None]:
+        """Start, in a worker, and go on as long as it is `needed`, or until the fiber is cancelled."""
+        fiber = Fiber(self._renew(needed))
+        fiber.resume()
+        return fiber
 
     async def _renew(self, needed: Callable[[], bool]) -> None:
         rest = self.first

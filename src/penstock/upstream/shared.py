@@ -200,6 +200,7 @@ class SharedPeer(Peer):
         self.options = options
         self.weight = options.weight
         self.served = 0
+        self.heir = None
 
     @property
     def active(self) -> int:
@@ -213,6 +214,24 @@ class SharedPeer(Peer):
         # What has changed since it was read is ours, whatever other workers have counted meanwhile.
         table = self._table
         table.counts[self._counts + table.column] += total - self._seen
+
+    @property
+    def own(self) -> int:
+        table = self._table
+        return table.counts[self._counts + table.column]
+
+    @property
+    def record(self) -> int:
+        """The number of its record."""
+        return self._cell * _CELL // RECORD
+
+    @property
+    def table(self) -> PeerTable:
+        return self._table
+
+    def same_record(self, other: SharedPeer) -> bool:
+        """Whether both have their state in one place."""
+        return self._table is other._table and self._cell == other._cell
 
     def gone(self) -> None:
         """It belongs to the group no more; its record may be taken once nobody uses it."""

@@ -1,0 +1,124 @@
+"""A group that takes the place of one of the same name: what is known of its peers, and its idle connections, stay.
+
+A peer is known by its address. It goes on as the same object where it can, so that the requests and tunnels it carries
+count for the new group as well, and are given back to the right one. A peer whose state moves, because its group has
+begun or ceased to share it with the other workers, leaves behind who still holds it: those are led to the new one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from penstock.upstream.peers import Peer
+from penstock.upstream.shared import SharedPeer
+
+if TYPE_CHECKING:
+    from penstock.net.dial import Address
+    from penstock.upstream.group import Group
+
+
+def succeed(before: Group, after: Group) -> dict[int, Peer]:
+    """Let one group take the place of another. Returned is which peer is there instead of one that was made for it, by
+    the id of the latter."""
+    known: dict[Address, list[Peer]] = {}
+    for peer in reversed(before.peers):
+        known.setdefault(peer.address, []).append(peer)
+    shape = _shape(before)
+    instead: dict[int, Peer] = {}
+    for peer in after.peers:
+        same = known.get(peer.address)
+        if same:
+            instead[id(peer)] = _go_on(same.pop(), peer)
+    after.arrange([instead.get(id(peer), peer) for peer in after.peers])
+    if _shape(after) != shape:
+        # Weighted round robin owes nothing to anybody in another company.
+        for peer in after.peers:
+            peer.current_weight = 0
+    succeed_pool(before, after)
+    return instead
+
+
+def succeed_pool(before: Group, after: Group | None) -> None:
+    """Keep the idle connections that the new group may use, and close the others."""
+    pool = before.pool
+    if pool is None:
+        return
+    if after is None or after.pool is None:
+        pool.retire()
+        return
+    pool.options = after.pool.options
+    pool.keep_only({peer.address for peer in after.peers})
+    after.pool = pool
+
+
+def _shape(group: Group) -> list[tuple[Address, int]]:
+    return [(peer.address, peer.weight) for peer in group.peers]
+
+
+def _go_on(old: Peer, new: Peer) -> Peer:
+    """The one of the two that stands for both from now on."""
+    if type(old) is SharedPeer or type(new) is SharedPeer:
+        if not (isinstance(old, SharedPeer) and isinstance(new, SharedPeer) and old.same_record(new)):
+            _move(old, new)
+        elif old.weight != new.weight:
+            new.effective_weight = new.weight
+        return new
+    old.name, old.server, old.options = new.name, new.server, new.options
+    if old.weight != new.weight:
+        old.weight = old.effective_weight = new.weight
+    return old
+
+
+def _move(old: Peer, new: Peer) -> None:
+    held = old.own
+    old.active -= held
+    new.active += held
+    new.served += old.served
+    if not new.fails:
+        new.fails, new.accessed, new.checked = old.fails, old.accessed, old.checked
+    old.heir = new
+    old.__class__ = MovedShared if isinstance(old, SharedPeer) else Moved
+
+
+class Moved(Peer):
+    """What is left of a peer whose state is elsewhere: what is given back to it is given back there."""
+
+    __slots__ = ()
+
+    def failed(self, now: float) -> bool:
+        return _heir(self).failed(now)
+
+    def did_well(self) -> None:
+        _heir(self).did_well()
+
+
+class MovedShared(SharedPeer):
+    """As `Moved`."""
+
+    __slots__ = ()
+
+    def failed(self, now: float) -> bool:
+        return _heir(self).failed(now)
+
+    def did_well(self) -> None:
+        _heir(self).did_well()
+
+
+def _heir(peer: Peer) -> Peer:
+    assert peer.heir is not None
+    return peer.heir
+
+
+def _of_heir(name: str) -> property:
+    def get(peer: Peer) -> Any:
+        return getattr(_heir(peer), name)
+
+    def put(peer: Peer, value: Any) -> None:
+        setattr(_heir(peer), name, value)
+
+    return property(get, put, doc="The heir's.")
+
+
+for _name in ("active", "own", "fails", "accessed", "checked"):
+    setattr(Moved, _name, _of_heir(_name))
+    setattr(MovedShared, _name, _of_heir(_name))
