@@ -35,7 +35,9 @@ class Command(NamedTuple):
 
 COMMANDS: tuple[Command, ...] = (
     Command("check", "check", "find what is wrong with a configuration, and put it right"),
+    Command("explain", "explain", "say what becomes of a request, and why"),
     Command("probe", "probe", "look at a WebSocket from outside, and name what is wrong"),
+    Command("proxy", "proxy", "a proxy without a configuration file, or the configuration it would have"),
     Command("completion", "completion", "print a completion script for bash, zsh or fish"),
     Command("help", "helping", "help for penstock or one of these commands"),
 )

@@ -72,6 +72,19 @@ def read(launch: Launch, texts: Mapping[str, str]) -> Read:
         return Read(tree, tuple(sources), tuple(plan.problems), plan)
 
 
+def plan_of(launch: Launch) -> Read:
+    """As `read`, for who needs the plan. Raises `ConfigFailed`."""
+    found = read(launch, {})
+    if found.plan is None:
+        problems = Problems()
+        for each in found.problems:
+            problems.add(each)
+        if not problems.failed:
+            problems.error("this is a piece of a configuration", hint="put it into: events { } http { ... }")
+        raise ConfigFailed(problems)
+    return found
+
+
 def add_places(parser: Parser) -> None:
     """The options that say which configuration is meant, as nginx has them."""
     parser.add_argument("-c", metavar="FILE", dest="file", help="the configuration; otherwise the one that would run")

@@ -42,7 +42,7 @@ async def serve(connection: Connection) -> None:
             head = await _next_head(connection, stream)
             if head is None:
                 break
-            request = _request(connection, head)
+            request = request_for(connection, head)
             if not await _handle(connection, stream, request):
                 if not connection.tunnelled:
                     await _linger(stream, request)
@@ -114,7 +114,7 @@ async def _next_head(connection: Connection, stream: Stream) -> RequestHead | No
     return None
 
 
-def _request(connection: Connection, head: RequestHead) -> Request:
+def request_for(connection: Connection, head: RequestHead) -> Request:
     """The transaction for a head: its server by name, its path made plain."""
     host = head.host
     names = connection.listen.names

@@ -1,0 +1,186 @@
+"""What a backend would get from a location, and what would become of a WebSocket: read off the compiled settings."""
+
+from __future__ import annotations
+
+from penstock.config.registry import REGISTRY, Verdict
+from penstock.config.source import Span
+from penstock.doctor.explanation import Backend, Explanation, Header, Setting
+from penstock.doctor.explanation import Verdict as Outlook
+from penstock.doctor.level import Level
+from penstock.http.request import Request
+from penstock.modules.http_core import HttpCore
+from penstock.modules.main import Main
+from penstock.modules.passing import Passing
+from penstock.modules.proxy import Proxy
+from penstock.modules.proxy_head import HOP_BY_HOP
+from penstock.modules.proxy_targets import Destination
+from penstock.plan.plan import Plan
+from penstock.upstream.errors import ProxyError
+from penstock.upstream.group import Group
+from penstock.upstream.peers import Peer
+
+METHODS = ("ip_hash", "hash", "least_conn", "least_time", "random")
+MEANINGS = (
+    ("connect_timeout", "until the backend takes the connection"),
+    ("send_timeout", "while the backend takes nothing of what is sent"),
+    ("read_timeout", "while the backend says nothing; in a tunnel, while nobody says anything"),
+)
+OF_TUNNELS = "websocket_"
+"""What our own directives for tunnels begin with."""
+
+
+def describe(request: Request, passing: Passing, upstreams: dict[str, Level]) -> Backend | None:
+    """What would be sent; None where the target of this request makes no sense."""
+    there = passing.targets.known(request)
+    if there is None:
+        return None
+    target = there.target
+    group = passing.targets.group(target.name) if not target.unix and not target.port else None
+    there = Destination(target, group or there.group)
+    try:
+        prepared = passing.prepare(request, there, request.head.content_length, chunked=request.head.chunked)
+    except ProxyError:
+        return None
+    block = upstreams.get(there.group.name.lower()) if not there.group.implicit and group is not None else None
+    line, headers, left_out = _head(request, passing, prepared.head) if isinstance(passing, Proxy) else ("", [], [])
+    return Backend(
+        module=passing.prefix,
+        target=f"{target.scheme}{target.host_header or target.name}",
+        line=line,
+        uri=prepared.label[1],
+        group=there.group.name,
+        policy=_policy(block, there.group),
+        peers=[_peer(each) for each in there.group.peers],
+        secure=there.secure,
+        headers=headers,
+        left_out=left_out,
+        timeouts=_timeouts(request, passing),
+        span=passing.origin("target"),
+        group_span=None if block is None else block.span,
+    )
+
+
+def _head(request: Request, proxy: Proxy, head: bytes) -> tuple[str, list[Header], list[Header]]:
+    """The request line, the headers with the lines they came from, and what is left out."""
+    line, *rest = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+    pairs = [(name, value) for name, _, value in (each.partition(": ") for each in rest)]
+    written = list(zip(proxy.set_headers, proxy.origins.get("set_headers", ()), strict=False))
+    given = [(each.name.lower(), each.value.evaluate(request), span) for each, span in written]
+    client = [(name.lower(), value) for name, value in request.head.headers]
+    headers = []
+    for name, value in pairs:
+        key = name.lower()
+        at = next((place for place, each in enumerate(given) if each[0] == key and each[1] == value), None)
+        if at is not None:
+            headers.append(Header(name, value, "proxy_set_header", given.pop(at)[2]))
+        elif key == "host":
+            headers.append(Header(name, value, "the default: what proxy_pass names", proxy.origin("target")))
+        elif key in ("upgrade", "connection") and proxy.heads is not None:
+            headers.append(Header(name, value, "websocket", _websocket_line(request)))
+        elif key in ("content-length", "transfer-encoding"):
+            headers.append(Header(name, value, "the length of the body"))
+        else:
+            headers.append(Header(name, value, "the client"))
+    sent = {name.lower() for name, _ in pairs}
+    left_out = [
+        Header(each.name, "", "proxy_set_header", span, "its value is empty" + _empty(each.value.text))
+        for each, span in written
+        if each.name.lower() not in sent
+    ]
+    for name, value in client:
+        if name not in sent and name in HOP_BY_HOP and all(each.name.lower() != name for each in left_out):
+            left_out.append(Header(name, value, "the client", None, "it concerns this hop only, and is not passed on"))
+    return line, headers, left_out
+
+
+def _empty(text: str) -> str:
+    return f" ({text})" if text else ""
+
+
+def _websocket_line(request: Request) -> Span | None:
+    from penstock.modules.websocket import WebSocket
+
+    return request.location[WebSocket].origin("wish")
+
+
+def _policy(block: Level | None, group: Group) -> str:
+    """How a peer is chosen, in the words of the configuration."""
+    if block is None:
+        return "its only address" if len(group.peers) < 2 else "round robin over its addresses"
+    method = next((each.span.text for name in METHODS for each in block.own(name)), "round robin")
+    sticky = next((each.span.text for each in block.own("sticky")), None)
+    return f"{sticky}, and {method} for new sessions" if sticky else method
+
+
+def _peer(peer: Peer) -> str:
+    options = peer.options
+    words = [peer.server]
+    if options.weight != 1:
+        words.append(f"weight={options.weight}")
+    if options.max_conns:
+        words.append(f"max_conns={options.max_conns}")
+    words += [name for name in ("backup", "down", "drain") if getattr(options, name)]
+    return " ".join(words)
+
+
+def _timeouts(request: Request, passing: Passing) -> list[Setting]:
+    found = [
+        Setting(f"{passing.prefix}_{name}", seconds(getattr(passing, name)), meaning, passing.origin(name))
+        for name, meaning in MEANINGS
+    ]
+    core = request.location[HttpCore]
+    meaning = "while the client takes nothing of what is sent"
+    found.append(Setting("send_timeout", seconds(core.send_timeout), meaning, core.origin("send_timeout")))
+    for kind, settings in request.location.items():
+        for attribute, field in kind.fields.items():
+            span = settings.origin(attribute)
+            name = field.names[0]
+            if span is not None and name.startswith(OF_TUNNELS) and any(
+                spec.verdict is Verdict.IMPLEMENTED for spec in REGISTRY.specs(name)
+            ):
+                found.append(Setting(name, span.text.partition(name)[2].strip(), "for tunnels", span))
+    return found
+
+
+def seconds(value: float) -> str:
+    """60 s"""
+    return f"{value:g} s"
+
+
+def outlook(told: Explanation, request: Request, plan: Plan) -> Outlook:
+    """Whether the handshake would reach the backend whole, and what would end the tunnel."""
+    backend = told.backend
+    if told.answer is not None or backend is None:
+        return Outlook(False, [f"this server answers by itself: {told.answer or 'no backend is asked'}"], [])
+    if backend.module not in ("proxy", "uwsgi", "scgi"):
+        return Outlook(False, [f"{backend.module}_pass carries no WebSockets"], [])
+    why, survives = _handshake(backend) if backend.module == "proxy" else (["the client's headers are passed on"], True)
+    if not survives:
+        return Outlook(False, why, [])
+    timeouts = {each.name: each for each in backend.timeouts}
+    read = timeouts[f"{backend.module}_read_timeout"]
+    ends = [
+        f"neither side has sent anything for {read.value} ({read.name}): pings more often than that keep it open",
+        f"the backend takes nothing for {timeouts[f'{backend.module}_send_timeout'].value}",
+        f"the client takes nothing for {timeouts['send_timeout'].value}",
+    ]
+    ends += [f"{each.name} {each.value} says so" for each in backend.timeouts if each.name.startswith(OF_TUNNELS)]
+    shutdown = plan.main.settings(Main).shutdown_timeout
+    if shutdown is not None:
+        ends.append(f"{seconds(shutdown)} have gone by after a reload (worker_shutdown_timeout)")
+    return Outlook(True, why, ends)
+
+
+def _handshake(backend: Backend) -> tuple[list[str], bool]:
+    """Whether the head that the backend gets is that of a handshake (RFC 6455, section 4.2.1)."""
+    sent = {each.name.lower(): each.value for each in backend.headers}
+    connection = {word.strip().lower() for word in sent.get("connection", "").split(",")}
+    checks = [
+        (backend.line.startswith("GET "), "the method is GET", f"the backend is asked by {backend.line.split(' ')[0]}"),
+        (backend.line.endswith("HTTP/1.1"), "it is HTTP/1.1", "the backend is spoken to over HTTP/1.0"),
+        (sent.get("upgrade", "").lower() == "websocket", "Upgrade is passed on", "Upgrade is not passed on"),
+        ("upgrade" in connection, "Connection names it", "Connection does not name Upgrade"),
+        ("sec-websocket-key" in sent, "so is the key", "Sec-WebSocket-Key is not passed on"),
+    ]
+    wrong = [bad for good, _, bad in checks if not good]
+    return (wrong, False) if wrong else ([said for _, said, _ in checks], True)
