@@ -157,10 +157,10 @@ class Probe:
                     f"of the subprotocols {safe(self._options.protocols)} the server chose none: it knows none, "
                     "or a proxy took Sec-WebSocket-Protocol out; browsers go on, some client libraries do not"
                 )
-        if server is not None:
-            details.append(f"Server: {safe(server, 80)}")
         if hop.passed_by:
             details.append(f"came through {', '.join(hop.passed_by)}")
+        elif server is not None:
+            details.append(f"Server: {safe(server, 80)}")
         self._result.facts |= {"compression": talk.compressed, "protocol": talk.protocol}
         data = {
             "status": 101,
