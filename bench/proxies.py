@@ -113,9 +113,9 @@ class Proxy:
     ) -> None:
         self.peer = peer
         self.directory = directory
-        self.plain, self.tls = _free_ports()
+        self.plain, self.tls = free_ports()
         self._patience = patience
-        self._values = {**values, "plain": str(self.plain), "tls": str(self.tls), "user": _user()}
+        self._values = {**values, "plain": str(self.plain), "tls": str(self.tls), "user": user()}
         self._environment = {**os.environ, **dict(peer.environment), **(environment or {})}
 
     def __enter__(self) -> Self:
@@ -192,7 +192,8 @@ def _lives(pid: int, started: int | None) -> bool:
     return started is not None and meters.started_at(pid) == started
 
 
-def _user() -> str:
+def user() -> str:
+    """The line of a configuration that keeps workers what we are, if we are root."""
     # A worker that changes its user may no longer be looked at without CAP_SYS_PTRACE, which containers lack.
     return f"user {pwd.getpwuid(0).pw_name};" if os.geteuid() == 0 else ""
 
@@ -203,7 +204,7 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _free_ports() -> tuple[int, int]:
+def free_ports() -> tuple[int, int]:
     """Two ports below those that the kernel gives to outgoing connections, which may come at any time."""
     lowest_ephemeral = int(_EPHEMERAL.read_text().split()[0])
     found: list[int] = []
