@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from statistics import median
 
 PLACES = 256
 """Locations that are remembered; those that had no end for longest are forgotten first."""
@@ -101,6 +100,11 @@ class Lifetimes:
         else:
             self._seen.move_to_end(key)
         return seen
+
+
+def median(ages: list[float]) -> float:
+    """The one in the middle."""
+    return sorted(ages)[len(ages) // 2]
 
 
 def alike(ages: list[float]) -> bool:

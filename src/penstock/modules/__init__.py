@@ -5,6 +5,7 @@
 
 ORDER = (
     "main",
+    "control",
     "log",
     "http_core",
     "early_hints",
@@ -51,6 +52,8 @@ ORDER = (
     "mirror",
     "empty_gif",
     "stub_status",
+    "status",
+    "metrics",
     "index",
     "autoindex",
     "gzip_static",

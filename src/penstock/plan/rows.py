@@ -7,6 +7,9 @@ import struct
 
 from penstock.plan.zone import SharedMemory
 
+METERS = "meters"
+"""The key of the plan's `shared` under which the rows of `metrics` are, if anybody asks for them."""
+
 WORKERS = 1024
 """How many may have a row at once, those of older configurations included; others are not counted."""
 

@@ -32,6 +32,8 @@ class Cycle:
     log: ErrorLog
     files: LogFiles
     sockets: Sockets
+    control: str = ""
+    """The folder of the control sockets; "" for none."""
 
     @property
     def workers(self) -> int:
@@ -70,6 +72,7 @@ def begin(launch: Launch, plan: Plan, inherited: Inherited) -> Cycle:
     set_fallback(cycle.log)
     cycle.sockets = bind_all(plan.listens, cycle.workers, inherited.match(plan.listens))
     inherited.settle(cycle.sockets)
+    cycle.control = _control(launch, cycle)
     for file in booted.files:
         file.close()
     return cycle
@@ -99,6 +102,7 @@ def succeed(launch: Launch, old: Cycle) -> Cycle:
     except NotStarted:
         cycle.files.close()
         raise
+    cycle.control = _control(launch, cycle)
     set_fallback(cycle.log)
     redirect_stderr(plan, cycle.log)
     if cycle.pid_file != old.pid_file:
@@ -114,6 +118,15 @@ def _cycle(launch: Launch, plan: Plan) -> Cycle:
     log, files = process_log(launch, plan)
     pid_file = main.pid or launch.pid_file
     return Cycle(plan, main, user, pid_file, log, files, Sockets())
+
+
+def _control(launch: Launch, cycle: Cycle) -> str:
+    """Make the folder of the control sockets; "" where there is to be none, or can be none."""
+    from penstock.modules.control import Control
+    from penstock.process.control import make_folder
+
+    folder = cycle.plan.main.settings(Control).beside(cycle.main, launch.pid_file)
+    return folder if folder and make_folder(folder, cycle.user) else ""
 
 
 def _open_logs(cycle: Cycle, *, console: bool) -> None:

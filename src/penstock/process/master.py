@@ -31,6 +31,7 @@ from time import monotonic
 from typing import NoReturn
 
 from penstock.observe.errorlog import ALERT, EMERG, ERROR, NOTICE, report
+from penstock.process.control import remove_folder as remove_control
 from penstock.process.cycle import Cycle, succeed
 from penstock.process.handover import TAKE, line, order
 from penstock.process.inherited import Inherited
@@ -112,6 +113,7 @@ class Master:
             self._escalate()
             self.manager.tick(len(self.children))
         remove_pid_file(self.change.pid_file(self.cycle))
+        remove_control(self.cycle.control)
         report(None, NOTICE, "exit")
         if not self.change.keeps_socket_files:
             self.cycle.sockets.unlink()
@@ -370,6 +372,7 @@ def serve(cycle: Cycle, index: int, worker: Worker, begun: int) -> int:
     except Fatal:
         return FATAL
     set_title("worker process")
+    worker.ask_at(cycle.control)
     worker.adopt(cycle.plan, cycle.sockets.for_worker(index), cycle.files)
     _keep_only(cycle.sockets, index)
     if begun >= 0:

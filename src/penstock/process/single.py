@@ -5,6 +5,7 @@ from __future__ import annotations
 from signal import SIGHUP, SIGUSR2, SIGWINCH
 
 from penstock.observe.errorlog import ERROR, NOTICE, report
+from penstock.process.control import remove_folder as remove_control
 from penstock.process.cycle import Cycle, succeed
 from penstock.process.launch import Launch, NotStarted
 from penstock.process.pidfile import remove_pid_file
@@ -25,8 +26,10 @@ class Single:
         loop.add_signal_handler(SIGHUP, self._reload)
         for number in (SIGUSR2, SIGWINCH):
             loop.add_signal_handler(number, self._ignore)
+        self.worker.ask_at(self.cycle.control)
         self.worker.adopt(self.cycle.plan, self.cycle.sockets.for_worker(0), self.cycle.files)
         self.worker.run()
+        remove_control(self.cycle.control)
         remove_pid_file(self.cycle.pid_file)
         self.cycle.sockets.unlink()
 

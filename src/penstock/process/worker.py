@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from penstock.plan.location import Listen
     from penstock.plan.plan import Plan
     from penstock.server.drain import Drain
+    from penstock.process.control import Control
 
 Bound = dict["Listen", socket.socket]
 GRACE = 0.1
@@ -54,6 +55,7 @@ class Worker:
         self._hands = Hands(self.loop, orders, self._current) if orders is not None else None
         self.leaving = False
         self._draining: Drain | None = None
+        self._control: Control | None = None
         self._patience: float | None = None
         self._serving: list[Serving] = []
         self._sockets: list[socket.socket] = []
@@ -73,6 +75,7 @@ class Worker:
         self._sockets = list(sockets.values())
         files.keep_time(self.loop.timers)
         service = Service(plan, self.loop)
+        service.control = "" if self._control is None else self._control.folder
         self._serving.append(Serving(service, files))
         service.start(sockets)
         self.loop.call_soon(begin, plan, lambda: not service.draining)
@@ -80,6 +83,13 @@ class Worker:
     def _current(self) -> tuple[Service, LogFiles] | None:
         """What serves new connections; None where nothing does any more."""
         return None if self.leaving or not self._serving else self._serving[-1]
+
+    def ask_at(self, folder: str) -> None:
+        """Let this worker be asked what it does, at a socket in `folder` (none where that is "")."""
+        if folder:
+            from penstock.process.control import Control
+
+            self._control = Control.open(self.loop, folder)
 
     def run(self) -> None:
         """Serve until it is over. Connections that are open then have been ended, and logs are written out."""
@@ -98,6 +108,8 @@ class Worker:
         try:
             loop.run_forever()
         finally:
+            if self._control is not None:
+                self._control.close()
             for each in self._serving:
                 each.files.flush()
         report(None, NOTICE, "exit")

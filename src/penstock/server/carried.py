@@ -42,6 +42,9 @@ def tell(ending: Ending, tunnel: Tunnel, show: Show) -> dict[str, Any]:
         "connection": ending.connection.number,
         "connected": ending.connection.started,
         "started": ending.started,
+        "client": ending.client,
+        "server": ending.server_name,
+        "location": ending.location_name,
         **{name: getattr(ending, name) for name in _COUNTS},
         "attempts": [_told_attempt(attempt) for attempt in ending.attempts or ()],
         "backend": ending.upgraded.state(),
@@ -84,6 +87,9 @@ class Carried(Ending):
         since.started = fields.real("connected")
         self.connection = since
         self.started = fields.real("started")
+        self.client = fields.text("client")
+        self.server_name = fields.text("server")
+        self.location_name = fields.text("location")
         for name in _COUNTS:
             setattr(self, name, fields.whole(name))
         self.attempts = [_read_attempt(each) for each in fields.objects("attempts")]

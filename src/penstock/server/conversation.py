@@ -207,6 +207,9 @@ class Conversation:
         if news & ANSWERED:
             pulse = self.pulse_client if way is self.up else self.pulse_backend
             pulse.answered(monotonic())
+            meters = None if self._ending is None else self._ending.service.meters
+            if meters is not None and pulse.rtt is not None:
+                meters.ponged(pulse.rtt)
             alarm.at(min(alarm.deadline, tunnel.loop.timers.now + pulse.every))
         if news & CLOSED and self.close_code is None:
             self.close_code = way.close_code

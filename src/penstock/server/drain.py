@@ -33,7 +33,8 @@ SOONEST = 1.0
 
 
 class Drain:
-    """`window` in seconds, `code` for close frames. `what` says in the log whose tunnels they are.
+    """`window` in seconds, `code` for close frames. `what` says in the log whose tunnels they are, `why` what the
+    metrics and the access log call it; `text` goes with the close frames.
 
     `more` gives tunnels that are to go too, whenever it is asked; without it only those named at the start go.
     """
@@ -46,11 +47,15 @@ class Drain:
         code: int,
         *,
         what: str,
+        why: Why = Why.DRAIN,
+        text: str = "",
         more: Callable[[], Iterable[Tunnel]] | None = None,
     ) -> None:
         self._loop = loop
         self._code = code
         self._what = what
+        self._why = why
+        self._text = text
         self._more = more
         self._over = False
         self._began = loop.timers.now
@@ -92,7 +97,7 @@ class Drain:
                 waiting.append((now + SOONEST, tunnel))  # it is about to be somebody else's
             elif tunnel.reason is None:
                 self.ended += 1
-                dismiss(tunnel, Why.DRAIN, self._code)
+                dismiss(tunnel, self._why, self._code, self._text)
         if self._more is not None:
             waiting += self._new(now)
         if waiting:
@@ -143,11 +148,11 @@ def _server_goes(tunnel: Tunnel, upstreams: Upstreams, rule: DrainRule) -> bool:
     return all(peer.options.drain for peer in peers) if peers else rule.removed
 
 
-def dismiss(tunnel: Tunnel, why: Why, code: int = 0) -> None:
+def dismiss(tunnel: Tunnel, why: Why, code: int = 0, text: str = "") -> None:
     """End a tunnel: a WebSocket with close frames, in bounded time, any other at once."""
     talk = getattr(tunnel.owner, "conversation", None)
     if talk is not None:
-        talk.end(why, code)
+        talk.end(why, code, text=text)
     else:
         tunnel.close(End.SHUTDOWN)
 

@@ -21,6 +21,7 @@ from penstock.net.relay import End
 from penstock.net.timers import Alarm
 from penstock.observe.errorlog import ALERT, CRIT, WARN, report
 from penstock.plan.counters import COUNTERS, Counters, Figures, Share
+from penstock.plan.rows import METERS, Rows
 from penstock.server.connection import Connection
 from penstock.server.http1 import serve
 from penstock.websocket.endings import Why
@@ -28,9 +29,12 @@ from penstock.websocket.endings import Why
 if TYPE_CHECKING:
     import socket
 
+    from penstock.doctor.lifetimes import Lifetimes
     from penstock.http.request import Request
     from penstock.net.loop import Loop
     from penstock.net.stream import Stream
+    from penstock.observe.meters import Meters
+    from penstock.observe.selection import Selection
     from penstock.plan.location import Listen, Server
     from penstock.plan.plan import Plan
 
@@ -62,6 +66,12 @@ class Service:
         self.accepted = 0
         self.counts: Share | None = None
         """Where this worker tells its siblings its figures, if anybody asks for their sum (`stub_status`)."""
+        self.control = ""
+        """The folder in which siblings can be asked what they do; "" for none."""
+        self.meters: Meters | None = None
+        """What `metrics` shows, if anybody asks for it."""
+        self.lifetimes: Lifetimes | None = None
+        """What is known of how tunnels end, once one has."""
         self._acceptors: dict[Address, Acceptor] = {}
         self._listens: dict[Address, Listen] = {}
         self._tell: Alarm | None = None
@@ -77,6 +87,12 @@ class Service:
             self._accept_on(listen, sock)
         events = plan.events
         self.most = events.settings(Events).worker_connections if events is not None else 512
+        rows: Rows | None = plan.shared.get(METERS)
+        self.meters = None
+        if rows is not None:
+            from penstock.observe.meters import Meters
+
+            self.meters = Meters.of(rows, self.loop)
         counters: Counters | None = plan.shared.get(COUNTERS)
         if counters is not None and (self.counts is None or self.counts.rows is not counters):
             self.counts = counters.share()
@@ -226,6 +242,12 @@ class Service:
             writing=active - waiting - reading,
             waiting=waiting,
         )
+
+    async def tunnels(self, selection: Selection, limit: int) -> dict[str, Any]:
+        """The tunnels of this worker that are meant: see `server.registry.listed`."""
+        from penstock.server.registry import listed
+
+        return await listed(self.loop, selection, limit)
 
     def _tell_siblings(self) -> None:
         if self.counts is not None and self._tell is not None:

@@ -46,6 +46,9 @@ async def open_tunnel(connection: Connection, stream: Stream, request: Request, 
         from penstock.server.conversing import converse
 
         talk = ending.conversation = converse(ending, request, answer, terms)
+    meters = connection.service.meters
+    if meters is not None:
+        meters.opened(connection.service.timers.now - request.started)
     backend, rest = upgraded.stream, upgraded.rest
     upgraded.settle()
     connection.tunnelled = True
@@ -83,15 +86,18 @@ class Ending:
         "attempts",
         "body_bytes_sent",
         "bytes_sent",
+        "client",
         "completed",
         "connection",
         "conversation",
         "endings",
         "finished",
         "lines",
+        "location_name",
         "on_end",
         "request",
         "request_length",
+        "server_name",
         "service",
         "started",
         "status",
@@ -114,6 +120,9 @@ class Ending:
         self.subject = Subject(request)
         self.request = None if all(line.self_contained for line in self.lines) else request
         self.connection = Since(connection)
+        self.client: str = connection.client_address
+        self.server_name = request.server.name
+        self.location_name = request.location.name
         self.conversation: Conversation | None = None
         self.attempts = request.attempts
         self.body_bytes_sent = request.body_bytes_sent
@@ -132,6 +141,7 @@ class Ending:
         if self.conversation is not None:
             self.conversation.over(tunnel, reason)
         self.upgraded.ended(tunnel.from_client, tunnel.from_backend)
+        self._book(tunnel, reason)
         _explain(self.subject, self.upgraded.module, tunnel, reason)
         late = self._late()
         for line in self.lines:
@@ -140,6 +150,24 @@ class Ending:
             self.on_end()
         for action in self.endings or ():
             action()
+
+    def _book(self, tunnel: Tunnel, reason: End) -> None:
+        """Count it, and say what many ends have in common."""
+        service = self.service
+        if service.meters is not None:
+            service.meters.ended(tunnel, reason.name, self.conversation)
+        known = service.lifetimes
+        if known is None:
+            from penstock.doctor.lifetimes import Lifetimes
+
+            known = service.lifetimes = Lifetimes()
+        peer = self.attempts[-1].address if self.attempts else ""
+        age = self.finished - tunnel.opened
+        words = known.note(
+            self.server_name, self.location_name, peer, reason.name, age, tunnel.idle_timeout, self.finished
+        )
+        if words:
+            report(self.subject, WARN, words)
 
     @property
     def leaving(self) -> bool:

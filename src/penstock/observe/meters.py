@@ -1,0 +1,226 @@
+"""What `metrics` shows, counted by every worker and summed over all of them. Nothing is counted where nobody asks.
+
+Each worker has a row of shared memory (`plan/rows.py`). Every figure has its place there from the beginning: labels
+have few values, which are all known, so that nothing a peer does makes the page longer.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from itertools import product
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from penstock.net.timers import Alarm
+from penstock.plan.rows import Row, Rows
+
+if TYPE_CHECKING:
+    from penstock.net.loop import Loop
+
+TELL = 1.0
+"""Seconds after which siblings know what has become of this worker's figures."""
+SHARE = 200
+"""Telling takes at most one part in so many of a worker's time: with very many tunnels it is done less often."""
+
+CODES = (
+    *(str(code) for code in (1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014)),
+    "3xxx",
+    "4xxx",
+    "other",
+    "none",
+)
+"""Close codes as they are counted; "none": no close frame was seen, or nobody looked."""
+SIDES = ("client", "backend", "proxy")
+REASONS = (
+    "closed client_lost backend_lost client_ping_timeout backend_ping_timeout client_send_timeout "
+    "backend_send_timeout idle_timeout protocol_error message_too_big frame_too_big rate lifetime reauth drain "
+    "shutdown killed client_closed backend_closed client_reset backend_reset idle other"
+).split()
+STATUSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+
+
+class Family(NamedTuple):
+    """A metric with its labels and every value each of them may have."""
+
+    name: str
+    doc: str
+    labels: tuple[str, ...] = ()
+    values: tuple[tuple[str, ...], ...] = ()
+
+    def cells(self) -> list[tuple[str, ...]]:
+        """The values of the labels, one tuple for each figure."""
+        return list(product(*self.values))
+
+
+class Histogram(NamedTuple):
+    """A metric of times. `bounds` are seconds."""
+
+    name: str
+    doc: str
+    bounds: tuple[float, ...]
+
+
+SUMS = (
+    Family("tunnels_opened", "Tunnels that were opened"),
+    Family("tunnels_closed", "Tunnels that ended, by who began it and by close code", ("by", "code"), (SIDES, CODES)),
+    Family("tunnel_ends", "Tunnels that ended, by reason", ("reason",), (tuple(REASONS),)),
+    Family("tunnel_messages", "WebSocket messages, in: from clients", ("direction",), (("in", "out"),)),
+    Family("tunnel_bytes", "Bytes in tunnels, in: from clients", ("direction",), (("in", "out"),)),
+    Family("handshakes_refused", "WebSocket handshakes not answered with 101", ("status",), (STATUSES,)),
+    Family("http_requests", "HTTP requests that were answered, tunnels not among them", ("status",), (STATUSES,)),
+)
+GAUGES = (
+    Family("tunnels_open", "Tunnels that are open now"),
+    Family("workers", "Workers that serve, those of older configurations among them"),
+)
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_LONG = (1.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0)
+HANDSHAKE, PING, DURATION = HISTOGRAMS = (
+    Histogram("handshake_seconds", "From the head of a handshake to its 101", _FAST),
+    Histogram("ping_seconds", "What peers took to answer pings of the proxy", _FAST),
+    Histogram("tunnel_duration_seconds", "How long tunnels were open that have ended", _LONG),
+)
+
+
+def _layout() -> tuple[dict[Any, int], int, int]:
+    places: dict[Any, int] = {}
+    for family in SUMS:
+        for values in family.cells():
+            places[family.name, *values] = len(places)
+    at = len(places)
+    for histogram in HISTOGRAMS:
+        places[histogram.name] = at
+        at += len(histogram.bounds) + 2  # one more for what is beyond the last bound, and the sum in microseconds
+    lasting = at
+    for family in GAUGES:
+        places[family.name,] = at
+        at += 1
+    return places, lasting, at
+
+
+PLACES, LASTING, WIDTH = _layout()
+"""Where each figure is: (family, label values ...) or the name of a histogram -> the first of its places."""
+
+_OPENED = PLACES["tunnels_opened",]
+_MESSAGES_IN, _MESSAGES_OUT = PLACES["tunnel_messages", "in"], PLACES["tunnel_messages", "out"]
+_BYTES_IN, _BYTES_OUT = PLACES["tunnel_bytes", "in"], PLACES["tunnel_bytes", "out"]
+_OPEN, _WORKERS = PLACES["tunnels_open",], PLACES["workers",]
+
+
+def new_rows() -> Rows:
+    """Memory for all workers, to be made before they are forked."""
+    return Rows("metrics", WIDTH, LASTING)
+
+
+class Meters:
+    """One worker's figures. `of` gives the same for every configuration that shares the memory."""
+
+    _own: Meters | None = None
+
+    def __init__(self, rows: Rows, row: Row, loop: Loop) -> None:
+        self.rows = rows
+        self._row = row
+        self._loop = loop
+        self._figures = [0] * WIDTH
+        self._figures[_WORKERS] = 1
+        self._alarm = Alarm(loop.timers, self._due)
+        self._due()
+
+    @classmethod
+    def of(cls, rows: Rows, loop: Loop) -> Meters | None:
+        """This process's; None where there is no room for another worker."""
+        own = cls._own
+        if own is None or own.rows is not rows or own._loop is not loop:
+            row = rows.share()
+            own = cls._own = None if row is None else cls(rows, row, loop)
+        return own
+
+    # -- what happens
+
+    def opened(self, handshake: float) -> None:
+        """A tunnel; its handshake took so many seconds."""
+        self._figures[_OPENED] += 1
+        self._time(HANDSHAKE, handshake)
+
+    def ended(self, tunnel: Any, reason: str, conversation: Any) -> None:
+        """A tunnel has ended: `reason` is the name of its `net.relay.End`, `conversation` None where frames were not
+        looked at."""
+        figures = self._figures
+        figures[_BYTES_IN] += tunnel.from_client
+        figures[_BYTES_OUT] += tunnel.from_backend
+        by, code = side_of(reason), "none"
+        word = reason.lower()
+        if conversation is not None:
+            figures[_MESSAGES_IN] += conversation.messages_in
+            figures[_MESSAGES_OUT] += conversation.messages_out
+            word = conversation.end_reason or word
+            if conversation.close_code is not None:
+                code = code_of(conversation.close_code)
+                by = conversation.close_from or by
+        figures[PLACES["tunnels_closed", by if by in SIDES else "proxy", code]] += 1
+        figures[PLACES["tunnel_ends", word if word in REASONS else "other"]] += 1
+        self._time(DURATION, self._loop.timers.now - tunnel.opened)
+
+    def ponged(self, seconds: float) -> None:
+        """A peer has answered a ping of ours."""
+        self._time(PING, seconds)
+
+    def refused(self, status: int) -> None:
+        """A handshake was answered with something else than 101."""
+        self._figures[PLACES["handshakes_refused", status_class(status)]] += 1
+
+    def answered(self, status: int) -> None:
+        """A request that is over."""
+        self._figures[PLACES["http_requests", status_class(status)]] += 1
+
+    def _time(self, histogram: Histogram, seconds: float) -> None:
+        at = PLACES[histogram.name]
+        self._figures[at + bisect_left(histogram.bounds, seconds)] += 1
+        self._figures[at + len(histogram.bounds) + 1] += max(0, round(seconds * 1e6))
+
+    # -- what is told
+
+    def tell(self) -> None:
+        """Let everybody know the figures of this moment, with what flows in tunnels that are still open."""
+        figures = list(self._figures)
+        tunnels = self._loop.tunnels
+        figures[_OPEN] = len(tunnels)
+        for tunnel in tunnels:
+            figures[_BYTES_IN] += tunnel.from_client
+            figures[_BYTES_OUT] += tunnel.from_backend
+            conversation = getattr(tunnel.owner, "conversation", None)
+            if conversation is not None:
+                figures[_MESSAGES_IN] += conversation.messages_in
+                figures[_MESSAGES_OUT] += conversation.messages_out
+        self._row.tell(figures)
+
+    def sums(self) -> list[int]:
+        """Over all workers; our own figures are of this moment."""
+        self.tell()
+        return self.rows.sums()
+
+    def _due(self) -> None:
+        timers = self._loop.timers
+        before = self._loop.time()
+        self.tell()
+        took = self._loop.time() - before
+        self._alarm.at(timers.now + max(TELL, took * SHARE))
+
+
+def code_of(code: int) -> str:
+    """A close code as it is counted."""
+    text = str(code)
+    if text in CODES:
+        return text
+    return f"{code // 1000}xxx" if 3000 <= code <= 4999 else "other"
+
+
+def side_of(reason: str) -> str:
+    """Who ended a tunnel of which nothing else is known."""
+    if reason in ("CLIENT_CLOSED", "CLIENT_RESET"):
+        return "client"
+    return "backend" if reason in ("BACKEND_CLOSED", "BACKEND_RESET") else "proxy"
+
+
+def status_class(status: int) -> str:
+    """404 -> 4xx."""
+    return f"{status // 100}xx" if 100 <= status <= 599 else "5xx"

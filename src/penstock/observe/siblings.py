@@ -1,0 +1,58 @@
+"""Asking the other workers, from inside one: what the status page stands on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from penstock.net.dial import connect
+from penstock.net.errors import NetError
+
+PATIENCE = 2.0
+LONGEST_ANSWER = 16 << 20
+
+
+async def ask_siblings(folder: str, question: Mapping[str, Any]) -> tuple[list[dict[str, Any]], int]:
+    """What each other worker answers, and how many did not. To be awaited inside a fiber."""
+    own = str(os.getpid())
+    found: list[dict[str, Any]] = []
+    silent = 0
+    try:
+        names = sorted(name for name in os.listdir(folder.encode("latin-1")) if name.isdigit())  # noqa: PTH208  bytes
+    except OSError:
+        return [], 0
+    for raw in names:
+        name = raw.decode("latin-1")
+        if name == own:
+            continue
+        answer = await _ask(f"{folder}/{name}", question)
+        if answer is None:
+            silent += 1
+        elif answer:
+            found.append(answer)
+    return found, silent
+
+
+async def _ask(path: str, question: Mapping[str, Any]) -> dict[str, Any] | None:
+    """{} from one that is gone, None from one that says nothing of use."""
+    try:
+        stream = await connect(os.fsdecode(path.encode("latin-1")), PATIENCE)
+    except NetError as error:
+        return {} if "refused" in str(error).lower() or "No such" in str(error) else None
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        await stream.send_all(json.dumps(question).encode() + b"\n", timeout=PATIENCE)
+        while piece := await stream.recv(1 << 16, timeout=PATIENCE):
+            pieces.append(piece)
+            size += len(piece)
+            if size > LONGEST_ANSWER:
+                return None
+        answer = json.loads(b"".join(pieces))
+    except (NetError, ValueError):
+        return None
+    finally:
+        stream.close()
+    return answer if isinstance(answer, dict) and "error" not in answer else None

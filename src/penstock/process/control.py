@@ -1,0 +1,185 @@
+"""The control sockets: a folder with one unix socket for each worker, named after its process.
+
+The master makes the folder, while it may, and gives it to the workers' user; each worker makes its own socket there and
+takes it away when it goes. So workers of older configurations and of an older program can be asked as long as they
+live. One question is one line of JSON, one answer another, and then the connection is closed.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import struct
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from penstock.net.errors import NetError
+from penstock.net.fiber import Fiber, spawn
+from penstock.net.listener import Acceptor, BindFailed, bind
+from penstock.observe.errorlog import NOTICE, WARN, report
+
+if TYPE_CHECKING:
+    from penstock.net.loop import Loop
+    from penstock.net.stream import Name, Stream
+    from penstock.process.privileges import User
+
+LONGEST_QUESTION = 65536
+LONGEST_PATH = 107
+"""Bytes of the name of a unix socket."""
+PATIENCE = 5.0
+"""Seconds for a question to come, and for an answer to go."""
+MOST = 16
+"""Questions at a time."""
+
+
+def make_folder(folder: str, user: User | None) -> bool:
+    """Make the folder ready for the workers; whether it is. What is in the way is said, and no reason not to start."""
+    path = os.fsencode(folder.encode("latin-1"))
+    own = os.geteuid() if user is None else user.uid
+    try:
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            found = os.lstat(path)
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (own, os.geteuid()):
+                report(None, WARN, f'no control socket: "{folder}" is not a folder of ours')
+                return False
+            os.chmod(path, 0o700)  # noqa: PTH101  bytes
+        if user is not None:
+            os.chown(path, user.uid, user.gid)
+    except OSError as error:
+        words = f"({error.errno}: {os.strerror(error.errno or 0)})"
+        report(None, NOTICE, f'no control socket: "{folder}" can not be made {words}')
+        return False
+    sweep(folder)
+    return True
+
+
+def sweep(folder: str) -> None:
+    """Take away sockets of processes that are no more."""
+    for name in _names(folder):
+        if not _alive(int(name)):
+            with suppress(OSError):
+                os.unlink(_path(folder, name))  # noqa: PTH108  bytes
+
+
+def remove_folder(folder: str) -> None:
+    """The last worker has gone. Where another program uses the folder it stays."""
+    if folder:
+        sweep(folder)
+        with suppress(OSError):
+            os.rmdir(folder.encode("latin-1"))  # noqa: PTH106  bytes
+
+
+def paths_in(folder: str) -> list[str]:
+    """The sockets of a folder, those of dead workers among them. Raises `OSError`."""
+    return [f"{folder}/{name}" for name in _names(folder, strict=True)]
+
+
+def _names(folder: str, *, strict: bool = False) -> list[str]:
+    try:
+        names = os.listdir(folder.encode("latin-1"))  # noqa: PTH208  bytes
+    except OSError:
+        if strict:
+            raise
+        return []
+    return sorted((name.decode("latin-1") for name in names if name.isdigit()), key=int)
+
+
+def _path(folder: str, name: str) -> bytes:
+    return f"{folder}/{name}".encode("latin-1")
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class Control:
+    """This worker's socket. It serves until `close`."""
+
+    def __init__(self, loop: Loop, folder: str) -> None:
+        """Raises `BindFailed`, `OSError`."""
+        self.folder = folder
+        self._loop = loop
+        self._path = f"{folder}/{os.getpid()}"
+        if len(self._path) > LONGEST_PATH:
+            raise OSError(36, f"the path is longer than {LONGEST_PATH} bytes")
+        with suppress(FileNotFoundError):
+            os.unlink(self._path.encode("latin-1"))  # noqa: PTH108  bytes
+        self._sock = bind(os.fsdecode(self._path.encode("latin-1")), backlog=16)
+        os.chmod(self._path.encode("latin-1"), 0o600)  # noqa: PTH101  bytes
+        self._acceptor = Acceptor(loop, self._sock, self._accept)
+        self._asking: set[Fiber[None]] = set()
+
+    @classmethod
+    def open(cls, loop: Loop, folder: str) -> Control | None:
+        """One, or None with a word in the log."""
+        try:
+            return cls(loop, folder)
+        except BindFailed as error:
+            report(None, WARN, f"no control socket: {error}")
+        except OSError as error:
+            report(None, WARN, f'no control socket in "{folder}": {error.strerror}')
+        return None
+
+    def close(self) -> None:
+        """Answer nothing more, and take the socket away."""
+        self._acceptor.close()
+        self._sock.close()
+        with suppress(OSError):
+            os.unlink(self._path.encode("latin-1"))  # noqa: PTH108  bytes
+        for fiber in list(self._asking):
+            fiber.cancel()
+
+    def _accept(self, stream: Stream, peer: Name) -> None:
+        if len(self._asking) >= MOST or not _may_ask(stream):
+            stream.close()
+            return
+        fiber = spawn(self._talk(stream))
+        if not fiber.done:
+            self._asking.add(fiber)
+            fiber.on_done(self._asking.discard)
+
+    async def _talk(self, stream: Stream) -> None:
+        import json
+
+        from penstock.server.registry import answer
+
+        try:
+            line = await _read_line(stream)
+            try:
+                question = json.loads(line)
+                if not isinstance(question, dict):
+                    raise ValueError("a question is an object")
+                said: dict[str, Any] = await answer(self._loop, question)
+            except (ValueError, RecursionError) as error:
+                said = {"error": str(error)}
+            await stream.send_all(json.dumps(said).encode() + b"\n", timeout=PATIENCE)
+        except NetError:
+            pass  # whoever asked has gone
+        finally:
+            stream.close()
+
+
+async def _read_line(stream: Stream) -> bytes:
+    data = b""
+    while not data.endswith(b"\n") and len(data) < LONGEST_QUESTION:
+        more = await stream.recv(timeout=PATIENCE)
+        if not more:
+            break
+        data += more
+    return data
+
+
+def _may_ask(stream: Stream) -> bool:
+    """Root and our own user. The folder keeps others out already."""
+    found = stream.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    _, user, _ = struct.unpack("iII", found)
+    return user in (0, os.geteuid())
