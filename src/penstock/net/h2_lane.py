@@ -51,6 +51,7 @@ class Lane:
         "session",
         "sid",
         "side",
+        "start",
         "trailers",
         "window",
         "wire_sent",
@@ -76,6 +77,8 @@ class Lane:
         self.trailers: list[tuple[bytes, bytes]] | None = None
         self.on_hangup: Callable[[], None] | None = None
         self.side: LaneSide | None = None
+        self.start: Callable[[], None] | None = None
+        """What is to be done about it once all that came with its head is here."""
         self._reader: Fiber[object] | None = None
         self._writer: Fiber[object] | None = None
         session.lanes[self.sid] = self
@@ -89,6 +92,14 @@ class Lane:
             self.held += len(data)
         if ended:
             self.ended = True
+
+    def read_on(self) -> None:
+        """All that has come by now may be read."""
+        start = self.start
+        if start is not None:
+            self.start = None
+            start()
+            return
         if self.side is not None:
             self.side.arrived()
             return
@@ -147,13 +158,21 @@ class Lane:
                 await self._wait(me, timeout)
             finally:
                 self._reader = None
-        data = self.inbox.popleft()
+        data = self.inbox.popleft() if len(self.inbox) == 1 else self._joined(limit)
         if len(data) > limit:
             self.inbox.appendleft(data[limit:])
             data = data[:limit]
         self.held -= len(data)
         self.grant()
         return data
+
+    def _joined(self, limit: int) -> bytes:
+        pieces = [self.inbox.popleft()]
+        size = len(pieces[0])
+        while self.inbox and size + len(self.inbox[0]) <= limit:
+            pieces.append(self.inbox.popleft())
+            size += len(pieces[-1])
+        return b"".join(pieces)
 
     def grant(self) -> None:
         """Let the peer send on, once half of the window is free: a frame for each piece would be one too many."""

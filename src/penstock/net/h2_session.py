@@ -53,6 +53,7 @@ class Session:
     __slots__ = (
         "_corked",
         "_pending",
+        "_touched",
         "_waking",
         "_writer",
         "error",
@@ -90,6 +91,7 @@ class Session:
         self._pending = b""
         self._writer: Fiber[None] | None = None
         self._corked = False
+        self._touched: list[Lane] = []
         self._waking = False
 
     # -- in
@@ -119,6 +121,9 @@ class Session:
             for event in self.wire.receive(data):
                 self._happened(event)
         finally:
+            touched = self._touched
+            while touched:
+                touched.pop(0).read_on()
             self._corked = False
             self.flush()
 
@@ -131,6 +136,8 @@ class Session:
                 self.noticed(event)
             elif lane is not None:
                 lane.arrived(event.data, ended=event.stream_ended is not None)
+                if lane not in self._touched:
+                    self._touched.append(lane)
         elif kind is WindowUpdated:
             assert isinstance(event, WindowUpdated)
             if event.stream_id:
@@ -146,8 +153,12 @@ class Session:
             if lane is not None:
                 lane.trailers = event.headers  # type: ignore[attr-defined]
                 lane.arrived(b"", ended=True)
+                self._touched.append(lane)
         elif kind is StreamReset:
             assert isinstance(event, StreamReset)
+            lane = self.lanes.get(event.stream_id)
+            if lane is not None and lane.start is not None:
+                lane.read_on()  # it was asked for, and is logged
             self.noticed(event)
             lane = self.lanes.get(event.stream_id)
             if lane is not None:
@@ -167,6 +178,11 @@ class Session:
     def backlog(self) -> int:
         """Bytes that the socket has not taken yet."""
         return len(self._pending) + self.wire.waiting
+
+    def begin(self, lane: Lane, start: Callable[[], None]) -> None:
+        """Call `start` when all that came with the head of a stream has been dealt with."""
+        lane.start = start
+        self._touched.append(lane)
 
     def room(self, half: HalfStream) -> int:
         """How much the next DATA frame of a stream may hold; not more than 0 if it has to wait."""

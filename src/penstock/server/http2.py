@@ -6,8 +6,9 @@ on a request takes the same way as one of HTTP/1.1 (`server.http1`), up to the w
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from h2.events import ConnectionTerminated, Event, RequestReceived, SettingsAcknowledged, StreamReset
 
@@ -21,7 +22,7 @@ from penstock.net.h2_lane import Lane
 from penstock.net.h2_session import Session
 from penstock.net.timers import Alarm
 from penstock.observe.errorlog import INFO, report
-from penstock.server.http2_answer import answer
+from penstock.server.http2_answer import Asked, answer
 from penstock.server.http2_guard import Guard
 from penstock.server.http2_view import View
 
@@ -48,6 +49,10 @@ def offers_websockets(connection: Connection) -> bool:
     if found is None:
         found = known[server] = carries_websockets(server)
     return found
+
+
+def _spawned(coro: Coroutine[Any, Any, None]) -> None:
+    spawn(coro)
 
 
 class Serving:
@@ -187,7 +192,9 @@ class Serving:
         self._alarm.clear()
         self._last_one()
         lane = Lane(session, half, ended=ended)
-        spawn(answer(self, View(connection, lane), lane, event.headers, wire.block_length))
+        asked = Asked(event.headers, wire.block_length, bodied=not ended)
+        view = View(connection, lane)
+        session.begin(lane, lambda: _spawned(answer(self, view, lane, asked)))
 
     def _refusal(self, ended: bool) -> str:
         """Why a stream is not taken; "" if it is."""
@@ -218,7 +225,7 @@ class Serving:
         connection, core = self.connection, self.core
         if (
             not core.keepalive_timeout[0]
-            or connection.requests > core.keepalive_requests
+            or connection.requests >= core.keepalive_requests
             or connection.service.timers.now - connection.started > core.keepalive_time
         ):
             self.wire.goaway()

@@ -26,19 +26,33 @@ if TYPE_CHECKING:
 
 MISDIRECTED = 421
 
-async def answer(
-    serving: Serving, view: View, lane: Lane, pairs: list[tuple[bytes, bytes]], length: int
-) -> None:
-    """Answer the request whose head came in so many bytes. The lane is closed, or a tunnel's, when this returns."""
+class Asked:
+    """A head as it came: its fields, in `length` bytes; `bodied`: its stream did not end with it."""
+
+    __slots__ = ("bodied", "length", "pairs")
+
+    def __init__(self, pairs: list[tuple[bytes, bytes]], length: int, *, bodied: bool) -> None:
+        self.pairs = pairs
+        self.length = length
+        self.bodied = bodied
+
+
+async def answer(serving: Serving, view: View, lane: Lane, asked: Asked) -> None:
+    """Answer a request. The lane is closed, or a tunnel's, when this returns."""
     code = INTERNAL_ERROR
     try:
         try:
-            head = request_head(pairs, serving.options, ended=lane.ended, extended=serving.extended)
+            head = request_head(asked.pairs, serving.options, ended=not asked.bodied, extended=serving.extended)
         except BadRequest as error:
-            await _refuse(view, lane, error, length)
+            await _refuse(view, lane, error, asked.length)
             return
-        head.length = length
-        code = await _handle(view, lane, _request(view, head))
+        head.length = asked.length
+        request = _request(view, head)
+        if asked.bodied and head.method != "CONNECT":
+            request.body = LaneBody(request, lane, head.content_length)
+            if head.expect_continue and not lane.inbox:
+                request.expecting = lambda: view.inform_now(request, 100, [])
+        code = await _handle(view, lane, request)
     except NetError:
         pass  # the client is gone, and was logged with its request
     finally:
@@ -113,10 +127,6 @@ async def _answer(view: View, lane: Lane, request: Request) -> Answer:
         if not request.server.allow_connect:
             report(request, INFO, "client sent CONNECT method")
             return await special_answer(request, 405)
-    elif not lane.ended or lane.inbox:
-        request.body = LaneBody(request, lane, head.content_length)
-        if head.expect_continue and not lane.inbox:
-            request.expecting = lambda: view.inform_now(request, 100, [])
     if head.method == "TRACE":
         report(request, INFO, "client sent TRACE method")
         return await special_answer(request, 405)

@@ -35,10 +35,8 @@ class LaneBody:
         request, lane = self._request, self._lane
         request.go_on()
         core = request.location[HttpCore]
-        if self.length is None or self.length > lane.window:
-            lane.window = max(lane.window, WINDOW)
-        elif lane.window < self.length:
-            lane.window = self.length
+        if lane.window < WINDOW:
+            lane.window = WINDOW
         data = await lane.recv(65536, core.client_body_timeout)
         self.received += len(data)
         request.request_length += len(data)
@@ -46,8 +44,10 @@ class LaneBody:
         if length is None:
             limit = core.client_max_body_size
             if limit and self.received > limit:
+                self.done = True  # whoever answers for it gets no more of it
                 raise BadRequest(413, f"client intended to send too large chunked body: {self.received} bytes")
         elif self.received > length:
+            self.done = True
             raise BadRequest(400, "client intended to send body data larger than declared")
         if lane.ended and not lane.inbox:
             self.done = True
