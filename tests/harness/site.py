@@ -57,6 +57,7 @@ class Client:
 
     number = 1
     requests = 1
+    last = False
     scheme = "http"
     tls = None
     stream = None

@@ -18,6 +18,15 @@ def split_target(target: str) -> tuple[str, str]:
     return path, args
 
 
+def plain_target(target: str, merge_slashes: bool = True) -> tuple[str, str]:
+    """The path a location is looked up by, and the query: `split_target` and `normalize`. Raises `BadRequest`."""
+    if "%" not in target and "/." not in target and "//" not in target and "#" not in target:
+        path, _, args = target.partition("?")  # as it is in nearly every request
+        return path or "/", args
+    path, args = split_target(target)
+    return normalize(path, merge_slashes), args
+
+
 def normalize(path: str, merge_slashes: bool = True) -> str:
     """The path a location is looked up by: %XX decoded, then ".", ".." and, as asked, "//" taken out.
 

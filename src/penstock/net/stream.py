@@ -11,11 +11,13 @@ import types
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 from errno import EAGAIN, EBADF, EINPROGRESS, EINTR, EPIPE
+from math import inf
 from typing import cast
 
 from penstock.net.errors import NetError, PeerGone
-from penstock.net.loop import IN, OUT, Loop
-from penstock.net.waiting import GREED, Closed, Waiting, wait
+from penstock.net.fiber import PAUSED, current
+from penstock.net.loop import IN, OUT, RDHUP, Loop
+from penstock.net.waiting import GREED, Closed, Waiting, timeout_alarm, wait
 
 __all__ = ["READ_SIZE", "Buffer", "Closed", "Name", "Stream", "wait"]
 
@@ -23,6 +25,7 @@ Buffer = bytes | bytearray | memoryview
 Name = tuple[str, int] | tuple[str, int, int, int] | str | bytes | None
 
 READ_SIZE = 16384
+READING = IN | RDHUP
 _IOV_MAX = 1024
 _SENDFILE_MAX = 2 << 20
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -105,7 +108,26 @@ class Stream(Waiting):
         if self.ready:
             yield from self.breathe(1)
         else:
-            yield from self._waiting(IN, timeout)
+            # `_waiting`, written out: every message waits here, and each call it is spared can be felt.
+            me = current()
+            if self._mask & READING == READING and not self.secure:
+                self._reader = me
+            else:
+                self._arm(IN, me)
+            if timeout is None:
+                alarm = None
+            else:
+                alarm = me.alarm or timeout_alarm(me, self.loop)
+                alarm.deadline = due = self.hot.now + timeout
+                if due < alarm.queued:
+                    alarm.at(due)
+            try:
+                yield PAUSED
+            finally:
+                if alarm is not None:
+                    alarm.deadline = inf
+                if self._reader is me:
+                    self._reader = None
         while True:
             data = self.recv_now(limit)
             if data is not None:

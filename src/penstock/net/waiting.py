@@ -125,12 +125,17 @@ class Waiting:
             self._writer = None
 
     def _on_event(self, mask: int) -> None:
+        reader = self._reader
+        if mask == IN and reader is not None:  # nearly always
+            self.ready = True
+            self._reader = None
+            reader.resume()
+            return
         unwanted = 0
         if mask & _READING:
             self.ready = True
             if mask & _GONE:
                 self.hung_up = True
-            reader = self._reader
             if reader is not None:
                 self._reader = None
                 reader.resume()

@@ -26,12 +26,14 @@ class Location(dict[Any, Any]):
     It is a dictionary of the merged settings of every module by their class, as there is no quicker way to
     `location[HttpCore]`; in every other respect it is an object like others. `kind` is "server", "exact", "prefix",
     "regex", "named", "if" or "limit_except". `phases` holds the handlers by phase number; `nested` is searched when
-    this one has been chosen.
+    this one has been chosen. `filters` are those of the phases HEADERS and BODY; `straight` is a handler of CONTENT
+    that waits, where it is the only one and nothing comes before it.
     """
 
     __slots__ = (
         "auto_redirect",
         "error_log",
+        "filters",
         "final",
         "internal",
         "kind",
@@ -44,6 +46,7 @@ class Location(dict[Any, Any]):
         "scope",
         "server",
         "span",
+        "straight",
     )
 
     def __init__(self, kind: str, name: str, span: Span | None) -> None:
@@ -60,6 +63,8 @@ class Location(dict[Any, Any]):
         self.server: Server | None = None
         self.scope: Scope | None = None
         self.phases: tuple[Handlers, ...] = ((),) * phases.COUNT
+        self.filters: Handlers = ()
+        self.straight: Handler | None = None
         self.notes: set[str] = set()
         """What has been said once about this location (advice that must not fill the log)."""
 

@@ -45,6 +45,11 @@ class ServerNames:
 
     def find(self, host: str) -> tuple[Server, Any]:
         """The server for a host name (lower case), and the match object where a regular expression chose it."""
+        found = self._exact.get(host) or self._memo.get(host)
+        if found is not None:
+            return found, None
+        if not self._heads and not self._tails and not self._regexes:
+            return self.default, None
         return self.search(host) or (self.default, None)
 
     def search(self, host: str) -> tuple[Server, Any] | None:
@@ -87,7 +92,7 @@ class LocationTree:
     expressions in the order of the file (ngx_http_core_find_location).
     """
 
-    __slots__ = ("_exact", "_lengths", "_prefixes", "_redirects", "_regexes", "all")
+    __slots__ = ("_branched", "_exact", "_lengths", "_prefixes", "_redirects", "_regexes", "all")
 
     def __init__(self, locations: Iterable[Location]) -> None:
         self.all = tuple(locations)
@@ -95,6 +100,7 @@ class LocationTree:
         self._prefixes = {each.name: each for each in self.all if each.kind == "prefix"}
         self._lengths = sorted({len(name) for name in self._prefixes}, reverse=True)
         self._regexes = [each for each in self.all if each.kind == "regex"]
+        self._branched = bool(self._regexes) or any(each.nested is not None for each in self.all)
         self._redirects = {
             each.name[:-1]: each
             for each in self.all
@@ -106,7 +112,16 @@ class LocationTree:
 
         A location longer than the path is one that wants the path redirected to it, with its final slash.
         """
-        found, _ = self._find(uri, request)
+        if self._branched:
+            found, _ = self._find(uri, request)
+            return found
+        found = self._exact.get(uri) or self._redirects.get(uri)
+        if found is None:
+            prefixes = self._prefixes
+            for length in self._lengths:
+                found = prefixes.get(uri[:length])
+                if found is not None:
+                    break
         return found
 
     def _find(self, uri: str, request: Any) -> tuple[Location | None, bool]:

@@ -32,16 +32,22 @@ REFUSALS = CHALLENGES | {403}
 async def answer_to(request: Request) -> Answer:
     """Run every phase up to the filters."""
     # A coroutine for nothing costs as much as a phase that does something: empty ones are not called.
-    first = request.location.phases[phases.POST_READ]
-    outcome = await _run(request, first) if first and request.parent is None else None
+    outcome: Outcome = None
+    by_phase = request.location.phases
+    if by_phase[phases.POST_READ] and request.parent is None:
+        outcome = await _run(request, by_phase[phases.POST_READ])
     if outcome is None and request.server.root.phases[phases.SERVER_REWRITE]:
         outcome = await _server_rewrite(request)
     while True:
         if outcome is None:
             outcome = _enter(request)
             if outcome is None:
-                outcome = await _go_on(request)
-        if isinstance(outcome, Answer):
+                straight = request.location.straight
+                if straight is None:
+                    outcome = await _go_on(request)
+                else:
+                    outcome = await straight(request) or _unserved(request)
+        if type(outcome) is Answer:
             if not outcome.special or outcome.silent:
                 break
             page = _error_page(request, outcome)
@@ -51,7 +57,9 @@ async def answer_to(request: Request) -> Answer:
             continue
         outcome = await _redirect(request, outcome)
     answer: Answer = outcome
-    await _filter(request, answer)
+    waits = _filter(request, answer)
+    if waits is not None:
+        await waits
     return answer
 
 
@@ -68,7 +76,9 @@ async def special_answer(request: Request, status: int) -> Answer:
     if isinstance(page, Answer):
         outcome = page
     assert isinstance(outcome, Answer)
-    await _filter(request, outcome)
+    waits = _filter(request, outcome)
+    if waits is not None:
+        await waits
     return outcome
 
 
@@ -190,7 +200,11 @@ def _keep_alive(request: Request, core: HttpCore) -> None:
         or not core.keepalive_timeout[0]
         or connection.requests >= core.keepalive_requests
         or request.started - connection.started > core.keepalive_time
-        or (core.keepalive_disable and _disabled(request, core.keepalive_disable))
+        or (
+            core.keepalive_disable
+            and (request.method == "POST" or "safari" in core.keepalive_disable)
+            and _disabled(request, core.keepalive_disable)
+        )
     ):
         request.keep_alive = False
 
@@ -246,6 +260,11 @@ async def _serve(request: Request) -> Outcome:
                 outcome = await outcome  # type: ignore[misc]
             if outcome is not None:
                 return outcome
+    return _unserved(request)
+
+
+def _unserved(request: Request) -> Answer:
+    """No handler wanted to answer."""
     if request.uri.endswith("/"):
         report(request, ERROR, f'directory index of "{request.uri}" is forbidden')
         return special(403)
@@ -305,10 +324,11 @@ def _error_page(request: Request, answer: Answer) -> Outcome:
     return outcome
 
 
-async def _filter(request: Request, answer: Answer) -> None:
+def _filter(request: Request, answer: Answer) -> Coroutine[Any, Any, None] | None:
+    """Run the filters. What is left to be awaited is given back, where there is a filter that waits."""
     if request.error_status and not answer.upgraded:
         answer.status = request.error_status
-    if answer.location is None and request.kept_location is not None:
+    if request.kept_location is not None and answer.location is None:
         answer.location = request.kept_location
     if request.kept_type is not None and not answer.from_upstream:
         answer.content_type = request.kept_type
@@ -317,12 +337,19 @@ async def _filter(request: Request, answer: Answer) -> None:
     if answer.special and not answer.silent:
         make_page(request, answer)  # filters see an error page as they see any other
     request.answer = answer
-    by_phase = request.location.phases
-    for number in (phases.HEADERS, phases.BODY):
-        for handler, waits in by_phase[number]:
-            done = handler(request, answer)
-            if waits:
-                await done
+    filters = request.location.filters
+    for at, (handler, waits) in enumerate(filters):
+        if waits:
+            return _filter_on(request, answer, filters[at:])
+        handler(request, answer)
+    return None
+
+
+async def _filter_on(request: Request, answer: Answer, filters: Handlers) -> None:
+    for handler, waits in filters:
+        done = handler(request, answer)
+        if waits:
+            await done
 
 
 def _cycle(request: Request, uri: str) -> Answer:

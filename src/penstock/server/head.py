@@ -30,51 +30,47 @@ def signature(tokens: str) -> str:
     return _signed[2]
 
 
-def _our_part(answer: Answer, tokens: str) -> list[str]:
+def _our_part(answer: Answer, tokens: str) -> str:
     """What of the two lines the answer does not say itself (`proxy_pass_header Server`)."""
     server, date, _ = signature(tokens).split("\r\n")
-    return [
-        *(() if answer.says_server else (server, "\r\n")),
-        *(() if answer.says_date else (date, "\r\n")),
-    ]
+    return ("" if answer.says_server else f"{server}\r\n") + ("" if answer.says_date else f"{date}\r\n")
 
 
 def render_head(request: Request, answer: Answer, *, chunked: bool) -> bytes:
     """The whole head, ready to send. `request.keep_alive` must have been decided."""
     core = request.location[HttpCore]
     if answer.reason is None or request.error_status:
-        line = f"HTTP/1.1 {status_line(answer.status)}\r\n"
+        line = status_line(answer.status)
     else:
-        line = f"HTTP/1.1 {answer.status:03d} {answer.reason}\r\n"
-    parts = [line, signature(core.server_tokens)]
+        line = f"{answer.status:03d} {answer.reason}"
     if answer.says_server or answer.says_date:
-        parts[1:] = _our_part(answer, core.server_tokens)
+        ours = _our_part(answer, core.server_tokens)
+    else:
+        ours = signature(core.server_tokens)
+    text = f"HTTP/1.1 {line}\r\n{ours}"
     if answer.status == 101:
-        parts.append("Connection: upgrade\r\n")
+        text += "Connection: upgrade\r\n"
     else:
         if answer.content_type is not None:
+            text += f"Content-Type: {answer.content_type}\r\n"
             if answer.charset:
-                parts += ("Content-Type: ", answer.content_type, "; charset=", answer.charset, "\r\n")
-            else:
-                parts += ("Content-Type: ", answer.content_type, "\r\n")
+                text = f"{text[:-2]}; charset={answer.charset}\r\n"
         if answer.length is not None:
-            parts += ("Content-Length: ", str(answer.length), "\r\n")
+            text += f"Content-Length: {answer.length}\r\n"
         if answer.last_modified is not None:
-            parts += ("Last-Modified: ", answer.last_modified, "\r\n")
+            text += f"Last-Modified: {answer.last_modified}\r\n"
         if answer.location is not None:
-            parts += ("Location: ", answer.location, "\r\n")
+            text += f"Location: {answer.location}\r\n"
         if chunked:
-            parts.append("Transfer-Encoding: chunked\r\n")
+            text += "Transfer-Encoding: chunked\r\n"
         if request.keep_alive:
-            parts.append("Connection: keep-alive\r\n")
-            header = core.keepalive_timeout[1]
-            if header is not None:
-                parts += ("Keep-Alive: timeout=", str(int(header)), "\r\n")
+            text += "Connection: keep-alive\r\n"
+            if core.keepalive_timeout[1] is not None:
+                text += f"Keep-Alive: timeout={int(core.keepalive_timeout[1])}\r\n"
         else:
-            parts.append("Connection: close\r\n")
+            text += "Connection: close\r\n"
     if answer.etag is not None:
-        parts += ("ETag: ", answer.etag, "\r\n")
+        text += f"ETag: {answer.etag}\r\n"
     for name, value in answer.headers:
-        parts += (name, ": ", value, "\r\n")
-    parts.append("\r\n")
-    return "".join(parts).encode("latin-1")
+        text += f"{name}: {value}\r\n"
+    return (text + "\r\n").encode("latin-1")

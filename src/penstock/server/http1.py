@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING
 from penstock.http.errors import BadMessage, BadRequest
 from penstock.http.head import RequestHead
 from penstock.http.request import Answer, Request
-from penstock.http.uri import normalize, split_target
+from penstock.http.uri import plain_target
 from penstock.modules.http_core import HttpCore
 from penstock.net.errors import NetError, PeerGone, TimedOut
+from penstock.net.stream import READ_SIZE
 from penstock.observe.errorlog import CRIT, DEBUG, INFO, report
 from penstock.plan import phases
 from penstock.server.body import ChunkedBody, LengthBody
 from penstock.server.engine import answer_to, special_answer
-from penstock.server.send import send_answer
+from penstock.server.send import begin_answer, send_answer
 from penstock.server.tunnel import open_tunnel
 
 if TYPE_CHECKING:
+    from penstock.http.reader import HeadReader
     from penstock.net.stream import Stream
     from penstock.server.connection import Connection
 
@@ -31,17 +33,56 @@ CLIENT_CLOSED = 499
 CLIENT_STALLED = "client timed out (110: Connection timed out)"
 LAST_CHANCE = 0.1
 """Seconds for a request that is on its way already, on a connection that may have one more only."""
+UNWANTED = frozenset({"CONNECT", "TRACE"})
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 async def serve(connection: Connection) -> None:
     """Serve requests until the connection ends. The stream is closed, or has become a tunnel, when this returns."""
     stream = connection.stream
+    service = connection.service
+    timers = service.timers
     try:
         while True:
-            head = await _next_head(connection, stream)
-            if head is None:
+            connection.idle = True
+            connection.pipelined = stream.ready
+            if connection.generation != service.generation:
+                connection.move_on()
+            if connection.requests:
+                patience = connection.keep_alive_for
+            else:
+                patience = connection.server.root[HttpCore].client_header_timeout
+            if connection.last:
+                patience = min(patience, LAST_CHANCE)
+            try:
+                data = await stream.recv(READ_SIZE, patience)
+            except TimedOut:
+                if not connection.requests:
+                    report(connection, INFO, "client timed out (110: Connection timed out) while waiting for request")
                 break
+            if not data:
+                break
+            connection.idle = False
+            connection.requests += 1
+            connection.request_started = timers.now
+            connection.head_bytes = len(data)
+            # The plan may have been replaced while nothing came.
+            reader = connection.reader
+            if reader is None:
+                reader = connection.reader = service.head_reader(connection.server)
+            # Nearly always the whole head has come.
+            try:
+                head = reader.feed(data)
+            except BadRequest as error:
+                await _refuse(connection, stream, error, reader.line)
+                break
+            if head is None:
+                head = await _rest_of_head(connection, stream, reader)
+                if head is None:
+                    break
+            connection.rest = rest = reader.rest
+            if rest:
+                connection.head_bytes -= len(rest)
             request = request_for(connection, head)
             if not await _handle(connection, stream, request):
                 if not connection.tunnelled:
@@ -63,54 +104,26 @@ async def _linger(stream: Stream, request: Request) -> None:
         await stream.lingering_close(core.lingering_time, core.lingering_timeout)
 
 
-async def _next_head(connection: Connection, stream: Stream) -> RequestHead | None:
-    """The next request's head; None when the client is done. A bad one is answered here."""
-    service = connection.service
-    timers = service.timers
-    connection.idle = True
-    connection.pipelined = stream.ready
-    if connection.generation != service.generation:
-        connection.move_on()
+async def _rest_of_head(connection: Connection, stream: Stream, reader: HeadReader) -> RequestHead | None:
+    """A head of which the first bytes have come; None when there is none. A bad one is answered here."""
+    timers = connection.service.timers
+    deadline = connection.request_started + connection.server.root[HttpCore].client_header_timeout
+    connection.reading = True
     try:
-        timeout = connection.keep_alive_for
-        if not connection.requests:
-            timeout = connection.server.root[HttpCore].client_header_timeout
-        if connection.last:
-            timeout = min(timeout, LAST_CHANCE)
-        data = await stream.recv(timeout=timeout)
-    except TimedOut:
-        if not connection.requests:
-            report(connection, INFO, "client timed out (110: Connection timed out) while waiting for request")
-        return None
-    if not data:
-        return None
-    connection.idle = False
-    connection.requests += 1
-    connection.request_started = timers.now
-    connection.head_bytes = 0
-    # The plan may have been replaced while nothing came.
-    reader = connection.reader
-    if reader is None:
-        reader = connection.reader = service.head_reader(connection.server)
-    deadline = timers.now + connection.server.root[HttpCore].client_header_timeout
-    while data:
-        connection.head_bytes += len(data)
-        try:
+        while True:
+            data = await stream.recv(READ_SIZE, max(deadline - timers.now, 0.001))
+            if not data:
+                _give_up(connection, BadRequest(400, "client prematurely closed connection"), reader.line)
+                return None
+            connection.head_bytes += len(data)
             head = reader.feed(data)
             if head is not None:
-                connection.rest = reader.rest
-                connection.head_bytes -= len(reader.rest)
                 connection.reading = False
                 return head
-            connection.reading = True
-            data = await stream.recv(timeout=max(deadline - timers.now, 0.001))
-        except BadRequest as error:
-            await _refuse(connection, stream, error, reader.line)
-            return None
-        except TimedOut:
-            _give_up(connection, BadRequest(STALLED, CLIENT_STALLED), reader.line)
-            return None
-    _give_up(connection, BadRequest(400, "client prematurely closed connection"), reader.line)
+    except BadRequest as error:
+        await _refuse(connection, stream, error, reader.line)
+    except TimedOut:
+        _give_up(connection, BadRequest(STALLED, CLIENT_STALLED), reader.line)
     return None
 
 
@@ -157,21 +170,18 @@ async def _handle(connection: Connection, stream: Stream, request: Request) -> b
     try:
         try:
             head = request.head
-            path, request.args = split_target(head.target)
-            request.uri = normalize(path, request.server.root[HttpCore].merge_slashes)
-            rest, connection.rest = connection.rest, b""
+            request.uri, request.args = plain_target(head.target, request.server.root[HttpCore].merge_slashes)
+            rest = connection.rest
             if rest or head.chunked or head.content_length:
+                connection.rest = b""
                 _body(request, stream, rest)
-            if head.expect_continue and not rest:
+            if "expect" in head.fields and head.expect_continue and not rest:
                 request.expecting = _continue_on(stream)
             if connection.plain_on_tls:
                 report(request, INFO, "client sent plain HTTP request to HTTPS port")
                 answer = await special_answer(request, 497)
-            elif head.method == "TRACE":
-                report(request, INFO, "client sent TRACE method")
-                answer = await special_answer(request, 405)
-            elif head.method == "CONNECT" and not request.server.allow_connect:
-                report(request, INFO, "client sent CONNECT method")
+            elif head.method in UNWANTED and (head.method == "TRACE" or not request.server.allow_connect):
+                report(request, INFO, f"client sent {head.method} method")
                 answer = await special_answer(request, 405)
             else:
                 answer = await answer_to(request)
@@ -196,11 +206,15 @@ async def _handle(connection: Connection, stream: Stream, request: Request) -> b
             request.keep_alive = False
         if connection.service.draining or connection.last:
             request.keep_alive = False
-        await send_answer(request, answer, stream)
-        if request.keep_alive and not request.body.done:
-            await request.body.discard()
+        unsent = begin_answer(request, answer, stream)
+        if unsent is not None:
+            await unsent
         if not request.keep_alive:
             return False
+        if not request.body.done:
+            await request.body.discard()
+            if not request.keep_alive:
+                return False
         connection.keep_alive_for = request.location[HttpCore].keepalive_timeout[0]
         return True
     except PeerGone:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
 from penstock.http.chunked import LAST_CHUNK, encode_chunk, last_chunk
 from penstock.http.request import Answer, FilePart, Request
@@ -23,25 +24,35 @@ DATED = frozenset({200, 206, 304})
 
 async def send_answer(request: Request, answer: Answer, stream: Stream) -> None:
     """Send head and body. Raises what the net floor raises; `request.completed` tells whether all went out."""
+    unsent = begin_answer(request, answer, stream)
+    if unsent is not None:
+        await unsent
+
+
+def begin_answer(request: Request, answer: Answer, stream: Stream) -> Coroutine[Any, Any, None] | None:
+    """The same for nearly every answer, which goes out in one write: None once it has. What may have to wait is left to
+    be awaited.
+    """
     if answer.special:
         make_page(request, answer)
-    head_only = request.method == "HEAD" or answer.status in BARE
-    if answer.status in BARE:
+    status = answer.status
+    head_only = request.method == "HEAD"
+    if status in BARE:
+        head_only = True
         answer.length = None
         answer.content_type = None
-    if answer.status == 204 or (request.error_status and answer.status not in DATED):
+    if status == 204 or (request.error_status and status not in DATED):
         answer.last_modified = None
     if answer.location is not None:
         answer.location = absolute(request, answer.location)
     if answer.close:
         request.keep_alive = False
     request.answer = answer
-    request.status = answer.status
+    request.status = status
     version = request.head.version
     if version == 9:
         request.keep_alive = False
-        await _send_old(request, answer, stream)
-        return
+        return _send_old(request, answer, stream)
     core = request.location[HttpCore]
     chunked = False
     if (answer.length is None or answer.trailers is not None) and not head_only:
@@ -51,29 +62,48 @@ async def send_answer(request: Request, answer: Answer, stream: Stream) -> None:
         elif answer.length is None:
             request.keep_alive = False
     head = render_head(request, answer, chunked=chunked)
-    if head_only:
-        await _write(request, stream, head)
-        request.bytes_sent += len(head)
-        await _close_body(answer)
-        request.completed = True
-        return
     body = answer.body
+    if head_only:
+        return _send_bare(request, answer, stream, head)
     if type(body) is not bytes:
-        await _send_body(request, answer, stream, head, chunked=chunked)
-        return
+        return _send_body(request, answer, stream, head, chunked=chunked)
     if chunked:
         body = encode_chunk(body) + _last_chunk(answer)
-    if len(body) > SMALL or _limited(request):
-        await _write(request, stream, head)
-        await _paced(request, stream, body)
-    else:
-        # The way of nearly every answer: one write, and no coroutine for it.
-        data = head + body
-        sent = stream.send_now(data)
-        if sent != len(data):
-            await stream.send_all(memoryview(data)[sent:], timeout=core.send_timeout)
+    size = len(body)
+    if size > SMALL or ((request.limit_rate is not None or core.limit_rate is not None) and _limited(request)):
+        return _send_large(request, stream, head, body)
+    data = head + body
+    sent = stream.send_now(data)
+    if sent != len(data):
+        return _send_rest(request, stream, data, sent, size)
+    request.bytes_sent += sent
+    request.body_bytes_sent += size
+    request.completed = True
+    return None
+
+
+async def _send_bare(request: Request, answer: Answer, stream: Stream, head: bytes) -> None:
+    """A head alone."""
+    await _write(request, stream, head)
+    request.bytes_sent += len(head)
+    await _close_body(answer)
+    request.completed = True
+
+
+async def _send_large(request: Request, stream: Stream, head: bytes, body: bytes) -> None:
+    """More than should be copied, or what may not go at once."""
+    await _write(request, stream, head)
+    await _paced(request, stream, body)
     request.bytes_sent += len(head) + len(body)
     request.body_bytes_sent += len(body)
+    request.completed = True
+
+
+async def _send_rest(request: Request, stream: Stream, data: bytes, sent: int, size: int) -> None:
+    """What the kernel did not take at once of head and body; `size` is the body's."""
+    await stream.send_all(memoryview(data)[sent:], timeout=request.location[HttpCore].send_timeout)
+    request.bytes_sent += len(data)
+    request.body_bytes_sent += size
     request.completed = True
 
 

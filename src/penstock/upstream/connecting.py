@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from penstock.http.response import ResponseHead
 from penstock.upstream.exchange import Exchange
+
+if TYPE_CHECKING:
+    from penstock.net.stream import Stream
 
 
 class Connecting(Exchange):
@@ -15,6 +20,8 @@ class Connecting(Exchange):
     __slots__ = ()
     reuses = False
 
-    async def _try(self, now: float) -> ResponseHead:
-        self._kept(now) or await self._reach(now)
+    def _send(self, stream: Stream) -> bool:
+        return False
+
+    async def _head(self, stream: Stream) -> ResponseHead:
         return ResponseHead(200, "OK", 11, [], {})

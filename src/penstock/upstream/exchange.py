@@ -88,7 +88,7 @@ class Exchange:
         self.policy = policy
         self.body = body
         self.bind = bind
-        self.selection = plan.group.select(request)
+        self.selection = plan.group.balancer(plan.group, request)
         self.stream: Stream = request.connection.stream
         self.peer: Peer | None = None
         self.line: Line | None = None
@@ -101,14 +101,15 @@ class Exchange:
         """The head to pass on. Raises `ProxyError` when all that may be tried has failed."""
         request = self.request
         policy = self.policy
+        selection = self.selection
         client = self.stream
         hot = client.hot
         self.started = hot.now
         self.fiber = current()
         if not policy.ignore_client_abort:
             client.on_hangup = self._client_gone
-        if policy.next_tries and self.selection.tries > policy.next_tries:
-            self.selection.tries = policy.next_tries
+        if policy.next_tries and selection.tries > policy.next_tries:
+            selection.tries = policy.next_tries
         attempts = request.attempts
         if attempts is None:
             request.attempts = []
@@ -117,13 +118,28 @@ class Exchange:
         try:
             while True:
                 try:
-                    head = await self._try(hot.now)
+                    # One attempt, written out: a coroutine for it would be felt with every request.
+                    stream = self._kept(hot.now) or await self._reach(hot.now)
+                    if not self._send(stream):
+                        head = await self._head(stream)
+                    else:
+                        # Nearly always the first read brings a whole head: that way shall be short.
+                        try:
+                            data = await stream.recv(policy.head_size, policy.read_timeout)
+                        except NetError as error:
+                            raise _not_read(error) from None
+                        head = self._first(data) or await read_head(self, stream, data)
                 except ProxyError as error:
                     if not self._failed(error):
                         raise
                     continue
-                self._headed(head, hot.now)
-                if head.status >= 300 and self._unwanted(head):
+                attempt = self.attempt
+                attempt.header_time = hot.now - attempt.started
+                attempt.status = status = head.status
+                request.upstream_head = head
+                if head.version == 9:
+                    self.log("error", f"upstream sent no valid HTTP/1.0 header while {DOING}")
+                if status >= 300 and self._unwanted(head):
                     continue
                 return head
         except BaseException:
@@ -149,7 +165,8 @@ class Exchange:
 
     def release(self, *, reusable: bool) -> None:
         """The answer has been read to its end: the peer is given back, and the connection kept if it may be."""
-        self.stream.on_hangup = None
+        client = self.stream
+        client.on_hangup = None
         self.incoming = None
         if self.sender is not None:
             reusable = False
@@ -161,7 +178,7 @@ class Exchange:
         self._account(line)
         pool = self.plan.group.pool
         if reusable and pool is not None:
-            pool.put(line, self.policy.owner, self.stream.hot.now)
+            pool.put(line, self.policy.owner, client.hot.now)
         else:
             line.close()
         self.selection.done(peer)
@@ -179,58 +196,57 @@ class Exchange:
 
     # -- one attempt ------------------------------------------------------------------------------------------------
 
-    async def _try(self, now: float) -> ResponseHead:
-        """One attempt, up to its head. Raises `ProxyError`."""
+    def _send(self, stream: Stream) -> bool:
+        """Send the request; whether all of it has gone. Raises `ProxyError`."""
         plan = self.plan
-        policy = self.policy
-        stream = self._kept(now) or await self._reach(now)
         self.sent = True
         body = self.body
         if not body.whole:
-            self._start_sending(body.send(stream, plan.head, policy.send_timeout))
-            return await read_head(self, stream, b"")
+            self._start_sending(body.send(stream, plan.head, self.policy.send_timeout))
+            return False
         data = plan.head + body.inline if body.inline else plan.head
         try:
             count = stream.send_now(data)
         except NetError as error:
             raise failed(f"{error} while sending request to upstream", cause=error) from None
-        if count != len(data):
-            self._start_sending(push(stream, data[count:], policy.send_timeout))
-            return await read_head(self, stream, b"")
-        # Nearly always the first read brings a whole head: that way shall be short.
-        try:
-            data = await stream.recv(policy.head_size, policy.read_timeout)
-        except TimedOut as error:
-            raise timed_out(DOING, error) from None
-        except ClientGone:
-            raise
-        except NetError as error:
-            raise failed(f"{error} while {DOING}", cause=error) from None
+        if count == len(data):
+            return True
+        self._start_sending(push(stream, data[count:], self.policy.send_timeout))
+        return False
+
+    async def _head(self, stream: Stream) -> ResponseHead:
+        """The head of the answer to a request that is still being sent. Raises `ProxyError`."""
+        return await read_head(self, stream, b"")
+
+    def _first(self, data: bytes) -> ResponseHead | None:
+        """The head in what the first read brought; None where that is not the whole of it. Raises `ProxyError`."""
         if not data:
             raise failed(f"upstream prematurely closed connection while {DOING}")
         self.attempt.bytes_received = len(data)
         try:
-            head = policy.wire.read_head(data, 0)
+            head = self.policy.wire.read_head(data, 0)
         except BadResponse as error:
             raise failed(f"{error.reason} while {DOING}", retry="invalid_header", cause=error) from None
         if head is None or (head.status < 200 and head.status != 101):
-            return await read_head(self, stream, data)
+            return None
         length = head.length
-        self.rest = data[length:] if len(data) > length else b""
+        if len(data) > length:
+            self.rest = data[length:]
         return head
 
     def _kept(self, now: float) -> Stream | None:
         """Choose a peer; a kept connection to it if there is one. Raises `ProxyError`."""
-        plan = self.plan
+        group = self.plan.group
         peer = self.selection.next(now)
-        self.attempt = attempt = Attempt(plan.group.name if peer is None else peer.name, now)
+        self.attempt = attempt = Attempt(group.name if peer is None else peer.name, now)
         self.request.attempts.append(attempt)  # type: ignore[union-attr]
         self.sent = False
+        self.rest = b""
         if peer is None:
             raise ProxyError(Side.UPSTREAM, 502, "", "no live upstreams while connecting to upstream")
         self.peer = peer
-        pool = plan.group.pool if self.reuses else None
-        line = pool.take(peer.address, self.policy.owner) if pool is not None else None
+        pool = group.pool
+        line = pool.take(peer.address, self.policy.owner) if pool is not None and self.reuses else None
         if line is None:
             return None
         attempt.connect_time = 0.0
@@ -291,14 +307,6 @@ class Exchange:
         if sender is not None:
             self.sender = None
             sender.cancel()
-
-    def _headed(self, head: ResponseHead, now: float) -> None:
-        attempt = self.attempt
-        attempt.header_time = now - attempt.started
-        attempt.status = head.status
-        self.request.upstream_head = head
-        if head.version == 9:
-            self.log("error", f"upstream sent no valid HTTP/1.0 header while {DOING}")
 
     # -- what becomes of an attempt -----------------------------------------------------------------------------------
 
@@ -364,3 +372,10 @@ class Exchange:
         attempt.bytes_sent = stream.sent - line.mark
         if attempt.response_time is None:
             attempt.response_time = stream.hot.now - attempt.started
+
+
+def _not_read(error: NetError) -> NetError | ProxyError:
+    """What to raise for a failure to read the head: the client's is passed on."""
+    if isinstance(error, ClientGone):
+        return error
+    return timed_out(DOING, error) if isinstance(error, TimedOut) else failed(f"{error} while {DOING}", cause=error)
