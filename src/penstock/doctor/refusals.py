@@ -289,8 +289,8 @@ def _redirected(sent: Asked, got: Said, client: Asked | None) -> Iterator[Cause]
     if plain == path + "/" or plain + "/" == path:
         yield Cause(
             "slash",
-            f"the backend wants {'a' if plain.endswith('/') else 'no'} slash at the end of the path, and WebSocket "
-            "clients do not follow redirects",
+            f"the backend wants {'a' if plain.endswith('/') else 'no'} slash at the end of the path, and browsers do "
+            "not follow redirects of a WebSocket",
             f"connect to {excerpt(plain)}, or map the path in proxy_pass",
             sure=True,
         )
@@ -310,7 +310,7 @@ def _redirected(sent: Asked, got: Said, client: Asked | None) -> Iterator[Cause]
     else:
         yield Cause(
             "redirect",
-            "WebSocket clients do not follow redirects",
+            "browsers do not follow redirects of a WebSocket",
             f"connect to {excerpt(target) or 'the right address'} at once, or set proxy_pass and Host so that it is "
             "not needed",
         )

@@ -231,6 +231,7 @@ class Request:
     limit_rate: int | None = None
     pace: Any = None
     tunnel: Any = None
+    tunnel_event: str | None = None
     conversation: Any = None
     endings: list[Callable[[], None]] | None = None
     contexts: dict[str, Any] | None = None

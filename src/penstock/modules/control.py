@@ -18,8 +18,8 @@ class Control(Settings):
         where=MAIN,
         takes=either("off", "", logs_path),
         shown="beside the pid file",
-        doc="The folder of the sockets at which `penstock tunnels` and the `status` page ask the workers. Unset: beside "
-        "the pid file, with `.control` in place of `.pid`. Nobody but root and the workers' user may use them.",
+        doc="The folder of the sockets at which `penstock tunnels` and the `status` page ask the workers. Unset: "
+        "beside the pid file, with `.control` in place of `.pid`. Only root and the workers' user may use them.",
     )
 
     def beside(self, main: Main, pid_file: str) -> str:

@@ -24,7 +24,7 @@ from penstock.config.variables import split_template
 from penstock.http.request import Request
 from penstock.modules import log_variables as log_variables  # declares them
 from penstock.modules.error_log import log_files, syslog_of
-from penstock.observe.accesslog import AccessLog, FrozenLine, Target
+from penstock.observe.accesslog import MOMENTS, AccessLog, FrozenLine, Target
 from penstock.observe.errorlog import (
     ERROR,
     report,
@@ -37,6 +37,8 @@ from penstock.plan import phases
 
 PAGE = "ngx_http_log_module.html"
 
+OPENS, ENDS = "open", "close"
+"""What `$tunnel_event` says."""
 _OFF = object()
 _GZIP_SIZE = 64 * 1024
 
@@ -108,7 +110,7 @@ def _access_log(call: Call) -> Any:
     else:
         target = log_files(call.compilation).take(call.compilation.logs_path(word.text))
         _share_buffer(call, target, options.buffer)
-    return AccessLog(target, form, options.condition)
+    return AccessLog(target, form, options.condition, options.moment)
 
 
 def _format(call: Call) -> Format:
@@ -134,6 +136,7 @@ class _Options:
     def __init__(self, call: Call) -> None:
         wanted, flush, gzip = 0, 0.0, 0
         self.condition = None
+        self.moment = ENDS
         for word in call.args[2:]:
             name, given, value = word.text.partition("=")
             if name == "buffer" and given:
@@ -147,6 +150,10 @@ class _Options:
                     if not (len(value) == 1 and value in "123456789"):
                         raise call.fail(f'invalid compression level "{value}"', word, hint="a number from 1 to 9")
                     gzip = int(value)
+            elif name == "on" and given:
+                if value not in MOMENTS:
+                    raise call.fail(f'invalid parameter "{word.text}"', word, hint="it may be: on=open, close, both")
+                self.moment = value
             elif name == "if" and given:
                 self.condition = call.compilation.variables.template(value, word.span)
             else:
@@ -222,9 +229,11 @@ class AccessLogs(Settings):
         takes=custom(
             _access_log,
             most=None,
-            syntax="path [format [buffer=size] [gzip[=level]] [flush=time] [if=condition]] | off",
+            syntax="path [format [buffer=size] [gzip[=level]] [flush=time] [if=condition] [on=open|close|both]] | off",
         ),
         nginx=PAGE,
+        doc="`on=` says when a tunnel gets its line: when it ends (`close`), when it opens, or both times; "
+        "`$tunnel_event` tells one from the other. Other requests get theirs as ever.",
         shown="logs/access.log combined",
     )
     cache: DescriptorCache | None = directive(
@@ -256,5 +265,13 @@ class AccessLogs(Settings):
             log.write(request)
 
     def freeze(self, request: Request) -> tuple[FrozenLine, ...]:
-        """The lines of a request whose tunnel opens, as far as they are known. Write them when it ends."""
-        return tuple(line for log in self.logs if (line := log.freeze(request)) is not None)
+        """The lines of a request whose tunnel opens, as far as they are known. Write them when it ends; what is to be
+        logged now has been."""
+        request.tunnel_event = OPENS
+        for log in self.logs:
+            if log.moment != ENDS:
+                log.write(request)
+        request.tunnel_event = ENDS
+        return tuple(
+            line for log in self.logs if log.moment != OPENS and (line := log.freeze(request)) is not None
+        )

@@ -54,6 +54,12 @@ def request_time(request: Request) -> str:
     return f"{max(0.0, (request.finished or monotonic()) - request.started):.3f}"
 
 
+@variable("tunnel_event", late=True)
+def tunnel_event(request: Request) -> str | None:
+    """`open` or `close` in the lines about tunnels, nothing in others (`access_log ... on=both`)."""
+    return request.tunnel_event
+
+
 @variable("request_length", late=True)
 def request_length(request: Request) -> str:
     return str(request.request_length)

@@ -15,6 +15,7 @@ from penstock.http.request import Answer, Outcome, Redirect, Request, special
 from penstock.http.uri import unescape_uri
 from penstock.modules.error_pages import ErrorPages
 from penstock.modules.websocket import answered_wrong
+from penstock.modules.websocket_refused import Refusals
 from penstock.observe.errorlog import ERROR, WARN, report
 from penstock.upstream.buffer import Buffered
 from penstock.upstream.errors import failed
@@ -157,9 +158,10 @@ class Trailers:
 class Passed:
     """Makes the answers of one location."""
 
-    __slots__ = ("_ignored", "_passing")
+    __slots__ = ("_ignored", "_passing", "_refused")
 
     def __init__(self, passing: Passing) -> None:
+        self._refused = Refusals()
         self._passing = passing
         self._ignored = frozenset(name.lower() for name in passing.ignored_headers)
 
@@ -170,6 +172,8 @@ class Passed:
         if status == 101:
             return self._upgrade(request, exchange, head)
         fields = head.fields
+        if "upgrade" in request.head.fields:
+            self._refused.note(request, exchange, head)
         if head.dropped:
             _say_dropped(request, head)
         if status >= 300 and passing.intercept_errors:

@@ -18,12 +18,23 @@ class Target(Protocol):
         ...
 
 
+MOMENTS = ("open", "close", "both")
+"""When a tunnel gets its line."""
+
+
 class AccessLog:
-    """One `access_log`: a target, a format, and the condition of `if=`."""
+    """One `access_log`: a target, a format, the condition of `if=`, and when tunnels get their lines."""
 
-    __slots__ = ("condition", "format", "target")
+    __slots__ = ("condition", "format", "moment", "target")
 
-    def __init__(self, target: Target | NamedByRequest, form: Format, condition: Template | None = None) -> None:
+    def __init__(
+        self,
+        target: Target | NamedByRequest,
+        form: Format,
+        condition: Template | None = None,
+        moment: str = "close",
+    ) -> None:
+        self.moment = moment
         self.target = target
         self.format = form
         self.condition = condition

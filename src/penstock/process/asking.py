@@ -23,7 +23,8 @@ def ask_workers(folder: str, question: Mapping[str, Any]) -> list[dict[str, Any]
     try:
         paths = paths_in(folder)
     except FileNotFoundError:
-        raise NobodyThere(f"there is no folder {folder}: does the proxy run, and is its control_socket elsewhere?") from None
+        words = f"there is no folder {folder}: does the proxy run, and is its control_socket elsewhere?"
+        raise NobodyThere(words) from None
     except OSError as error:
         raise NobodyThere(f"{folder} can not be read: {os.strerror(error.errno or 0)}") from None
     found: list[dict[str, Any]] = []

@@ -35,11 +35,11 @@ MOST = 16
 
 def make_folder(folder: str, user: User | None) -> bool:
     """Make the folder ready for the workers; whether it is. What is in the way is said, and no reason not to start."""
-    path = os.fsencode(folder.encode("latin-1"))
+    path = folder.encode("latin-1")
     own = os.geteuid() if user is None else user.uid
     try:
         try:
-            os.mkdir(path, 0o700)
+            os.mkdir(path, 0o700)  # noqa: PTH102  bytes
         except FileExistsError:
             found = os.lstat(path)
             if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (own, os.geteuid()):

@@ -109,6 +109,7 @@ class Ending:
     error_status = 0
     head = RequestHead("", "", "", 11, [], {})
     keep_alive = False
+    tunnel_event: str | None = "close"
     variables: Mapping[str, str | None] = MappingProxyType({})
 
     def __init__(self, connection: Connection, request: Request, answer: Answer) -> None:
