@@ -38,9 +38,9 @@ _REMEMBERED_LONGEST = 256
 _codes = tuple(f"{code:0{size}b}" for code, size in zip(REQUEST_CODES, REQUEST_CODES_LENGTH, strict=True))
 _static: dict[tuple[bytes, bytes], int] = {}
 _static_names: dict[str, int] = {}
-for _number, (_name, _value) in enumerate(HeaderTable.STATIC_TABLE, 1):
-    _static.setdefault((_name, _value), _number)
-    _static_names.setdefault(_name.decode("ascii"), _number)
+for _number, (_key, _value) in enumerate(HeaderTable.STATIC_TABLE, 1):
+    _static.setdefault((_key, _value), _number)
+    _static_names.setdefault(_key.decode("ascii"), _number)
 
 _known: dict[tuple[str, str], bytes] = {}
 _names: dict[str, bytes] = {}

@@ -132,7 +132,7 @@ class Wire(H2Connection):
 
     MAX_CLOSED_STREAMS = 128
 
-    def __init__(self, settings: dict[int, int], limits: Limits, *, client_side: bool = False) -> None:
+    def __init__(self, settings: dict[SettingCodes, int], limits: Limits, *, client_side: bool = False) -> None:
         super().__init__(_CLIENT if client_side else _SERVER)
         self.local_settings = Settings(client=client_side, initial_values=settings)
         self.limits = limits
@@ -458,7 +458,7 @@ class Wire(H2Connection):
         """Bytes that are to be sent."""
         return len(self._data_to_send)
 
-    def announce(self, codes: tuple[int, ...]) -> None:
+    def announce(self, codes: tuple[SettingCodes, ...]) -> None:
         """Say which settings hold here, and that only streams bound what may come."""
         self.state_machine.process_input(ConnectionInputs.SEND_SETTINGS)
         body = b"".join(_setting.pack(code, self.local_settings[code]) for code in codes)
@@ -482,7 +482,7 @@ class Wire(H2Connection):
             self.outbound_flow_control_window, stream.outbound_flow_control_window, self.max_outbound_frame_size
         )
 
-    def data(self, stream: HalfStream, data: bytes | memoryview, *, ended: bool) -> None:
+    def data(self, stream: HalfStream, data: bytes | bytearray | memoryview, *, ended: bool) -> None:
         """A DATA frame; there must be room for it."""
         length = len(data)
         self._data_to_send += _head.pack(length >> 8, length & 0xFF, _DATA, 1 if ended else 0, stream.stream_id)

@@ -12,6 +12,7 @@ from penstock.config.values import size as to_size
 from penstock.config.variables import variable
 from penstock.http.request import Request
 from penstock.modules.proxy import Proxy
+from penstock.modules.websocket import WebSocket
 
 if TYPE_CHECKING:
     from penstock.plan.location import Listen, Location, Server
@@ -169,9 +170,10 @@ def _all(server: Server) -> list[Location]:
 
 def _upgrades(location: Location) -> bool:
     """Whether requests of a location may go to their backend with an Upgrade header."""
-    proxy = location[Proxy]
+    proxy, wish = location[Proxy], location[WebSocket].wish
+    if proxy.target is None or wish is not None:
+        return proxy.target is not None and wish is not None and wish.carries
     return (
-        proxy.target is not None
-        and proxy.http_version == 11
+        proxy.http_version == 11
         and any(each.name.lower() == "upgrade" and not each.empty for each in proxy.set_headers)
     )

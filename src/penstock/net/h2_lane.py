@@ -38,6 +38,7 @@ class Lane:
         "_reader",
         "_writer",
         "chunk",
+        "code",
         "ended",
         "finished",
         "half",
@@ -73,6 +74,7 @@ class Lane:
         self.lost = 0
         self.queued = False
         self.chunk = 16384
+        self.code = CANCEL
         self.wire_sent = 0
         self.trailers: list[tuple[bytes, bytes]] | None = None
         self.on_hangup: Callable[[], None] | None = None
@@ -158,6 +160,10 @@ class Lane:
                 await self._wait(me, timeout)
             finally:
                 self._reader = None
+        return self.taken(limit)
+
+    def taken(self, limit: int) -> bytes:
+        """What has come, up to `limit` bytes; something has."""
         data = self.inbox.popleft() if len(self.inbox) == 1 else self._joined(limit)
         if len(data) > limit:
             self.inbox.appendleft(data[limit:])
@@ -246,10 +252,11 @@ class Lane:
         session.flush()
         return count - left
 
-    def send_now(self, data: Buffer, *, ended: bool = False) -> int:
+    def send_now(self, data: Buffer, *, ended: bool = False, flush: bool = True) -> int:
         """What there is room for, at most a frame. Raises `PeerGone`."""
         count = self._frame(data, ended=ended)
-        self.session.flush()
+        if flush:
+            self.session.flush()
         return count
 
     def _may(self) -> bool:
@@ -339,6 +346,16 @@ class Lane:
     async def lingering_close(self, time: float, timeout: float) -> None:
         """Close: nothing of what was sent can be lost by it."""
         self.close()
+
+    def release(self) -> tuple[socket.socket, int, bytes]:
+        """As `Stream.release`; the socket stays the connection's, and what has come is read by the side."""
+        return self.sock, 0, b""
+
+    def as_side(self, send_timeout: float) -> LaneSide:
+        """This stream as an end of a tunnel."""
+        from penstock.net.h2_side import LaneSide
+
+        return LaneSide(self, send_timeout, self.code)
 
     # -- about
 

@@ -385,5 +385,7 @@ def relay(
 
 
 def _side(stream: Stream, sock: socket.socket, send_timeout: float | None) -> Side:
+    if not isinstance(stream, Stream):
+        return stream.as_side(send_timeout or inf)  # a stream of HTTP/2, which has no socket of its own
     make = TlsSide if stream.secure else Side
     return make(sock, stream.hot, send_timeout or inf)

@@ -79,7 +79,7 @@ class Serving:
         self.core = core = server.root[HttpCore]
         self.http2 = http2 = server.root[Http2]
         self.extended = offers_websockets(connection)
-        settings: dict[int, int] = {
+        settings: dict[SettingCodes, int] = {
             SettingCodes.MAX_CONCURRENT_STREAMS: http2.max_concurrent_streams,
             SettingCodes.INITIAL_WINDOW_SIZE: http2.body_preread_size,
         }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import traceback
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 from penstock.http.errors import BadMessage, BadRequest
-from penstock.http.http2_head import Http2Head, request_head
+from penstock.http.http2_head import Http2Head, as_handshake, request_head
 from penstock.http.request import Answer, Request, special
 from penstock.http.uri import normalize, split_target
 from penstock.modules.http2 import spoken_at
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
     from penstock.server.http2 import Serving
     from penstock.server.http2_view import View
 
-MISDIRECTED = 421
+MISDIRECTED, NOT_IMPLEMENTED = 421, 501
+WEBSOCKET = "websocket"
 
 class Asked:
     """A head as it came: its fields, in `length` bytes; `bodied`: its stream did not end with it."""
@@ -47,8 +50,10 @@ async def answer(serving: Serving, view: View, lane: Lane, asked: Asked) -> None
             await _refuse(view, lane, error, asked.length)
             return
         head.length = asked.length
+        if head.protocol_ == WEBSOCKET:
+            head = as_handshake(head, b64encode(os.urandom(16)).decode("ascii"))
         request = _request(view, head)
-        if asked.bodied and head.method != "CONNECT":
+        if asked.bodied and head.method != "CONNECT" and not head.protocol_:
             request.body = LaneBody(request, lane, head.content_length)
             if head.expect_continue and not lane.inbox:
                 request.expecting = lambda: view.inform_now(request, 100, [])
@@ -86,10 +91,14 @@ async def _handle(view: View, lane: Lane, request: Request) -> int:
             report(request, INFO, f"{CLIENT_STALLED} while reading client request body")
             request.status = STALLED
             return PROTOCOL_ERROR
+        if made.upgraded is not None or request.head.protocol_:  # type: ignore[attr-defined]
+            from penstock.server.http2_tunnel import instead, open_tunnel
+
+            made = await instead(request, made)
         if made.silent:
             request.status = made.status
         elif made.upgraded is not None:
-            await _open_tunnel(view, lane, request, made)
+            await open_tunnel(view, lane, request, made)
         else:
             await send_answer(request, made, lane)
     except PeerGone:
@@ -123,20 +132,16 @@ async def _answer(view: View, lane: Lane, request: Request) -> Answer:
         return await special_answer(request, MISDIRECTED)
     path, request.args = split_target(head.target)
     request.uri = normalize(path, request.server.root[HttpCore].merge_slashes)
-    if head.method == "CONNECT":
-        if not request.server.allow_connect:
-            report(request, INFO, "client sent CONNECT method")
-            return await special_answer(request, 405)
+    if head.protocol_ and head.protocol_ != WEBSOCKET:
+        report(request, INFO, "client asked for a protocol that is not spoken inside of HTTP/2")
+        return await special_answer(request, NOT_IMPLEMENTED)
+    if head.method == "CONNECT" and not request.server.allow_connect:
+        report(request, INFO, "client sent CONNECT method")
+        return await special_answer(request, 405)
     if head.method == "TRACE":
         report(request, INFO, "client sent TRACE method")
         return await special_answer(request, 405)
     return await answer_to(request)
-
-
-async def _open_tunnel(view: View, lane: Lane, request: Request, made: Answer) -> None:
-    from penstock.server.http2_tunnel import open_tunnel
-
-    await open_tunnel(view, lane, request, made)
 
 
 async def _refuse(view: View, lane: Lane, error: BadRequest, length: int) -> None:

@@ -38,6 +38,13 @@ async def open_tunnel(connection: Connection, stream: Stream, request: Request, 
     request.bytes_sent += len(head)
     if core.tcp_nodelay:
         stream.nodelay()  # the backend's side has had it since it was dialled
+    connection.service.gone(connection)
+    hand_over(connection, stream, request, answer, core)
+
+
+def hand_over(connection: Connection, stream: Stream, request: Request, answer: Answer, core: HttpCore) -> None:
+    """Let the relay have both streams, the client's head having been sent."""
+    upgraded = answer.upgraded
     request.body_bytes_sent = len(upgraded.rest)
     ending = Ending(connection, request, answer)
     terms = request.location[Conversations].terms
@@ -52,7 +59,6 @@ async def open_tunnel(connection: Connection, stream: Stream, request: Request, 
     backend, rest = upgraded.stream, upgraded.rest
     upgraded.settle()
     connection.tunnelled = True
-    connection.service.gone(connection)
     relay(
         stream,
         backend,
