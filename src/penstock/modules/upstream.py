@@ -168,13 +168,13 @@ def succeed(before: Plan, after: Plan) -> None:
     old: Upstreams = before.shared.get("upstreams") or Upstreams()
     new: Upstreams = after.shared.get("upstreams") or Upstreams()
     instead: dict[int, Peer] = {}
-    for mine, theirs in ((old.groups, new.groups), (old.implicit, new.implicit)):
-        for key, group in mine.items():  # type: ignore[attr-defined]
-            heir = theirs.get(key)  # type: ignore[attr-defined]
-            if heir is None:
-                succession.succeed_pool(group, None)
-            else:
-                instead.update(succession.succeed(group, heir))
+    heirs = [(group, new.groups.get(name)) for name, group in old.groups.items()]
+    heirs += [(group, new.implicit.get(place)) for place, group in old.implicit.items()]
+    for group, heir in heirs:
+        if heir is None:
+            succession.succeed_pool(group, None)
+        else:
+            instead.update(succession.succeed(group, heir))
     for renewal in new.renewals:
         places = renewal.member.places
         for place, peer in places.items():

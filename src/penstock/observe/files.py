@@ -265,6 +265,10 @@ class LogFiles:
         for file in before:
             file.retire()
 
+    def without(self, others: LogFiles) -> list[LogFile]:
+        """Those whose path is none of the others'."""
+        return [file for file in self if file.path not in others._files]
+
     def open(self) -> None:
         """Open what is not open yet. Raises `CannotOpen` at the first that can not be; those before it are closed."""
         opened = []

@@ -8,6 +8,7 @@ import resource
 from dataclasses import dataclass
 
 from penstock.config.errors import ConfigError, ConfigFailed
+from penstock.config.material import Record, using
 from penstock.modules.load import load
 from penstock.modules.main import Events, Main
 from penstock.observe.errorlog import EMERG, WARN, ErrorLog, fallback, report, set_fallback
@@ -87,13 +88,15 @@ def probe(launch: Launch, plan: Plan) -> None:
     cycle.files.close()
 
 
-def succeed(launch: Launch, old: Cycle) -> Cycle:
+def succeed(launch: Launch, old: Cycle, record: Record) -> Cycle:
     """Read the configuration anew and take from the old one what stays; its logs stay open for who still uses them.
+    `record` notes what was read.
 
     Raises `NotStarted`, and changes nothing.
     """
-    plan = read(launch, console=False, previous=old.plan)
-    cycle = _cycle(launch, plan)
+    with using(record):
+        plan = read(launch, console=False, previous=old.plan)
+        cycle = _cycle(launch, plan)
     _open_logs(cycle, console=False)
     try:
         if cycle.pid_file != old.pid_file:

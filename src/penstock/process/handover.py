@@ -7,47 +7,33 @@ inherited or passed on are used, so that nobody else can take part. What the two
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from penstock.net.loop import IN, Loop
-from penstock.observe.errorlog import ALERT, report
-
 if TYPE_CHECKING:
+    from penstock.net.loop import Loop
     from penstock.observe.files import LogFiles
+    from penstock.process.channel import Channel, Message
     from penstock.process.giver import Giver
     from penstock.process.link import Link
     from penstock.process.taker import Taker
     from penstock.server.service import Service
 
-GIVE = b"give"
-TAKE = b"take"
+GIVE = "give"
+TAKE = "take"
 
 Serving = Callable[[], "tuple[Service, LogFiles] | None"]
 """What a worker serves now; None for one that is leaving."""
 
 
-def line() -> tuple[socket.socket, socket.socket]:
-    """The master's end and the worker's end of a line for orders."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.setblocking(False)
-    theirs.setblocking(False)
-    return ours, theirs
-
-
-def order(to: socket.socket, what: bytes, fd: int) -> bool:
+def order(to: Channel, what: str, fd: int) -> bool:
     """Tell a worker to `GIVE` or `TAKE`, by a copy of a descriptor; whether it could be told."""
-    try:
-        socket.send_fds(to, [what], [fd])
-    except OSError:
-        return False
-    return True
+    return to.send(what, descriptors=[fd])
 
 
-def give_to_other_program(lines: Sequence[socket.socket], link: Link, takers: int) -> None:
+def give_to_other_program(lines: Sequence[Channel], link: Link, takers: int) -> None:
     """Let the workers at these lines give their tunnels to the `takers` workers of the other master."""
     each = max(1, -(-takers // max(1, len(lines))))
     for giver in lines:
@@ -57,7 +43,7 @@ def give_to_other_program(lines: Sequence[socket.socket], link: Link, takers: in
                     order(giver, GIVE, near.fileno())
 
 
-def give_to_sibling(giver: socket.socket, taker: socket.socket) -> None:
+def give_to_sibling(giver: Channel, taker: Channel) -> None:
     """Let the worker at one line give its tunnels to the one at another."""
     with _pair() as (near, far):
         if order(taker, TAKE, far.fileno()):
@@ -76,38 +62,27 @@ def _pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 class Hands:
-    """A worker's part: does what the master orders. Costs a descriptor until there is something to do."""
+    """A worker's part: does what the master orders."""
 
-    def __init__(self, loop: Loop, orders: socket.socket, serving: Serving) -> None:
+    def __init__(self, loop: Loop, channel: Channel, serving: Serving) -> None:
         self._loop = loop
-        self._orders = orders
         self._serving = serving
         self._busy: set[Giver | Taker] = set()
-        loop.hot.watch(orders.fileno(), IN, self._ordered)
+        channel.handlers[GIVE] = self._give
+        channel.handlers[TAKE] = self._take
 
-    def _ordered(self, mask: int) -> None:
-        try:
-            data, fds, _, _ = socket.recv_fds(self._orders, 16, 1, socket.MSG_CMSG_CLOEXEC)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            report(None, ALERT, f"recvmsg() from the master failed ({error.errno}: {os.strerror(error.errno or 0)})")
-            data, fds = b"", []
-        if not data or not fds:
-            # The master is gone, which the worker learns elsewhere.
-            if not data:
-                self._loop.hot.forget(self._orders.fileno())
-            return
-        sock = socket.socket(fileno=fds[0])
-        if data == GIVE:
-            from penstock.process.giver import Giver
+    def _give(self, message: Message) -> None:
+        from penstock.process.giver import Giver
 
-            self._busy.add(Giver(self._loop, sock, self._busy.discard))
-            return
+        (fd,) = message.descriptors
+        self._busy.add(Giver(self._loop, socket.socket(fileno=fd), self._busy.discard))
+
+    def _take(self, message: Message) -> None:
         found = self._serving()
-        if data != TAKE or found is None:
-            sock.close()
+        if found is None:
+            message.drop()
             return
         from penstock.process.taker import Taker
 
-        self._busy.add(Taker(*found, sock, self._busy.discard))
+        (fd,) = message.descriptors
+        self._busy.add(Taker(*found, socket.socket(fileno=fd), self._busy.discard))

@@ -9,8 +9,8 @@ from __future__ import annotations
 import gc
 import os
 import select
-import socket
 import sys
+from functools import partial
 from math import inf
 from signal import (
     SIGCHLD,
@@ -30,17 +30,20 @@ from signal import (
 from time import monotonic
 from typing import NoReturn
 
-from penstock.observe.errorlog import ALERT, EMERG, ERROR, NOTICE, report
+from penstock.observe.errorlog import ALERT, EMERG, NOTICE, report
+from penstock.process.adoption import Adopter
+from penstock.process.channel import Channel
 from penstock.process.control import remove_folder as remove_control
-from penstock.process.cycle import Cycle, succeed
-from penstock.process.handover import TAKE, line, order
+from penstock.process.cycle import Cycle
+from penstock.process.handover import TAKE, give_to_sibling, order
 from penstock.process.inherited import Inherited
-from penstock.process.launch import Launch, NotStarted
+from penstock.process.launch import Launch
 from penstock.process.listening import Sockets
 from penstock.process.logs import redirect_stderr
 from penstock.process.manager import Manager
 from penstock.process.pidfile import remove_pid_file
 from penstock.process.privileges import Fatal, confine
+from penstock.process.reload import Reload, Workers
 from penstock.process.signals import HANDLED, shown
 from penstock.process.title import set_title
 from penstock.process.upgrade import Change
@@ -66,12 +69,12 @@ LEAVE = frozenset({SIGTERM, SIGINT, SIGQUIT})
 class Child:
     """A worker as the master knows it. `failures` counts deaths in a row in its place."""
 
-    __slots__ = ("cell", "failures", "index", "leaving", "line", "pid", "started")
+    __slots__ = ("cell", "channel", "failures", "index", "leaving", "pid", "started")
 
-    def __init__(self, pid: int, index: int, failures: int, line: socket.socket, cell: int) -> None:
+    def __init__(self, pid: int, index: int, failures: int, channel: Channel, cell: int) -> None:
         self.pid = pid
         self.cell = cell
-        self.line = line
+        self.channel = channel
         self.index = index
         self.failures = failures
         self.started = monotonic()
@@ -83,7 +86,12 @@ class Master:
 
     def __init__(self, launch: Launch, cycle: Cycle, inherited: Inherited, *, daemonised: bool) -> None:
         self.launch = launch
-        self.cycle = cycle
+        self.reload = Reload(
+            launch,
+            cycle,
+            Workers(self._staying, self._replace_living, self._match_number, self._succeed_workers),
+            self._reloaded,
+        )
         self.daemonised = daemonised
         self.change = Change(inherited)
         self.manager = Manager()
@@ -94,6 +102,11 @@ class Master:
         self._kill_at: float | None = None
         # The master holds the writing end and nobody else does: workers read end of file when it is gone.
         self._life_read, self._life_write = os.pipe()
+
+    @property
+    def cycle(self) -> Cycle:
+        """The configuration in force."""
+        return self.reload.cycle
 
     def run(self) -> None:
         """Until the last worker is gone after TERM, INT or QUIT."""
@@ -111,6 +124,7 @@ class Master:
                 self._on_signal(info.si_signo, info.si_pid)
             self._respawn()
             self._escalate()
+            self.reload.tick()
             self.manager.tick(len(self.children))
         remove_pid_file(self.change.pid_file(self.cycle))
         remove_control(self.cycle.control)
@@ -127,6 +141,8 @@ class Master:
             return
         if number == SIGIO:
             self._listen()
+            for child in list(self.children.values()):
+                child.channel.handle()
             return
         actions = {
             SIGTERM: (", exiting", self._terminate),
@@ -152,7 +168,7 @@ class Master:
     def _quit(self) -> None:
         self._stopping = True
         self.manager.stopping(self.change)
-        self.change.hand_over([child.line for child in self.children.values()])
+        self.change.hand_over([child.channel for child in self.children.values()])
         self._tell(SIGQUIT)
         if not self.change.keeps_socket_files:
             self.cycle.sockets.unlink()
@@ -167,26 +183,11 @@ class Master:
             return
         report(None, NOTICE, "reconfiguring")
         self.manager.reloading()
-        self._reconfigure()
-        self.manager.reloaded()
+        self.reload.begin()
 
-    def _reconfigure(self) -> None:
-        try:
-            cycle = succeed(self.launch, self.cycle)
-        except NotStarted:
-            report(None, ERROR, "the new configuration was not taken up, the old one stays in force")
-            return
-        self.cycle.files.close()
-        self.cycle = cycle
-        # The old plan is full of cycles, and frozen: without this it would stay for ever.
-        gc.unfreeze()
-        gc.collect()
-        gc.freeze()
-        old = list(self.children.values())
-        self._due.clear()
-        self._succeed_workers()
-        for child in old:
-            self._send_away(child)
+    def _reloaded(self) -> None:
+        """Taken up by all workers, or not at all."""
+        self.manager.reloaded()
 
     def _reopen(self) -> None:
         report(None, NOTICE, "reopening logs")
@@ -194,7 +195,11 @@ class Master:
         for error in self.cycle.files.reopen(user.uid if user is not None else None):
             report(None, EMERG, str(error))
         redirect_stderr(self.cycle.plan, self.cycle.log)
-        self._tell(SIGUSR1)
+        files = list(self.cycle.files)
+        paths = {"paths": [file.path for file in files]}
+        for child in self.children.values():
+            if not child.channel.send("logs", paths, [file.fd for file in files]):
+                self._kill(child.pid, SIGUSR1)
 
     def _stop_accepting(self) -> None:
         # A terminal that changes its size sends SIGWINCH to everybody in the foreground.
@@ -211,10 +216,10 @@ class Master:
     def _listen(self) -> None:
         """The other master of an upgrade has said something: workers of ours shall take its workers' tunnels."""
         for offered in self.change.listen():
-            staying = [child for child in self.children.values() if not child.leaving and not self._stopping]
+            staying = [] if self._stopping else self._staying()
             if staying:
                 self._turn += 1
-                order(staying[self._turn % len(staying)].line, TAKE, offered)
+                order(staying[self._turn % len(staying)].channel, TAKE, offered)
             os.close(offered)
 
     # Workers
@@ -228,17 +233,46 @@ class Master:
         for index in range(self.cycle.workers):
             self._spawn(index, 0)
 
+    def _staying(self) -> list[Child]:
+        return [child for child in self.children.values() if not child.leaving]
+
+    def _match_number(self) -> None:
+        """Have as many workers as the configuration says. One that is too many gives its tunnels to another."""
+        wanted = range(self.cycle.workers)
+        self._due = [entry for entry in self._due if entry[1] in wanted]
+        staying = self._staying()
+        there = {child.index for child in staying} | {index for _, index, _ in self._due}
+        for index in wanted:
+            if index not in there:
+                self._spawn(index, 0)
+        takers = [child for child in staying if child.index in wanted]
+        for at, child in enumerate(child for child in staying if child.index not in wanted):
+            if takers:
+                give_to_sibling(child.channel, takers[at % len(takers)].channel)
+            self._send_away(child)
+
+    def _replace_living(self, child: Child) -> None:
+        """Start another worker in the place of one that goes on with what it has, and nothing else."""
+        self._spawn(child.index, 0)
+        self._send_away(child)
+
     def _succeed_workers(self) -> None:
-        """Start workers for a new configuration; return when they accept, so that no moment is without one."""
+        """Start workers for a new configuration and send the old ones away, when those accept, so that no moment is
+        without one."""
+        old = self._staying()
+        self._due.clear()
         report(None, NOTICE, "start worker processes")
         begun = os.pipe()
         started = [index for index in range(self.cycle.workers) if self._spawn(index, 0, begun)]
         os.close(begun[1])
         wait_until_begun(begun[0], len(started))
         os.close(begun[0])
+        for child in old:
+            self._send_away(child)
 
     def _spawn(self, index: int, failures: int, begun: tuple[int, int] | None = None) -> bool:
-        ours, theirs = line()
+        ours, theirs = Channel.pair()
+        ours.signal_to(os.getpid())
         cell = self.manager.cell()
         try:
             pid = os.fork()
@@ -255,10 +289,12 @@ class Master:
             self._become_worker(index, begun, theirs, cell)
         theirs.close()
         report(None, NOTICE, f"start worker process {pid}")
-        self.children[pid] = Child(pid, index, failures, ours, cell)
+        child = self.children[pid] = Child(pid, index, failures, ours, cell)
+        for kind in ("adopted", "refused"):
+            ours.handlers[kind] = partial(self.reload.answered, child)
         return True
 
-    def _become_worker(self, index: int, begun: tuple[int, int] | None, orders: socket.socket, cell: int) -> NoReturn:
+    def _become_worker(self, index: int, begun: tuple[int, int] | None, channel: Channel, cell: int) -> NoReturn:
         """The rest of this process's life. Nothing of the master's may run after it, so it does not return."""
         code = 1
         try:
@@ -266,12 +302,13 @@ class Master:
             if begun is not None:
                 os.close(begun[0])
             for sibling in self.children.values():
-                sibling.line.close()
+                sibling.channel.close()
             self.children.clear()
             self.change.forget()
-            worker = Worker(self._life_read, orders)
+            worker = Worker(self._life_read, channel)
+            Adopter(worker, self.launch, channel)
             self.manager.in_worker(worker.loop, cell)
-            code = serve(self.cycle, index, worker, begun[1] if begun is not None else -1)
+            code = serve(self.reload.let_go(), index, worker, begun[1] if begun is not None else -1)
         except BaseException as error:
             log_crash(type(error), error, error.__traceback__)
         finally:
@@ -288,7 +325,8 @@ class Master:
                 return
             child = self.children.pop(pid, None)
             if child is not None:
-                child.line.close()
+                child.channel.close()
+                self.reload.gone(child)
                 self.manager.reaped(child.cell)
             upgrading = pid == self.change.successor
             name = f"{'new binary' if upgrading else 'unknown' if child is None else 'worker'} process {pid}"
@@ -324,8 +362,7 @@ class Master:
 
     def _timeout(self) -> float | None:
         moments = [] if self._stopping else [when for when, _, _ in self._due]
-        if self._kill_at is not None:
-            moments.append(self._kill_at)
+        moments += [when for when in (self._kill_at, self.reload.deadline) if when is not None]
         if self.manager.due != inf:
             moments.append(self.manager.due)
         return max(0.0, min(moments) - monotonic()) if moments else None
@@ -375,6 +412,7 @@ def serve(cycle: Cycle, index: int, worker: Worker, begun: int) -> int:
     worker.ask_at(cycle.control)
     worker.adopt(cycle.plan, cycle.sockets.for_worker(index), cycle.files)
     _keep_only(cycle.sockets, index)
+    del cycle
     if begun >= 0:
         try:
             os.write(begun, b".")

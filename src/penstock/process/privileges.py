@@ -82,15 +82,21 @@ def confine(main: Main, user: User | None) -> None:
 
 def keep_environment(env: tuple[tuple[str, str | None], ...]) -> None:
     """Drop all variables but those that `env` names or sets, and TZ."""
+    kept = environment_of(env)
+    for name in list(os.environ):
+        if name not in kept:
+            del os.environ[name]
+    os.environ.update(kept)
+
+
+def environment_of(env: tuple[tuple[str, str | None], ...]) -> dict[str, str]:
+    """The variables that are left to workers, of those this process has."""
     kept: dict[str, str] = {}
     for name, value in (("TZ", None), *env):
         found = os.environ.get(name) if value is None else value
         if found is not None:
             kept[name] = found
-    for name in list(os.environ):
-        if name not in kept:
-            del os.environ[name]
-    os.environ.update(kept)
+    return kept
 
 
 def _become(user: User) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from signal import SIGHUP, SIGUSR2, SIGWINCH
 
+from penstock.config.material import Record
 from penstock.observe.errorlog import ERROR, NOTICE, report
 from penstock.process.control import remove_folder as remove_control
 from penstock.process.cycle import Cycle, succeed
@@ -36,10 +38,12 @@ class Single:
     def _reload(self) -> None:
         report(None, NOTICE, "reconfiguring")
         try:
-            self.cycle = succeed(self.launch, self.cycle)
+            cycle = succeed(self.launch, self.cycle, Record())
         except NotStarted:
             report(None, ERROR, "the new configuration was not taken up, the old one stays in force")
             return
+        self.cycle = cycle
+        cycle.files.succeed(self.worker.files, {file.path: os.dup(file.fd) for file in cycle.files})
         self.worker.adopt(self.cycle.plan, self.cycle.sockets.for_worker(0), self.cycle.files)
 
     def _ignore(self) -> None:

@@ -12,13 +12,13 @@ A new program that does not come up leaves everything as it was.
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from collections.abc import Mapping, Sequence
 from signal import SIG_SETMASK, pthread_sigmask
 from typing import TYPE_CHECKING, NoReturn
 
 from penstock.observe.errorlog import ALERT, CRIT, ERROR, NOTICE, report
+from penstock.process.channel import Channel
 from penstock.process.cycle import Cycle
 from penstock.process.handover import give_to_other_program
 from penstock.process.inherited import VARIABLE, Inherited
@@ -102,7 +102,7 @@ class Change:
         if self.link is not None:
             self.link.tell({"say": "workers", "count": workers})
 
-    def hand_over(self, lines: Sequence[socket.socket]) -> None:
+    def hand_over(self, lines: Sequence[Channel]) -> None:
         """We are going: let the workers at these lines give their tunnels to the other master's."""
         if self.link is not None and (self.successor or self.inherited.predecessor_lives):
             give_to_other_program(lines, self.link, self._takers)

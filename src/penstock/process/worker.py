@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 import gc
-import socket
 import sys
 import traceback
+from collections import deque
+from math import inf
 from signal import SIG_IGN, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, signal
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from weakref import WeakSet
 
 from penstock.modules.main import Main
-from penstock.modules.upstream import begin
+from penstock.modules.upstream import begin, succeed
 from penstock.modules.websocket_drain import drain_rule
 from penstock.net.loop import IN, new_loop
 from penstock.net.timers import Alarm
 from penstock.observe.errorlog import ALERT, EMERG, NOTICE, report
-from penstock.observe.files import LogFiles
+from penstock.observe.files import CannotOpen, LogFile, LogFiles
 from penstock.process.handover import Hands
 from penstock.process.signals import admit
 from penstock.process.title import set_title
 from penstock.server.service import Service
 
 if TYPE_CHECKING:
+    import socket
+
+    from penstock.net.fiber import Fiber
     from penstock.plan.location import Listen
     from penstock.plan.plan import Plan
-    from penstock.server.drain import Drain
+    from penstock.process.channel import Channel
     from penstock.process.control import Control
+    from penstock.server.drain import Drain
 
-Bound = dict["Listen", socket.socket]
+Bound: TypeAlias = "dict[Listen, socket.socket]"
 GRACE = 0.1
 """Seconds between the end of accepting and the end of idle connections: what was accepted a moment ago has its request
 on the way, which a close would lose."""
+
+TIDY_AFTER = 0.5
+"""Seconds from taking a plan up to freeing those before."""
 
 _POLL = 0.02
 _GC_THRESHOLD = (50_000, 20, 50)
@@ -47,18 +56,24 @@ class Serving(NamedTuple):
 
 class Worker:
     """Serves a plan on sockets that are bound. `lifeline` is a descriptor that reads end of file once the master is
-    gone, -1 where there is no master; `orders` the line by which the master has tunnels handed over."""
+    gone, -1 where there is no master; `channel` is where the master says what else it wants."""
 
-    def __init__(self, lifeline: int = -1, orders: socket.socket | None = None) -> None:
+    def __init__(self, lifeline: int = -1, channel: Channel | None = None) -> None:
         self.loop = new_loop()
         self.lifeline = lifeline
-        self._hands = Hands(self.loop, orders, self._current) if orders is not None else None
+        self._channel = channel
+        self._hands = Hands(self.loop, channel, self._current) if channel is not None else None
         self.leaving = False
         self._draining: Drain | None = None
         self._control: Control | None = None
         self._patience: float | None = None
         self._serving: list[Serving] = []
-        self._sockets: list[socket.socket] = []
+        self.sockets: Bound = {}
+        self._following: list[Fiber[None]] = []
+        self._older: WeakSet[LogFile] = WeakSet()
+        self._left_behind: deque[tuple[float, float]] = deque()
+        self._overdue = Alarm(self.loop.timers, self._abort_left_behind)
+        self._tidy = Alarm(self.loop.timers, self._free_old_plans)
         self._timeout = Alarm(self.loop.timers, self._abort_all)
         self._grace = Alarm(self.loop.timers, self._close_idle)
         self._look = Alarm(self.loop.timers, self._look_whether_drained)
@@ -66,19 +81,72 @@ class Worker:
         self.loop.set_exception_handler(_log_loop_error)
 
     def adopt(self, plan: Plan, sockets: Bound, files: LogFiles) -> None:
-        """Serve new connections by `plan` on `sockets`. Those that are open stay as they are, until they end."""
-        for older in self._serving:
-            older.service.stop_accepting()
-            self._grace.set(GRACE)
-        self._forget_what_has_ended()
-        self._patience = plan.main.settings(Main).shutdown_timeout
-        self._sockets = list(sockets.values())
+        """Serve by `plan` on `sockets` from now on, in place of what was served before. Requests that are under way go
+        on by the plan they began with; tunnels too, unless that had a `worker_shutdown_timeout`."""
         files.keep_time(self.loop.timers)
-        service = Service(plan, self.loop)
-        service.control = "" if self._control is None else self._control.folder
-        self._serving.append(Serving(service, files))
-        service.start(sockets)
-        self.loop.call_soon(begin, plan, lambda: not service.draining)
+        for fiber in self._following:
+            fiber.cancel()
+        if not self._serving:
+            service = Service(plan, self.loop)
+            service.control = "" if self._control is None else self._control.folder
+            service.start(sockets)
+        else:
+            service, older = self._serving[-1]
+            self._older.update(older.without(files))
+            self._leave_behind(service)
+            succeed(service.plan, plan)
+            service.control = "" if self._control is None else self._control.folder
+            service.adopt(plan, sockets)
+            self._grace.set(GRACE)
+            if self._tidy.deadline == inf:
+                self._tidy.set(TIDY_AFTER)
+        for sock in set(self.sockets.values()) - set(sockets.values()):
+            sock.close()
+        self.sockets = sockets
+        self._serving = [Serving(service, files)]
+        self._patience = plan.main.settings(Main).shutdown_timeout
+        self.loop.call_soon(self._follow, plan)
+
+    @property
+    def plan(self) -> Plan:
+        """What new requests go by."""
+        return self._serving[-1].service.plan
+
+    @property
+    def files(self) -> LogFiles:
+        """The log files of that plan."""
+        return self._serving[-1].files
+
+    def _follow(self, plan: Plan) -> None:
+        if plan is self.plan:
+            service = self._serving[-1].service
+            self._following = begin(plan, lambda: not service.draining)
+
+    def _leave_behind(self, service: Service) -> None:
+        """nginx's way with old workers: their connections end when idle, and all that is left ends after the timeout
+        that their configuration gave them."""
+        if self._patience:
+            service.retire()
+            now = self.loop.timers.now
+            self._left_behind.append((now + self._patience, now))
+            self._overdue.at(self._left_behind[0][0])
+
+    def _abort_left_behind(self) -> None:
+        now = self.loop.timers.now
+        left = self._left_behind
+        moment = -inf
+        while left and left[0][0] <= now:
+            moment = max(moment, left.popleft()[1])
+        for each in self._serving:
+            each.service.abort_all(moment)
+        if left:
+            self._overdue.at(left[0][0])
+
+    def _free_old_plans(self) -> None:
+        """A plan is full of cycles, and frozen: without this it would stay for ever."""
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
 
     def _current(self) -> tuple[Service, LogFiles] | None:
         """What serves new connections; None where nothing does any more."""
@@ -86,6 +154,11 @@ class Worker:
 
     def ask_at(self, folder: str) -> None:
         """Let this worker be asked what it does, at a socket in `folder` (none where that is "")."""
+        if self._control is not None:
+            if self._control.folder == folder:
+                return
+            self._control.close()
+            self._control = None
         if folder:
             from penstock.process.control import Control
 
@@ -102,6 +175,8 @@ class Worker:
             for number in (SIGHUP, SIGUSR2, SIGWINCH):
                 signal(number, SIG_IGN)
             loop.hot.watch(self.lifeline, IN, self._orphaned)
+        if self._channel is not None:
+            loop.hot.watch(self._channel.fileno(), IN, self._told)
         admit()
         gc.set_threshold(*_GC_THRESHOLD)
         gc.freeze()
@@ -124,7 +199,7 @@ class Worker:
         for each in self._serving:
             each.service.stop_accepting()
             each.service.leaving = True
-        for sock in self._sockets:
+        for sock in self.sockets.values():
             sock.close()
         self._grace.set(GRACE)
         if self._patience:
@@ -159,17 +234,29 @@ class Worker:
         for each in self._serving:
             for error in each.files.reopen():
                 report(None, EMERG, str(error))
+        for error in self.reopen_older():
+            report(None, EMERG, str(error))
 
-    def _forget_what_has_ended(self) -> None:
-        for each in self._serving:
-            if not each.service.live:
-                each.files.close()
-        self._serving = [each for each in self._serving if each.service.live]
+    def reopen_older(self) -> list[CannotOpen]:
+        """As for logs of plans that were replaced, to which tunnels still have something to write."""
+        failed = []
+        for file in list(self._older):
+            try:
+                file.reopen(None)
+            except CannotOpen as error:
+                failed.append(error)
+        return failed
 
     def _close_idle(self) -> None:
         for each in self._serving:
-            if each.service.draining:
-                each.service.close_idle()
+            each.service.close_idle()
+
+    def _told(self, mask: int) -> None:
+        """The master has said something, or is gone, which the lifeline tells too."""
+        assert self._channel is not None
+        self._channel.handle()
+        if self._channel.closed:
+            self.loop.hot.forget(self._channel.fileno())
 
     def _abort_all(self) -> None:
         for each in self._serving:
