@@ -38,6 +38,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("explain", "explain", "say what becomes of a request, and why"),
     Command("probe", "probe", "look at a WebSocket from outside, and name what is wrong"),
     Command("proxy", "proxy", "a proxy without a configuration file, or the configuration it would have"),
+    Command("init", "init", "write a configuration for the project in this folder"),
+    Command("tunnels", "tunnels", "list the tunnels that are open now, follow them, close some of them"),
     Command("completion", "completion", "print a completion script for bash, zsh or fish"),
     Command("help", "helping", "help for penstock or one of these commands"),
 )

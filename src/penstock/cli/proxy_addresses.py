@@ -73,6 +73,8 @@ def listens(text: str) -> list[str]:
         plain = f":{plain}"
     try:
         if plain.startswith(":"):
+            if not plain[1:2].isdigit():
+                raise ValueError("there is no port")
             found = listen_address(_plain(plain[1:]))
             return [f"{each.port}" for each in found] + [f"[::]:{each.port}" for each in found if has_ipv6()]
         if plain.partition(":")[0] == "localhost":
