@@ -17,7 +17,7 @@ from penstock.net.side import Side
 from penstock.net.stream import Stream
 from penstock.net.timers import Alarm
 from penstock.net.tls_side import TlsSide
-from penstock.net.twin import NOTHING
+from penstock.net.twin import NOTHING, SHORT
 
 
 class End(enum.Enum):
@@ -220,12 +220,25 @@ class Tunnel:
         if twin is None or not self._engaged:
             return told
         self._engaged = False
+        untold: tuple[Side, bytes] | None = None
         for side in (self.client, self.backend):
             side.read, side.last, trouble, errno, kept = twin.dismiss(side.fd)
-            self.loop.hot.handlers[side.fd] = side.on_event
             if side is about:
                 told = (trouble, errno, kept)
+            elif trouble == SHORT:
+                # Its event is still to come: somebody else's was before it in the same batch.
+                untold = side, kept
+                continue
+            self.loop.hot.handlers[side.fd] = side.on_event
+        if untold is not None:
+            side, kept = untold
+            side.peer.hold(kept)
         return told
+
+    @property
+    def engaged(self) -> bool:
+        """Whether the twin has it."""
+        return self._engaged
 
     def _figures(self, side: Side) -> tuple[int, float]:
         twin = self.loop.hot.twin

@@ -149,7 +149,7 @@ class Side:
             self._end_of_input()
         elif trouble == FAILED:
             self.tunnel.reset(self, errno)
-        else:
+        elif mask != IN or self.peer.unsent is None:
             self.on_event(mask)
 
     # -- what differs where there is TLS
@@ -190,8 +190,8 @@ class Side:
     def _unusual(self, mask: int) -> None:
         if mask & OUT and self.unsent is not None:
             self.flush()
-            if self.fd < 0:
-                return
+            if self.fd < 0 or self.tunnel.engaged:
+                return  # what else there was will be told again, to the twin
         if mask & ~OUT:
             if self.mask & IN and self.mask > 0:
                 self.take()
