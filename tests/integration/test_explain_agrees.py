@@ -68,7 +68,7 @@ class Writer:
         http {{
             map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
             map $host $group {{ default echo; two.org 127.0.0.1:{{port:api}}; }}
-            upstream echo {{ {self.dice.choice(("", "least_conn;", "ip_hash;"))} server 127.0.0.1:{{port:api}}; }}
+            upstream echo {{ {self.dice.choice(("", "least_conn;", "ip_hash;"))} server 127.0.0.1:{{port:api}}; keepalive 0; }}
             {servers}
         }}"""
 
