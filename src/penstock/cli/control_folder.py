@@ -1,0 +1,39 @@
+"""Where the control sockets of a configuration are. Of the configuration nothing else has to be right."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from penstock.config.errors import Problems
+from penstock.config.parser import parse_file
+from penstock.config.registry import REGISTRY
+from penstock.modules.control import ENDING
+
+if TYPE_CHECKING:
+    from penstock.process.launch import Launch
+
+
+def folder_of(launch: Launch) -> str:
+    """The folder, "" where there is none. Raises `NobodyThere` where there is no configuration."""
+    from penstock.modules.load import known
+    from penstock.process.asking import NobodyThere
+
+    known()
+    problems = Problems()
+    folder = str(PurePosixPath(launch.path).parent)
+    tree = parse_file(launch.path, problems, base=folder, known=REGISTRY.__contains__, loaded=[])
+    if not tree and problems.failed:
+        raise NobodyThere(f"{launch.path} can not be read; say where it is with -c, or name the --socket")
+    said = {each.name.text: each.args[0].text for each in tree if each.args}
+    control = said.get("control_socket")
+    if control == "off":
+        return ""
+    if control is not None:
+        return _below(launch.prefix, control)
+    pid = said.get("pid")
+    return (launch.pid_file if pid is None else _below(launch.prefix, pid)).removesuffix(".pid") + ENDING
+
+
+def _below(prefix: str, path: str) -> str:
+    return path if path.startswith("/") else f"{prefix.rstrip('/')}/{path}"
