@@ -91,6 +91,7 @@ class Shadow:
         self.server_name = connection.server_name
         self.proxy_protocol = connection.proxy_protocol
         self.requests = connection.requests
+        self.last = True
         self.started = connection.started
         self.stream = Nobody(connection.stream.loop)
 
