@@ -84,9 +84,10 @@ class Reauth:
         except (NetError, BadMessage) as error:
             report(request, ERROR, f"websocket_reauth: {error}")
         finally:
+            # Whatever went wrong, it is a question without an answer.
+            self._judge(status)
             if inner is not None:
                 await end(inner)
-        self._judge(status)
 
     def _judge(self, status: int) -> None:
         talk, request = self._talk, self._request
