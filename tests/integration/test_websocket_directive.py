@@ -282,6 +282,16 @@ def test_a_page_of_another_origin_in_a_browser(origins_front, browser) -> None:
     front.logged(f"it came from http://localhost:{port}, for Host 127.0.0.1:{port}", name="error.log")
 
 
+def test_a_stranger_that_a_backend_takes_is_named_once(proxy, ws_backend) -> None:
+    front = raw_front(proxy, ws_backend, "auto")
+    for origin in (front.url("").rstrip("/"), "https://elsewhere.example", "https://elsewhere.example"):
+        with connect(front.url("/", "ws"), proxy=None, origin=origin) as client:
+            client.send("x")
+            client.recv(5)
+    front.logged("a page of https://elsewhere.example opened.*websocket_origins same-host", name="error.log")
+    assert front.error_log().count("opened a WebSocket for Host") == 1
+
+
 def test_unset_is_nginx(proxy, ws_backend) -> None:
     front = proxy(
         in_http("server { listen 127.0.0.1:{port:front}; location / { proxy_pass http://127.0.0.1:{port:back}; } }"),

@@ -15,6 +15,7 @@ from penstock.http.request import Answer, Outcome, Redirect, Request, special
 from penstock.http.uri import unescape_uri
 from penstock.modules.error_pages import ErrorPages
 from penstock.modules.websocket import answered_wrong
+from penstock.modules.websocket_origins import advise
 from penstock.modules.websocket_refused import Refusals
 from penstock.observe.errorlog import ERROR, WARN, report
 from penstock.upstream.buffer import Buffered
@@ -303,6 +304,8 @@ class Passed:
             exchange.attempt.status = 502
             exchange.abandon()
             raise failed("", retry="")
+        if wish is not None and wish.carries:
+            advise(request)
         answer = Answer(101)
         answer.from_upstream = True
         answer.reason = head.reason

@@ -22,10 +22,11 @@ from penstock.http.host import split_host
 from penstock.http.request import Outcome, Request
 from penstock.modules.locations import regex
 from penstock.modules.websocket import asks, has_refused, refuse
-from penstock.observe.errorlog import ERROR
+from penstock.observe.errorlog import ERROR, NOTICE, report
 from penstock.plan import phases
 
 SAME_HOST = "same-host"
+ADVISED = "foreign origin"
 USUAL_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[a-z0-9._~%-]+)(?::([0-9]{1,5}))?", re.ASCII)
 _PATTERN = re.compile(
@@ -146,6 +147,26 @@ def _allowed(call: Call, word: Word) -> Allowed:
         raise call.fail(f'invalid origin "{word.text}"', word, hint=hint)
     scheme, host, port = match.groups()
     return Allowed(scheme or "", host, port or ("*" if host == "*" and not scheme else ""))
+
+
+def advise(request: Request) -> None:
+    """A backend has taken a handshake that a page of another host began, and nobody here looks at Origin: say so once
+    in a location. It may be meant so."""
+    notes = request.location.notes
+    given = request.head.joined("origin")
+    if given is None or ADVISED in notes or request.location[WebSocketOrigins].allowed is not None:
+        return
+    origin = parse_origin(given)
+    if origin is not None and is_same_host(origin, request):
+        return
+    notes.add(ADVISED)
+    host = excerpt(request.head.fields.get("host", ""))
+    report(
+        request,
+        NOTICE,
+        f"a page of {excerpt(given)} opened a WebSocket for Host {host}, and the backend took it: if only pages of "
+        "this host may, write websocket_origins same-host",
+    )
 
 
 class WebSocketOrigins(Settings):

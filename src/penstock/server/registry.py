@@ -84,7 +84,8 @@ def describe(tunnel: Tunnel) -> dict[str, Any] | None:
     now = tunnel.loop.timers.now
     attempts = owner.attempts
     entry = {
-        "id": f"{os.getpid()}-{owner.connection.number}.{tunnel.client.fd}",
+        # The backend's socket is this tunnel's alone; a connection of HTTP/2 may carry several.
+        "id": f"{os.getpid()}-{owner.connection.number}.{tunnel.backend.fd}",
         "client": client,
         "server": owner.server_name,
         "location": owner.location_name,
