@@ -19,6 +19,7 @@ from harness.backends import HttpEcho, WebSocketEcho
 from harness.ports import free_port
 from harness.raw import RawClient, Response
 from harness.waiting import eventually
+from penstock.cli import check, init
 
 PENSTOCK = [sys.executable, "-m", "penstock"]
 
@@ -251,25 +252,21 @@ SHAPES = (
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=" ".join)
-def test_what_is_printed_runs_with_both(shape, nginx, proxy, ws_backend, tmp_path: Path) -> None:
+def test_what_is_printed_runs_with_both(shape, nginx, proxy, ws_backend, tmp_path: Path, capsys) -> None:
     arguments = [word.format(to=ws_backend.port) for word in shape]
+    done = say("proxy", "--from", "127.0.0.1:8080", *arguments, "--print")
+    assert done.returncode == 0, done.stderr
     for start in (nginx, proxy):
         port = free_port()
-        done = say("proxy", "--from", f"127.0.0.1:{port}", *arguments, "--print")
-        assert done.returncode == 0, done.stderr
-        front = start(done.stdout.replace("/dev/stdout", "access.log"))
+        text = done.stdout.replace("127.0.0.1:8080", f"127.0.0.1:{port}").replace("/dev/stdout", "access.log")
+        front = start(text)
         with connect(f"ws://127.0.0.1:{port}/chat") as client:
             client.send("hello")
             assert client.recv(5) == "hello"
         front.logged(r"101  GET /chat -> \S+:\d+")
-    found = say("check", "-c", written(tmp_path, done.stdout), "--format", "json")
-    assert found.returncode == 0, found.stdout
-
-
-def written(folder: Path, text: str) -> str:
-    path = folder / "nginx.conf"
-    path.write_text(text)
-    return str(path)
+    (tmp_path / "nginx.conf").write_text(done.stdout)
+    assert check.run(["-c", str(tmp_path / "nginx.conf")]) == 0
+    assert "nothing found" in capsys.readouterr().out
 
 
 def test_penstocks_own_form(proxy, ws_backend) -> None:
@@ -322,20 +319,17 @@ PROJECTS = {
 }
 
 
-@pytest.mark.parametrize("name", PROJECTS)
-@pytest.mark.parametrize("flavour", ["nginx", "penstock"])
-def test_what_init_writes_is_fine(name: str, flavour: str, tmp_path: Path, nginx) -> None:
+@pytest.mark.parametrize(("name", "flavour"), [*((name, "nginx") for name in PROJECTS), ("two", "penstock")])
+def test_what_init_writes_is_fine(name: str, flavour: str, tmp_path: Path, nginx, capsys) -> None:
     for file, content in PROJECTS[name].items():
         (tmp_path / file).write_text(content)
-    done = say("init", "--for", flavour, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    assert init.run(["--for", flavour, str(tmp_path)]) == 0
     test = ("-t", "-p", f"{tmp_path}/", "-e", "stderr", "-c", "nginx.conf")
     tested = say(*test)
     assert tested.returncode == 0, tested.stderr
     assert "[warn]" not in tested.stderr
-    checked = say("check", "-c", str(tmp_path / "nginx.conf"))
-    assert checked.returncode == 0, checked.stdout
-    assert "nothing found" in checked.stdout
+    assert check.run(["-c", str(tmp_path / "nginx.conf")]) == 0
+    assert "nothing found" in capsys.readouterr().out
     if flavour == "nginx":
         theirs = subprocess.run(
             [*nginx.binary.command, *test], cwd=tmp_path, capture_output=True, text=True, timeout=20

@@ -121,7 +121,7 @@ def test_a_server_that_chooses_no_subprotocol(ws_backend) -> None:
 
 def test_a_server_that_does_not_echo_is_no_fault() -> None:
     with WebSocketEcho(handler=lambda connection: [connection.send("yes?") for _ in connection]) as backend:
-        found = probe(f"ws://127.0.0.1:{backend.port}/")
+        found = probe(f"ws://127.0.0.1:{backend.port}/", "--timeout", "1s")
     assert found.code == 0
     assert found.steps["echo"]["verdict"] == "note"
     assert "yes?" in found.words("echo")
@@ -407,7 +407,7 @@ def cutter(nginx, backend, seconds: int):
 
 def test_a_cutter_and_whose_fault_it_is(nginx, ws_backend) -> None:
     front = cutter(nginx, ws_backend, 1)
-    found = probe(f"ws://127.0.0.1:{ws_backend.port}/", "--via", f"127.0.0.1:{front.port('front')}", "--idle", "3s")
+    found = probe(f"ws://127.0.0.1:{ws_backend.port}/", "--via", f"127.0.0.1:{front.port('front')}", "--idle", "2s")
     assert found.code == 7
     via = {step["step"]: step for step in found.found["via"]["steps"]}
     assert "without a close frame" in via["idle"]["summary"]
