@@ -193,7 +193,17 @@ def forget_others(plan: Plan) -> None:
             for peer in group.peers
             if isinstance(peer, SharedPeer) and peer.table is table
         }
-        table.retire(numbers, tuple(member.key for member in upstreams.shared))
+        names = {member.key: member for member in upstreams.shared}
+
+        def keep(number: int, key: str, numbers: set[int] = numbers, names: dict[str, Member] = names) -> bool:
+            start, bar, name = key.partition("|")
+            member = names.get(start + bar)
+            if member is None:
+                return number in numbers
+            # Which addresses a name has, its renewal knows; but a port may have been of the configuration before.
+            return bool(member.service) or name.partition("#")[0].endswith(f":{member.port}")
+
+        table.retire(keep)
 
 
 def socket_address(address: Address) -> SocketAddress:

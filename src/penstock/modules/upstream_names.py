@@ -10,7 +10,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from penstock.config.addresses import peer_address
+from penstock.config.addresses import Address, peer_address
 from penstock.config.errors import ConfigError
 from penstock.modules.resolver import Resolving
 from penstock.observe.errorlog import ERROR, report
@@ -118,11 +118,13 @@ def _prefix(key: str) -> str:
 
 def _as_before(member: Member, table: PeerTable) -> None:
     """Begin with the addresses that the workers of the configuration before have found."""
-    places = []
+    known: dict[tuple[str, str], Address] = {}
     for text in table.live(member.key):
-        address = peer_address(text.partition("#")[0])
-        places.append(member.place(address if member.service else member.at(address.host)))
-    member.lead_to(places)
+        name, _, copy = text.partition("#")
+        address = peer_address(name)
+        # The port is what the line says now: one address may be known with two.
+        known[(name if member.service else address.host), copy] = address
+    member.lead_to([member.place(each if member.service else member.at(each.host)) for each in known.values()])
 
 
 def _log(text: str) -> None:

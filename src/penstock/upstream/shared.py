@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Container
+from collections.abc import Callable
 from errno import EACCES, EAGAIN
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, lockf
 from threading import Lock
@@ -124,15 +124,14 @@ class PeerTable:
                 found.append(key.rstrip(b"\0")[len(start) :].decode("latin-1"))
         return found
 
-    def retire(self, numbers: Container[int], prefixes: tuple[str, ...]) -> None:
-        """Only these records, and those whose keys begin so, are in use from now on."""
-        starts = tuple(prefix.encode("latin-1") for prefix in prefixes)
+    def retire(self, keep: Callable[[int, str], bool]) -> None:
+        """Only records of which `keep` is true, by number and key, are in use from now on."""
         for number in range(1, self._records):
             at = number * RECORD
             key = self.memory[at : at + _KEY]
             if not key[0]:
                 break
-            if number not in numbers and not key.startswith(starts):
+            if not keep(number, key.rstrip(b"\0").decode("latin-1")):
                 self.ints[at // _CELL + _LIVE] = 0
 
     @property
