@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import sys
 from collections.abc import Sequence
@@ -77,6 +78,10 @@ def run(arguments: Sequence[str]) -> int:
         if match is None or "\n" in match[2] or "\r" in match[2]:
             reader.error(f'"{text}" is no header: write it as \'Name: value\'')
         headers.append((match[1], match[2]))
+    try:
+        ipaddress.ip_address(given.client)
+    except ValueError:
+        reader.error(f'"{given.client}" is no address of a client')
     if not re.fullmatch(r"[A-Za-z_-]+", given.method):
         reader.error(f'"{given.method}" is no method')
     return _explain(given, asked, headers)

@@ -159,12 +159,15 @@ def outlook(told: Explanation, request: Request, plan: Plan) -> Outlook:
         return Outlook(False, why, [])
     timeouts = {each.name: each for each in backend.timeouts}
     read = timeouts[f"{backend.module}_read_timeout"]
+    own = {each.name: each.value for each in backend.timeouts if each.name.startswith(OF_TUNNELS)}
+    ping = own.pop("websocket_ping", None)
+    silence = f"neither side has sent anything for {read.value} ({read.name}): pings more often than that keep it open"
     ends = [
-        f"neither side has sent anything for {read.value} ({read.name}): pings more often than that keep it open",
+        silence if ping in (None, "off") else f"a ping of ours is not answered (websocket_ping {ping})",
         f"the backend takes nothing for {timeouts[f'{backend.module}_send_timeout'].value}",
         f"the client takes nothing for {timeouts['send_timeout'].value}",
     ]
-    ends += [f"{each.name} {each.value} says so" for each in backend.timeouts if each.name.startswith(OF_TUNNELS)]
+    ends += [f"{name} {value} says so" for name, value in own.items() if name != "websocket_origins"]
     shutdown = plan.main.settings(Main).shutdown_timeout
     if shutdown is not None:
         ends.append(f"{seconds(shutdown)} have gone by after a reload (worker_shutdown_timeout)")

@@ -48,6 +48,8 @@ def listener(plan: Plan, host: str, port: int | None, tls: bool) -> tuple[Listen
         for each in listens
         if each is not best
     ]
+    if tls and not best.options.ssl:
+        why += "; it speaks no TLS, which somebody before it has to end"
     name = shown_address(best) + (" with TLS" if best.options.ssl else "")
     return best, Choice(name, why, best.span, losers)
 

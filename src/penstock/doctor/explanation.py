@@ -123,9 +123,11 @@ def as_text(told: Explanation, paint: Paint) -> str:
     lines += _choice("listener", told.listener, paint)
     if told.server is not None:
         lines += _choice("server", told.server, paint)
-    lines += _steps(told.steps, paint)
+    before, after = _around_location(told)
+    lines += _steps(before, paint)
     if told.location is not None:
         lines += _choice("location", told.location, paint)
+    lines += _steps(after, paint)
     if told.backend is not None:
         lines += _backend(told.backend, paint)
     if told.answer is not None:
@@ -150,12 +152,18 @@ def _choice(title: str, choice: Choice, paint: Paint) -> list[str]:
     return lines
 
 
+def _around_location(told: Explanation) -> tuple[list[Step], list[Step]]:
+    """The steps up to the choice of the location, and those in it. A search that found it is told of with it."""
+    steps, location = told.steps, told.location
+    last = max((place for place, step in enumerate(steps) if step.phase == "search"), default=-1)
+    if last < 0 or location is None or steps[last].span != location.span:
+        return steps, []
+    return steps[:last], steps[last + 1 :]
+
+
 def _steps(steps: list[Step], paint: Paint) -> list[str]:
     lines, before = [], ""
-    searches = sum(step.phase == "search" for step in steps)
     for step in steps:
-        if step.phase == "search" and searches == 1:
-            continue  # it is told of the location
         title = step.phase if step.phase != before else ""
         before = step.phase
         lines.append(f"{paint('cyan', title.ljust(9))} {shown(step.text)}{_at(step.span)}")

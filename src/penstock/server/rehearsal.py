@@ -19,6 +19,7 @@ from penstock.doctor.explanation import Backend, Explanation, Step
 from penstock.http.errors import BadMessage
 from penstock.http.request import Answer, FilePart, Outcome, Redirect, Request
 from penstock.http.uri import normalize, split_target
+from penstock.modules.access import GRANTED
 from penstock.modules.http_core import HttpCore
 from penstock.modules.locations import all_locations
 from penstock.modules.passing import Passing
@@ -141,7 +142,7 @@ def _watched(op: Op, directive: Directive, run: Run, notes: Notes) -> Any:
     ended = op(run)
     if name == "if":
         held = len(steps) > place + 1 or request.location is not before[2]
-        steps[place].text += ": holds" if held else ": does not hold, or has nothing to do"
+        steps[place].text += ": holds" if held else ": does not hold"
     elif name == "set":
         variable = directive.words[0][1:].lower()
         notes.step("rewrite", f"{span.text}: ${variable} is \"{request.variables.get(variable) or ''}\"", span)
@@ -291,9 +292,9 @@ def _shadow(number: int, handler: Any, waits: bool, notes: Notes) -> tuple[Any, 
 def _said(outcome: Outcome) -> str:
     if isinstance(outcome, Redirect):
         return f"goes on in {outcome.name}" if outcome.name is not None else f"goes on as {outcome.uri}"
-    if isinstance(outcome, Answer):
+    if outcome is not GRANTED and isinstance(outcome, Answer):
         return f"answers {outcome.status}"
-    return "lets it in"
+    return "lets the request in"
 
 
 def _passed(request: Request, settings: Passing, notes: Notes) -> Outcome:
