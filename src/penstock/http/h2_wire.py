@@ -139,6 +139,8 @@ class Wire(H2Connection):
         self.decoder.max_header_list_size = limits.fields + 32 * 1024
         self.first_window = self.local_settings.initial_window_size
         self.granted = 65535
+        self.payload = 0
+        """Bytes that came and were for somebody."""
         self.leaving = False
         self.table_changed = False
         """The peer has said how large our table may be: that there is none has to be said with the next head."""
@@ -298,6 +300,7 @@ class Wire(H2Connection):
             ended = StreamEnded(stream_id=stream.stream_id)
         elif not count and not last:
             return None, at
+        self.payload += count
         piece = data[start : start + count]
         return (
             DataReceived(
@@ -351,6 +354,7 @@ class Wire(H2Connection):
                 return
             whole = data[start:stop]
         self.block_length = len(whole)
+        self.payload += len(whole)
         if sid in self._dropped:
             self._dropped.discard(sid)
             self._headers(whole, flags, sid)

@@ -158,7 +158,7 @@ class Serving:
     def _received(self, count: int) -> None:
         """Some bytes have been dealt with."""
         self._new = 0
-        self._guard.read(count)
+        self._guard.read(count, self.wire.payload)
         connection = self.connection
         if self.wire.in_head:
             if not connection.reading:
@@ -185,7 +185,6 @@ class Serving:
             guard.refused()
             return
         self._check_size(event)
-        guard.payload += wire.block_length
         connection = self.connection
         connection.requests += 1
         connection.idle = False

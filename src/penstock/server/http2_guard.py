@@ -45,7 +45,7 @@ class Budget:
 class Guard:
     """The bounds of one connection. `most` is how many streams it may have at once."""
 
-    __slots__ = ("_frames", "_refused", "_resets", "_timers", "most", "payload", "total")
+    __slots__ = ("_frames", "_refused", "_resets", "_timers", "_total", "most")
 
     def __init__(self, timers: Timers, most: int) -> None:
         self._timers = timers
@@ -53,8 +53,7 @@ class Guard:
         self._resets: Budget | None = None
         self._frames: Budget | None = None
         self._refused = 0
-        self.total = 0
-        self.payload = 0
+        self._total = 0
 
     def event(self, event: Event) -> None:
         """A frame that asks for nothing. Raises `ConnectionFault`."""
@@ -80,8 +79,8 @@ class Guard:
         if self._refused > max(self.most, RESETS) + 1:
             raise ConnectionFault(ErrorCodes.NO_ERROR, "client sent too many refused streams")
 
-    def read(self, count: int) -> None:
-        """So many bytes came. Raises `ConnectionFault`."""
-        self.total += count
-        if self.total // 8 > self.payload + OVERHEAD:
+    def read(self, count: int, payload: int) -> None:
+        """So many bytes came, and of all that ever came so many were for somebody. Raises `ConnectionFault`."""
+        self._total += count
+        if self._total // 8 > payload + OVERHEAD:
             raise ConnectionFault(ErrorCodes.NO_ERROR, "http2 flood detected")
