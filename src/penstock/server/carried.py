@@ -69,8 +69,10 @@ def let_go(ending: Ending, tunnel: Tunnel) -> None:
 def begin_again(tunnel: Tunnel) -> None:
     """It is ours now: let bytes flow."""
     ending = getattr(tunnel.on_end, "__self__", None)
-    if isinstance(ending, Ending) and ending.conversation is not None:
-        ending.conversation.attach(tunnel)
+    if isinstance(ending, Ending):
+        tunnel.owner = ending
+        if ending.conversation is not None:
+            ending.conversation.attach(tunnel)
     tunnel.resume()
 
 
