@@ -88,17 +88,19 @@ _LOG = (
     "access_log /dev/stdout brief;",
 )
 _LOG_OWN = (
-    "# One line a request: time, status, what was asked, who answered, how long. A WebSocket's comes when it ends.",
+    "# One line a request: time, status, what was asked, who answered, how long. A WebSocket has two, at both its ends.",
     'map $time_iso8601 $clock { "~T(?<seconds>[0-9:]+)" $seconds; }',
     "map $status $a_tunnel { 101 1; default ''; }",
     "map $status $a_request { 101 ''; default 1; }",
     "log_format brief '$clock  $status  $request_method $request_uri -> $upstream_addr  "
     "$request_time s, $bytes_sent bytes';",
-    "log_format tunnel '$clock  $status  WebSocket $request_uri -> $upstream_addr  "
+    "log_format opened '$clock  $status  WebSocket $request_uri -> $upstream_addr  opened';",
+    "log_format closed '$clock  $status  WebSocket $request_uri -> $upstream_addr  "
     "$request_time s, $websocket_messages_in messages in, $websocket_messages_out out, "
     "closed by $websocket_close_from with $websocket_close_code';",
     "access_log /dev/stdout brief if=$a_request;",
-    "access_log /dev/stdout tunnel if=$a_tunnel;",
+    "access_log /dev/stdout opened if=$a_tunnel on=open;",
+    "access_log /dev/stdout closed if=$a_tunnel on=close;",
 )
 _LIMITS = (
     "",
