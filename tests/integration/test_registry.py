@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -181,6 +182,31 @@ def test_tunnels_stay_visible_over_a_reload(two) -> None:
     for client in clients:
         client.send("still")
         assert client.recv(5) == "still"
+
+
+def test_tunnels_of_a_program_that_took_over_another_s_place(two) -> None:
+    front, stack = two
+    clients = opened(front, stack, "/a", 4)
+    old, pid_file = front.pid, front.directory / "nginx.pid"
+    front.send_signal(signal.SIGUSR2)
+    eventually(lambda: pid_file.exists() and pid_file.read_text() and front.pid != old, 10)
+    try:
+        assert eventually(lambda: len(listed(front)["workers"]) == 4, 10)
+        assert listed(front)["matched"] == 4
+        os.kill(old, signal.SIGQUIT)
+        assert eventually(lambda: len(listed(front)["workers"]) == 2, 10)
+        entry = listed(front, "--location", "/a", "--client", "127.0.0.1", "--server", "chat.example")["tunnels"][0]
+        assert (entry["messages_in"], entry["peer"]) == (1, f"127.0.0.1:{front.ports['one']}")
+        assert tunnels(front, "close", "--location", "/a", "--code", "4000").returncode == 0
+        for client in clients:
+            with pytest.raises(ConnectionClosed) as closed:
+                client.recv(5)
+            assert closed.value.rcvd is not None and closed.value.rcvd.code == 4000
+    finally:
+        new = front.pid
+        if new != old:
+            os.kill(new, signal.SIGTERM)
+        eventually(lambda: not pid_file.exists(), 10)
 
 
 def test_status(two) -> None:
