@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -165,6 +166,26 @@ def test_nothing_behind_it_yet() -> None:
         assert get(port).status == 502
         with HttpEcho(port=behind):
             eventually(lambda: get(port).status == 200, 15, every=0.3)
+
+
+def test_under_a_service_manager(http_backend) -> None:
+    """Its standard output is a socket, which cannot be opened by a name."""
+    ours, theirs = socket.socketpair()
+    port = free_port()
+    with ours, theirs:
+        ours.settimeout(15)
+        command = [*PENSTOCK, "proxy", "--from", f"localhost:{port}", "--to", str(http_backend.port)]
+        process = subprocess.Popen(command, stdout=theirs, stderr=theirs, stdin=subprocess.DEVNULL)
+        try:
+            said = b""
+            while b"Ctrl-C" not in said:
+                said += ours.recv(65536)
+            assert get(port, "/here").status == 200
+            while b"200  GET /here" not in said:
+                said += ours.recv(65536)
+        finally:
+            process.terminate()
+            assert process.wait(15) == 0
 
 
 def test_uploads_and_paths(http_backend) -> None:

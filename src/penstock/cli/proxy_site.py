@@ -88,7 +88,7 @@ _LOG = (
     "access_log /dev/stdout brief;",
 )
 _LOG_OWN = (
-    "# One line a request: time, status, what was asked, who answered, how long. A WebSocket has two, at both its ends.",
+    "# One line a request: time, status, what was asked, who answered, how long. A WebSocket has two.",
     'map $time_iso8601 $clock { "~T(?<seconds>[0-9:]+)" $seconds; }',
     "map $status $a_tunnel { 101 1; default ''; }",
     "map $status $a_request { 101 ''; default 1; }",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from errno import ENOSPC
+from errno import EACCES, ENOSPC, ENXIO
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from penstock.net.timers import Alarm, Timers
 
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+_STANDARD = {"/dev/stdout": 1, "/dev/stderr": 2}
 _FULL_SECONDS = 1.0
 _REPEAT_SECONDS = 60.0
 
@@ -32,8 +33,17 @@ class CannotOpen(Exception):
 
 
 def open_to_append(path: str) -> int:
-    """A descriptor of the file, made if it does not exist. `path` is latin-1 text; raises `OSError`."""
-    return os.open(path.encode("latin-1"), _FLAGS, 0o644)
+    """A descriptor of the file, made if it does not exist. `path` is latin-1 text; raises `OSError`.
+
+    Under a service manager the standard output is a socket, and in a container it may be somebody else's pipe: neither
+    can be opened by its name, and both can be written to.
+    """
+    try:
+        return os.open(path.encode("latin-1"), _FLAGS, 0o644)
+    except OSError as error:
+        if error.errno not in (ENXIO, EACCES) or path not in _STANDARD:
+            raise
+        return os.dup(_STANDARD[path])
 
 
 class Buffer:
