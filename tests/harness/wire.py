@@ -4,20 +4,20 @@
         client.send(text(b"hello"))                 # frames are built by whoever wants to break them, too
         assert client.frames_until_end() == [(CLOSE, b"\\x03\\xe9")]
 
-`SWITCH` is the whole answer of a backend to the handshake that `WireClient` sends; `heard` takes apart what a
-`RawBackend` has received after the head.
+`switch` is the first step of a `RawBackend` behind a handshake; `heard` takes apart what has come to it after the head.
 """
 
-from harness.backends.scripted import Conversation
-from harness.fleet_frames import HANDSHAKE_ACCEPT, HANDSHAKE_KEY, Frames, close_code, masked, plain
+from websockets.utils import accept_key
+
+from harness.backends.scripted import Conversation, read_head
+from harness.fleet_frames import HANDSHAKE_KEY, Frames, close_code, masked, plain
 from harness.raw import RawClient
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
-SWITCH = (
-    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    f"Sec-WebSocket-Accept: {HANDSHAKE_ACCEPT}\r\n\r\n"
-).encode()
+_SWITCH = (
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\r\n"
+)
 
 _ASK = (
     "GET {target} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -56,6 +56,16 @@ class WireClient(RawClient):
                 return close_code(payload)
 
 
+def switch(talk: Conversation) -> None:
+    """Answer a handshake."""
+    read_head(talk)
+    lines = talk.received.decode("latin-1").split("\r\n")
+    for line in lines:
+        name, _, value = line.partition(":")
+        if name.lower() == "sec-websocket-key":
+            talk.socket.sendall(_SWITCH.format(accept_key(value.strip())).encode())
+
+
 def heard(talk: Conversation) -> list[tuple[int, bytes]]:
     """What has come to a backend since the head. Frames without a mask are a failure."""
     frames = Frames()
@@ -74,7 +84,6 @@ __all__ = [
     "CLOSE",
     "PING",
     "PONG",
-    "SWITCH",
     "TEXT",
     "WireClient",
     "close_code",
@@ -82,4 +91,5 @@ __all__ = [
     "heard",
     "masked",
     "plain",
+    "switch",
 ]
