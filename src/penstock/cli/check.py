@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from penstock.cli.colour import Ink, ink_for
+from penstock.cli.colour import Ink, add_colour, ink_for
 from penstock.cli.parsing import USAGE_ERROR, Parser
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def parser() -> Parser:
     made.add_argument("--fix", action="store_true", help="put right what can be put right, and show the changes")
     made.add_argument("--dry-run", action="store_true", help="with --fix: show the changes without making them")
     made.add_argument("--rules", action="store_true", help="list the rules and exit")
-    made.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="colour the text")
+    add_colour(made)
     return made
 
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from penstock.cli.parsing import Parser
+
+WISHES = ("auto", "always", "never")
 
 
 class Ink:
@@ -39,3 +44,8 @@ def ink_for(stream: TextIO, wish: str = "auto") -> Ink:
         return Ink(stream.isatty())
     except ValueError:
         return Ink(False)
+
+
+def add_colour(parser: Parser) -> None:
+    """The option that decides."""
+    parser.add_argument("--color", "--colour", choices=WISHES, default="auto", help="colour the text")

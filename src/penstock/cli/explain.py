@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from penstock.cli.colour import ink_for
+from penstock.cli.colour import add_colour, ink_for
 from penstock.cli.parsing import USAGE_ERROR, Parser
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def parser() -> Parser:
     made.add_argument("--websocket", action="store_true", help="a handshake, as with ws:// and wss://")
     made.add_argument("--from", metavar="ADDRESS", dest="client", default="127.0.0.1", help="the client's address")
     made.add_argument("--json", action="store_true", help="say it to a program")
-    made.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="colour the text")
+    add_colour(made)
     return made
 
 
