@@ -29,6 +29,18 @@ class Variable:
     late: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """A getter as an expression over `request`, its `head` and the head's `fields`: for functions made of many.
+
+    `get(request)` in it calls the getter, which carries this as its attribute `inline`. `plain`: it is never None, and
+    nothing in it ever needs escaping.
+    """
+
+    expression: str
+    plain: bool = False
+
+
 VARIABLES: dict[str, Variable] = {}
 FAMILIES: dict[str, Callable[[str], Variable]] = {}
 
@@ -41,6 +53,16 @@ def variable(*names: str, late: bool = False, set: Setter | None = None) -> Call
             if name in VARIABLES:
                 raise AssertionError(f"${name} is declared twice")
             VARIABLES[name] = Variable(name, get, set, late)
+        return get
+
+    return declare
+
+
+def inlined(expression: str, *, plain: bool = False) -> Callable[[Getter], Getter]:
+    """Declare what a getter computes as an expression too (`Inline`)."""
+
+    def declare(get: Getter) -> Getter:
+        get.inline = Inline(expression, plain)  # type: ignore[attr-defined]
         return get
 
     return declare

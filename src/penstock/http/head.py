@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from penstock.http import odd
 from penstock.http.errors import BadRequest, excerpt
@@ -27,6 +28,7 @@ from penstock.http.fields import (
     plain_or_underscore_fields,
 )
 from penstock.http.host import split_host
+from penstock.http.memo import Memo
 from penstock.http.response import ResponseHead, head_end, is_status_line, parse_response
 
 __all__ = [
@@ -89,6 +91,8 @@ class RequestHead:
     name -> first value. repeated: some name came more than once. host, port: of the request line if it has
     them, else of the Host header; lower case, no trailing dot; "" and 0. content_length: None without the
     header. chunked: the body is. keep_alive: what the client wants. length: bytes of the head on the wire.
+    like: a head that came before with the same header lines, whose headers this one shares as long as nobody gives it
+    others (they are replaced, never changed); its `passed` is for who passes them on, to remember what came of that.
     """
 
     __slots__ = (
@@ -100,8 +104,10 @@ class RequestHead:
         "host",
         "keep_alive",
         "length",
+        "like",
         "line",
         "method",
+        "passed",
         "port",
         "repeated",
         "target",
@@ -125,6 +131,29 @@ class RequestHead:
         self.chunked = False
         self.keep_alive = version == 11
         self.length = 0
+        self.like: RequestHead | None = None
+        self.passed: Any = None
+
+    def again(self, line: str, method: str, target: str, length: int) -> RequestHead:
+        """The head of another request of HTTP/1.1 with the same header lines."""
+        head = RequestHead.__new__(RequestHead)
+        head.line = line
+        head.method = method
+        head.target = target
+        head.version = 11
+        head.headers = self.headers
+        head.fields = self.fields
+        head.repeated = self.repeated
+        head.dropped = self.dropped
+        head.host = self.host
+        head.port = self.port
+        head.content_length = self.content_length
+        head.chunked = self.chunked
+        head.keep_alive = self.keep_alive
+        head.length = length
+        head.like = self
+        head.passed = None
+        return head
 
     @property
     def upgrade(self) -> str | None:
@@ -158,11 +187,21 @@ class RequestHead:
         return f"<RequestHead {self.line!r} {len(self.headers)} headers>"
 
 
-def parse_request(data: bytes, options: HeadOptions = DEFAULT_OPTIONS) -> RequestHead:
+def parse_request(
+    data: bytes, options: HeadOptions = DEFAULT_OPTIONS, known: Memo[RequestHead] | None = None
+) -> RequestHead:
     """Parse a whole head, from the first byte of the request line to the end of the empty line.
 
-    An HTTP/0.9 request is one line; the empty line may follow. Raises `BadRequest`.
+    An HTTP/0.9 request is one line; the empty line may follow. `known` are header lines that came before, under the
+    same options. Raises `BadRequest`.
     """
+    first = data.find(b"\n") + 1
+    if known:
+        like = known.get(data[first:])
+        if like is not None:
+            match = _request_line(str(data[:first], "latin-1"))
+            if match is not None and match[3] == "1":
+                return like.again(match[0][:-2], match[1], match[2], len(data))
     text = str(data, "latin-1")
     match = _request_line(text)
     if match is None:
@@ -185,6 +224,8 @@ def parse_request(data: bytes, options: HeadOptions = DEFAULT_OPTIONS) -> Reques
         head = _with_odd_fields(text, start, method, target, 11 if minor == "1" else 10, options)
     head.length = len(data)
     _settle(head, options)
+    if known is not None and minor == "1" and known.again(data[first:]):
+        known[data[first:]] = head.again("", "", "", 0)
     return head
 
 

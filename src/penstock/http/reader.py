@@ -6,15 +6,17 @@ import re
 
 from penstock.http.errors import BadRequest
 from penstock.http.head import DEFAULT_OPTIONS, HeadOptions, RequestHead, parse_request
+from penstock.http.memo import Memo
 from penstock.http.odd import request_line
 
 _lone_line_feed = re.compile(rb"(?<!\r)\n").search
-_empty_line = re.compile(rb"\r\n\r\n").search
-_empty_line_of_any_kind = re.compile(rb"\n\r?\n").search
 _method_so_far = re.compile(rb"[A-Z_-]+(?: |\Z)").match
 _control = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").search
 
 _LONGEST_LINE = 2048
+
+_known: dict[HeadOptions, Memo[RequestHead]] = {}
+"""Header lines that came before. What they mean depends on the options."""
 
 
 class HeadReader:
@@ -30,6 +32,7 @@ class HeadReader:
     __slots__ = (
         "_buffer",
         "_empty_line",
+        "_known",
         "_number",
         "_options",
         "_room",
@@ -45,7 +48,8 @@ class HeadReader:
         self, options: HeadOptions = DEFAULT_OPTIONS, small: int = 1024, number: int = 4, size: int = 8192
     ) -> None:
         self._options = options
-        self._empty_line = _empty_line_of_any_kind if options.bare_line_feeds else _empty_line
+        self._known = _known.setdefault(options, Memo())
+        self._empty_line = b"\n\r\n" if options.bare_line_feeds else b"\r\n\r\n"
         self._small = small
         self._number = number
         self._size = size
@@ -75,11 +79,15 @@ class HeadReader:
             data = self._buffer + data
         elif data[:1] in b"\r\n":
             data = data.lstrip(b"\r\n")
-        match = self._empty_line(data, self._seen - 3 if self._seen > 3 else 0)
+        start = self._seen - 3 if self._seen > 3 else 0
+        at = data.find(self._empty_line, start)
+        end = at + len(self._empty_line) if at >= 0 else 0
+        if self._options.bare_line_feeds:
+            lone = data.find(b"\n\n", start)
+            if lone >= 0 and (lone < at or not end):
+                end = lone + 2
         try:
-            if match is None:
-                return self._look_closer(data)
-            return self._complete(data, match.end())
+            return self._complete(data, end) if end else self._look_closer(data)
         except BadRequest:
             self._buffer = data[: self._small + self._size]
             raise
@@ -87,7 +95,7 @@ class HeadReader:
     def _complete(self, data: bytes, end: int) -> RequestHead:
         if end > self._small:
             self._walk(data, end)
-        head = parse_request(data[:end], self._options)
+        head = parse_request(data[:end], self._options, self._known)
         self.rest = data[end:]
         if self._buffer:
             self._buffer = b""

@@ -7,6 +7,7 @@ as it came.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from penstock.http.errors import BadResponse, excerpt
 from penstock.http.fields import LOWER, Headers, all_values, decimal, first_values
@@ -54,7 +55,8 @@ class ResponseHead:
     version: 10 or 11. headers: (name, value) in order, names byte for byte. fields: lower-case name -> first
     value. dropped: repeated headers of which only the first counts. content_length: None without the header,
     or when chunked. keep_alive: the backend will take another request. length: bytes on the wire. A status of
-    1xx is up to the caller.
+    1xx is up to the caller. One object may stand for many responses that came with the same bytes: it is not changed
+    once it has been parsed; `passed` is for who passes it on, to remember what came of that.
     """
 
     __slots__ = (
@@ -65,6 +67,7 @@ class ResponseHead:
         "headers",
         "keep_alive",
         "length",
+        "passed",
         "repeated",
         "status",
         "status_line",
@@ -83,6 +86,7 @@ class ResponseHead:
         self.chunked = False
         self.keep_alive = version == 11
         self.length = 0
+        self.passed: Any = None
 
     @property
     def reason(self) -> str:

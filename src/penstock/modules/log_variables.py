@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from time import monotonic, time
 
-from penstock.config.variables import variable
+from penstock.config.variables import inlined, variable
 from penstock.http.request import Request
 from penstock.observe.clock import common_time, iso_time
 
 
 @variable("time_local", late=True)
+@inlined("get(request)", plain=True)
 def time_local(request: Request) -> str:
     return common_time()
 
@@ -31,6 +32,7 @@ def pid(request: Request) -> str:
 
 
 @variable("status", late=True)
+@inlined("f'{request.status:03d}' if request.status else get(request)", plain=True)
 def status(request: Request) -> str:
     answer = request.answer
     code = request.status or request.error_status or (answer.status if answer is not None else 0)
@@ -40,11 +42,13 @@ def status(request: Request) -> str:
 
 
 @variable("bytes_sent", late=True)
+@inlined("request.bytes_sent", plain=True)
 def bytes_sent(request: Request) -> str:
     return str(request.bytes_sent)
 
 
 @variable("body_bytes_sent", late=True)
+@inlined("request.body_bytes_sent", plain=True)
 def body_bytes_sent(request: Request) -> str:
     return str(request.body_bytes_sent)
 
@@ -61,6 +65,7 @@ def tunnel_event(request: Request) -> str | None:
 
 
 @variable("request_length", late=True)
+@inlined("request.request_length", plain=True)
 def request_length(request: Request) -> str:
     return str(request.request_length)
 

@@ -119,6 +119,8 @@ ROUTES: dict[str, Route | None] = {
     "server": _server,
     "date": _date,
 }
+SAME_FOR_ALL = frozenset({_content_type, _last_modified, _etag})
+"""What these make of a header is the same for every request."""
 OBEYED: dict[str, Route] = {"x-accel-limit-rate": _limit_rate, "x-accel-charset": _charset}
 
 
@@ -221,19 +223,30 @@ class Passed:
         return answer
 
     def _headers(self, request: Request, answer: Answer, head: ResponseHead) -> None:
+        made = head.passed
+        if made is not None and made[0] is self:
+            _, answer.content_type, answer.last_modified, answer.modified_at, answer.etag, headers = made
+            answer.headers = headers.copy()
+            return
         passing = self._passing
         routes = passing.routes
         headers = answer.headers
+        alike = "upgrade" not in head.fields
         names = [LOWER[name] for name, _ in head.headers] if head.repeated else head.fields
         for name, pair in zip(names, head.headers, strict=True):
             if name in routes:
                 route = routes[name]
                 if route is not None:
                     route(passing, request, answer, *pair)
+                    alike = alike and route in SAME_FOR_ALL
             elif name != "upgrade" or request.head.version < 20:
                 headers.append(pair)
         if answer.charset is not None and answer.content_type is not None:
             answer.content_type = answer.content_type.partition(";")[0].rstrip()
+        if alike:
+            head.passed = (
+                self, answer.content_type, answer.last_modified, answer.modified_at, answer.etag, headers.copy()
+            )
 
     def _trailers(self, answer: Answer, incoming: Incoming) -> None:
         if getattr(self._passing, "pass_trailers", False):

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from penstock.config.variables import Template
 from penstock.http.fields import LOWER
+from penstock.http.head import RequestHead
 from penstock.http.request import Request
 from penstock.http.uri import escape_uri
 
@@ -90,14 +91,26 @@ class HeadTemplate:
         elif length is not None and not chunked and "content-length" not in self._set:
             parts += ("Content-Length: ", str(length), "\r\n")
         if self._pass_headers:
-            skip = self._skip
-            sent = request.head
-            keys = [LOWER[name] for name, _ in sent.headers] if sent.repeated else sent.fields
-            for key, (name, value) in zip(keys, sent.headers, strict=True):
-                if key not in skip:
-                    parts += (name, ": ", value, "\r\n")
+            parts.append(self._passed(request.head))
         parts.append("\r\n")
         return "".join(parts).encode("latin-1")
+
+    def _passed(self, sent: RequestHead) -> str:
+        """The client's own headers, as far as they are passed on."""
+        like = sent.like
+        if like is not None:
+            if like.headers is not sent.headers:
+                like = None
+            elif like.passed is not None and like.passed[0] is self:
+                return like.passed[1]  # type: ignore[no-any-return]
+        skip = self._skip
+        keys = [LOWER[name] for name, _ in sent.headers] if sent.repeated else sent.fields
+        text = "".join(
+            [f"{name}: {value}\r\n" for key, (name, value) in zip(keys, sent.headers, strict=True) if key not in skip]
+        )
+        if like is not None:
+            like.passed = (self, text)
+        return text
 
     def _compile(self) -> list[Piece]:
         """Literal headers joined, the others as name and getter."""

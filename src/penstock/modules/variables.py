@@ -11,7 +11,7 @@ from binascii import a2b_base64
 from functools import cache, lru_cache
 
 from penstock.config.values import network, size
-from penstock.config.variables import Getter, family, variable
+from penstock.config.variables import Getter, family, inlined, variable
 from penstock.http.request import Request
 from penstock.http.uri import arg
 from penstock.modules.http_core import HttpCore
@@ -25,6 +25,7 @@ NGINX_VERSION = "1.31.5"
 
 
 @variable("request")
+@inlined("head.line or None")
 def request_line(request: Request) -> str | None:
     return request.head.line or None
 
@@ -109,7 +110,10 @@ def header(name: str) -> Getter:
         head = request.head
         return head.joined(key) if head.repeated else head.fields.get(key)
 
-    return get if key != name else get_plain
+    if key == name:
+        return inlined(f"fields.get({key!r}) if not head.repeated else get(request)")(get_plain)
+    simply = f"{key!r} in fields and {name!r} not in fields and not head.repeated"
+    return inlined(f"fields[{key!r}] if {simply} else get(request)")(get)
 
 
 def _in_any_spelling(request: Request, name: str) -> str | None:
@@ -156,6 +160,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/]*", re.ASCII)
 
 
 @variable("remote_user")
+@inlined("get(request) if 'authorization' in fields or head.method == 'CONNECT' else None")
 def remote_user(request: Request) -> str | None:
     """The name in `Authorization: Basic`."""
     given = credentials(request)
@@ -209,6 +214,7 @@ def request_completion(request: Request) -> str:
 
 
 @variable("remote_addr")
+@inlined("request.connection.client_address", plain=True)
 def remote_addr(request: Request) -> str:
     address: str = request.connection.client_address
     return address

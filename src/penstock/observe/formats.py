@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from penstock.config.variables import VARIABLES, Getter, Variable
+from penstock.observe.liner import NOTHING_TO_ESCAPE, Liner, make_liner
 
 COMBINED = (
     '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"'
@@ -25,6 +26,8 @@ Escape = Callable[[str], str]
 
 def escape_default(text: str) -> str:
     """`\\xXX` for quotes, backslashes, and all that is not printable ASCII."""
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return text
     return _UNSAFE.sub(lambda match: f"\\x{ord(match[0]):02X}", text)
 
 
@@ -44,11 +47,13 @@ ESCAPES: dict[str, tuple[Escape, str]] = {
 }
 """By the name in `escape=`: how values are escaped, and what stands for one that is not found."""
 
+UNHARMED: dict[Escape, str] = {escape_default: NOTHING_TO_ESCAPE, escape_none: "True"}
+
 
 class Format:
     """A compiled format. `pieces` are its texts with None where a variable goes, in order."""
 
-    __slots__ = ("_escape", "_getters", "_late", "_missing", "_shape", "_texts", "names", "pieces", "self_contained")
+    __slots__ = ("_escape", "_getters", "_late", "_line", "_missing", "names", "pieces", "self_contained")
 
     def __init__(self, pieces: Sequence[str | None], names: Sequence[str], escape: str = "default") -> None:
         self.pieces = tuple(pieces)
@@ -58,7 +63,7 @@ class Format:
         self._late = [False] * len(names)
         self.self_contained = True
         """Whether what comes late is all built in, so that it asks for a few attributes and not for a whole request."""
-        self._shape = "".join("%s" if piece is None else piece.replace("%", "%%") for piece in pieces) + "\n"
+        self._line: Liner | None = None
 
     def bind(self, index: int, found: Variable) -> None:
         """Give the variable at `index` of `names` its getter."""
@@ -69,16 +74,13 @@ class Format:
 
     def line(self, request: Any) -> bytes:
         """The line for a request that is over, with its line feed."""
-        missing = self._missing
-        values = [missing if (value := get(request)) is None else value for get in self._getters]
-        if self._escape is escape_default:
-            # One look at all of them: most lines have nothing to escape.
-            joined = " ".join(values)
-            if not joined.isascii() or not joined.isprintable() or '"' in joined or "\\" in joined:
-                values = [escape_default(value) for value in values]
-        elif self._escape is escape_json:
-            values = [escape_json(value) for value in values]
-        return (self._shape % tuple(values)).encode("latin-1", "replace")
+        line = self._line
+        if line is None:
+            # Not before every variable is bound, and only where something is logged.
+            line = self._line = make_liner(
+                self.pieces, self._getters, self._escape, self._missing, UNHARMED.get(self._escape, "False")
+            )
+        return line(request)
 
     def freeze(self, request: Any) -> str:
         """The part of the line that is known already, to be finished by `thaw`."""

@@ -55,7 +55,7 @@ async def answer_to(request: Request) -> Answer:
                 break
             outcome = page
             continue
-        outcome = await _redirect(request, outcome)
+        outcome = await _redirect(request, outcome)  # type: ignore[arg-type]
     answer: Answer = outcome
     waits = _filter(request, answer)
     if waits is not None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Protocol
 
 from penstock.http.errors import BadResponse
+from penstock.http.memo import Memo
 from penstock.http.response import ResponseHead, head_end, is_status_line, parse_response
 from penstock.upstream.framing import ChunkedFraming, CloseFraming, Framing, LengthFraming
 
 BODILESS = frozenset({204, 304})
+
+
+_known: Memo[ResponseHead] = Memo()
 
 
 class Wire(Protocol):
@@ -34,12 +38,19 @@ class Http1:
     def read_head(self, data: bytes, seen: int) -> ResponseHead | None:
         """Raises `BadResponse`; bytes that can be no status line make a bare 200 whose `length` is 0."""
         end = data.find(b"\r\n\r\n", seen - 3 if seen > 3 else 0) + 4
+        if end >= 4:
+            known = _known.get(data[:end])
+            if known is not None:
+                return known
         if end < 4 or data.count(b"\n", 0, end) != data.count(b"\r\n", 0, end):
             end = head_end(data, seen)  # a line feed alone ends a line, and perhaps the head, too
         if end < 0:
             return None if is_status_line(data) else bare()
         try:
-            return parse_response(data[:end])
+            head = parse_response(data[:end])
+            if _known.again(data[:end]):
+                _known[data[:end]] = head
+            return head
         except BadResponse:
             if is_status_line(data):
                 raise
