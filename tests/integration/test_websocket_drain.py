@@ -3,6 +3,7 @@
 import signal
 import time
 from collections import Counter
+from contextlib import ExitStack
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -104,13 +105,13 @@ def test_peers_that_do_not_answer_do_not_hold_it_up(proxy, raw_backend) -> None:
 
 def test_servers_that_a_reload_takes_out(proxy) -> None:
     """Tunnels to a server that is marked drain go; those to a server that is gone go with `removed`."""
-    with WebSocketEcho("a") as a, WebSocketEcho("b") as b, WebSocketEcho("c") as c:
+    with WebSocketEcho("a") as a, WebSocketEcho("b") as b, WebSocketEcho("c") as c, ExitStack() as stack:
         servers = "server 127.0.0.1:{port:a}; server 127.0.0.1:{port:b}; server 127.0.0.1:{port:c};"
         text = "websocket_drain 500ms code=4000%s;\nupstream back { %s }\n" + SERVER.replace("%", "%%")
         front = proxy(in_http(text % ("", servers)), ports={"a": a.port, "b": b.port, "c": c.port})
         clients = {}
         for _ in range(3):
-            client = connect(front.url("/", "ws"))
+            client = stack.enter_context(connect(front.url("/", "ws")))
             client.send("name?")
             clients[client.recv()] = client
         marked = servers.replace("{port:a};", "{port:a} drain;").replace("server 127.0.0.1:{port:b};", "")
