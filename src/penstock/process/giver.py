@@ -34,11 +34,16 @@ LOOK_AGAIN = 0.1
 
 
 class Giver:
-    """Gives what tunnels of `loop` can be given, and those that open later. `on_over` is called when it has ended."""
+    """Gives what tunnels of `loop` can be given, and those that open later. `on_seen` is called when each has had its
+    turn (`seen`), `on_over` when it has ended; the second may come without the first, and before this returns."""
 
-    def __init__(self, loop: Loop, sock: socket.socket, on_over: Callable[[Giver], None]) -> None:
+    def __init__(
+        self, loop: Loop, sock: socket.socket, on_seen: Callable[[Giver], None], on_over: Callable[[Giver], None]
+    ) -> None:
         self.loop = loop
         self.given = 0
+        self.seen = False
+        self._on_seen = on_seen
         self._on_over = on_over
         self._talk = Talk(sock)
         self._greeted = False
@@ -46,7 +51,6 @@ class Giver:
         self._batch: dict[int, Tunnel] = {}
         self._kept: set[Tunnel] = set()
         self._round: Iterator[Tunnel] = iter(())
-        self._said = False
         self._serial = 0
         self._mask = IN
         self._late = Alarm(loop.timers, self._too_late)
@@ -58,7 +62,7 @@ class Giver:
 
     def look(self) -> None:
         """Offer the next tunnels, if the last ones have been settled."""
-        if not self._greeted or self._batch:
+        if not self._greeted or self._batch or self._talk.sock.fileno() < 0:
             return
         for tunnel in islice(self._round, BATCH):
             self._offer(tunnel)
@@ -73,6 +77,7 @@ class Giver:
         """Give nothing more; what stands still goes on here."""
         if self._talk.sock.fileno() < 0:
             return
+        self.seen = True
         self._late.close()
         self._look.close()
         self.loop.hot.forget(self._talk.sock.fileno())
@@ -86,11 +91,13 @@ class Giver:
 
     def _all_seen(self) -> None:
         """Every tunnel has had its turn: begin again in a moment, for those that open since."""
-        if self.given and not self._said:
-            self._said = True
-            left = sum(not portable(tunnel) for tunnel in self.loop.tunnels)
-            stay = f", {left} with TLS stay until they end" if left else ""
-            report(None, NOTICE, f"{self.given} tunnels were handed over{stay}")
+        if not self.seen:
+            self.seen = True
+            if self.given:
+                left = sum(not portable(tunnel) for tunnel in self.loop.tunnels)
+                stay = f", {left} with TLS stay until they end" if left else ""
+                report(None, NOTICE, f"{self.given} tunnels were handed over{stay}")
+            self._on_seen(self)
         self._round = self._candidates(list(self.loop.tunnels))
         self._look.set(LOOK_AGAIN)
 

@@ -67,7 +67,9 @@ class Hands:
     def __init__(self, loop: Loop, channel: Channel, serving: Serving) -> None:
         self._loop = loop
         self._serving = serving
-        self._busy: set[Giver | Taker] = set()
+        self._givers: set[Giver] = set()
+        self._takers: set[Taker] = set()
+        self._waiting: list[Callable[[], None]] = []
         channel.handlers[GIVE] = self._give
         channel.handlers[TAKE] = self._take
 
@@ -75,7 +77,24 @@ class Hands:
         from penstock.process.giver import Giver
 
         (fd,) = message.descriptors
-        self._busy.add(Giver(self._loop, socket.socket(fileno=fd), self._busy.discard))
+        giver = Giver(self._loop, socket.socket(fileno=fd), self._given, self._given)
+        self._givers.add(giver)
+        self._given(giver)
+
+    def when_given(self, action: Callable[[], None]) -> None:
+        """Call `action` once every tunnel has been offered to those who shall have them; now, if nobody shall."""
+        if any(not giver.seen for giver in self._givers):
+            self._waiting.append(action)
+        else:
+            action()
+
+    def _given(self, giver: Giver) -> None:
+        """A giver has had its turn, or has ended."""
+        if any(not each.seen for each in self._givers):
+            return
+        waiting, self._waiting = self._waiting, []
+        for action in waiting:
+            action()
 
     def _take(self, message: Message) -> None:
         found = self._serving()
@@ -85,4 +104,4 @@ class Hands:
         from penstock.process.taker import Taker
 
         (fd,) = message.descriptors
-        self._busy.add(Taker(*found, socket.socket(fileno=fd), self._busy.discard))
+        self._takers.add(Taker(*found, socket.socket(fileno=fd), self._takers.discard))

@@ -204,7 +204,12 @@ class Worker:
         self._grace.set(GRACE)
         if self._patience:
             self._timeout.set(self._patience)
-        self._drain()
+        if self._channel is not None and self._hands is not None:
+            # What can be handed over is not sent away: the master has said so before it sent the signal.
+            self._channel.handle()
+            self._hands.when_given(self._drain)
+        else:
+            self._drain()
         self._look_whether_drained()
 
     def _drain(self) -> None:
