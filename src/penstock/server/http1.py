@@ -88,6 +88,8 @@ async def serve(connection: Connection) -> None:
                 if not connection.tunnelled:
                     await _linger(stream, request)
                 break
+            # Who waits for the next request keeps nothing of this one, nor of the plan that it went by.
+            del data, head, request
     except NetError:
         pass  # the client is gone, and was logged with its request if it had one
     finally:
