@@ -165,8 +165,9 @@ def test_uwsgi_serves_requests(proxy: Any, uwsgi: int) -> None:
     assert front.get("/", {"X-Mine": "up"}, method="POST", body=b"z" * 300_000).text == "POST /  up 300000"
 
 
-def test_uwsgi_serves_websockets(proxy: Any, uwsgi: int) -> None:
-    front = proxy(UWSGI, ports={"back": uwsgi})
+@pytest.mark.parametrize("said", ["", "websocket auto; "])
+def test_uwsgi_serves_websockets(proxy: Any, uwsgi: int, said: str) -> None:
+    front = proxy(UWSGI.replace("location /", f"{said}location /"), ports={"back": uwsgi})
     with connect(front.url("/chat?room=1", "ws"), max_size=None) as client:
         assert client.recv(timeout=5) == "/chat?room=1"
         with connect(front.url("/other", "ws"), max_size=None) as other:
@@ -177,9 +178,10 @@ def test_uwsgi_serves_websockets(proxy: Any, uwsgi: int) -> None:
     front.logged(r'"GET /chat\?room=1 HTTP/1.1" 101 ')
 
 
-def test_scgi_serves_websockets(proxy: Any) -> None:
+@pytest.mark.parametrize("said", ["", "websocket auto; "])
+def test_scgi_serves_websockets(proxy: Any, said: str) -> None:
     with ScgiWebSocket() as backend:
-        front = proxy(SCGI, ports={"back": backend.port})
+        front = proxy(SCGI.replace("location /", f"{said}location /"), ports={"back": backend.port})
         with connect(front.url("/chat?room=1", "ws"), max_size=None) as client:
             echoes(client)
             client.close(4001, "enough")
