@@ -115,7 +115,10 @@ def run(arguments: Sequence[str]) -> int:
     from penstock.cli.proxy_run import run_in_foreground
 
     secure = bool(site.fronts[0].certificate)
-    return run_in_foreground(text, lambda: _introduce(site, backends, secure=secure))
+    code = run_in_foreground(text, lambda: _introduce(site, backends, secure=secure))
+    if code and os.geteuid() and any(_port(each) < 1024 for each in site.fronts[0].listens):
+        sys.stderr.write("penstock proxy: ports below 1024 are for root (or CAP_NET_BIND_SERVICE): try --from :8080\n")
+    return code
 
 
 def _has_own_directives() -> bool:
@@ -184,6 +187,10 @@ def _settled(found: Backend) -> str:
     else:
         return found.server
     return f"[{host}]:{found.address.port}" if ":" in host else f"{host}:{found.address.port}"
+
+
+def _port(address: str) -> int:
+    return 65535 if address.startswith("unix:") else int(address.rpartition(":")[2])
 
 
 def _taken(address: str) -> bool:
