@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from penstock.config.errors import Problems
 from penstock.config.parser import parse_file
-from penstock.config.registry import REGISTRY
 from penstock.modules.control import ENDING
 
 if TYPE_CHECKING:
@@ -16,13 +15,11 @@ if TYPE_CHECKING:
 
 def folder_of(launch: Launch) -> str:
     """The folder, "" where there is none. Raises `NobodyThere` where there is no configuration."""
-    from penstock.modules.load import known
     from penstock.process.asking import NobodyThere
 
-    known()
     problems = Problems()
     folder = str(PurePosixPath(launch.path).parent)
-    tree = parse_file(launch.path, problems, base=folder, known=REGISTRY.__contains__, loaded=[])
+    tree = parse_file(launch.path, problems, base=folder, loaded=[])
     if not tree and problems.failed:
         raise NobodyThere(f"{launch.path} can not be read; say where it is with -c, or name the --socket")
     said = {each.name.text: each.args[0].text for each in tree if each.args}
