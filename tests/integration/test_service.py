@@ -209,6 +209,15 @@ def test_no_line_is_lost_when_logs_rotate_under_load(proxy) -> None:
     assert sorted(written()) == sorted(wanted)
 
 
+def test_who_has_a_busy_port_is_named(proxy) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        refusal = proxy.refuses(SITE, ports={"front": port, "api": 1})
+    name = Path("/proc/self/comm").read_text().strip()
+    assert refusal.code == 1
+    assert f"penstock: [error] port {port} is taken by process {os.getpid()} ({name})" in refusal.output
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_an_ordered_end_is_a_success(proxy, number) -> None:
     front = proxy(SITE, ports={"api": 1})

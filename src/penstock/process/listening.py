@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 from penstock.net.listener import BindFailed, KeepAlive, bind
-from penstock.observe.errorlog import EMERG, NOTICE, WARN, report
+from penstock.observe.errorlog import EMERG, ERROR, NOTICE, WARN, report
 from penstock.plan.location import Listen
 from penstock.process.launch import NotStarted
 
@@ -82,9 +82,21 @@ def bind_all(listens: Iterable[Listen], workers: int, old: Sockets | None = None
         report(None, NOTICE, "try again to bind() after 500ms")
         if left:
             time.sleep(PAUSE)
+    _name_holders(made)
     report(None, EMERG, "still could not bind()")
     _abandon(made, old)
     raise NotStarted
+
+
+def _name_holders(made: Sockets) -> None:
+    """Say who has the addresses that could not be had."""
+    from penstock.process.holder import holder
+
+    for address, sockets in made.by_address.items():
+        who = "" if sockets else holder(address)
+        if who:
+            name = f"unix:{address}" if isinstance(address, str) else f"port {address[1]}"
+            report(None, ERROR, f"{name} is taken by {who}: end that, or listen elsewhere")
 
 
 def probe_all(listens: Iterable[Listen]) -> None:
