@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from h2.config import H2Configuration
-from h2.connection import H2Connection
+from h2.connection import AllowedStreamIDs, H2Connection
 from h2.events import (
     ConnectionTerminated,
     DataReceived,
@@ -25,6 +25,7 @@ from h2.events import (
     TrailersReceived,
 )
 from h2.settings import SettingCodes
+from h2.stream import StreamInputs
 
 Fields = list[tuple[str, str]]
 
@@ -94,8 +95,9 @@ class Http2Client:
                 normalize_outbound_headers=False,
             )
         )
-        self.h2.local_settings.update(settings or {})
         self.h2.initiate_connection()
+        if settings:
+            self.h2.update_settings(settings)
         self.flush()
 
     def __enter__(self) -> Self:
@@ -117,8 +119,13 @@ class Http2Client:
             self.socket.sendall(data)
 
     def raw(self, kind: int, flags: int, stream: int, payload: bytes = b"") -> None:
-        """Any frame at all."""
+        """Any frame at all. A stream that it opens is one whose answer can be read."""
         self.flush()
+        if kind == 1 and stream % 2 and stream > self.h2.highest_outbound_stream_id:
+            made = self.h2._begin_new_stream(stream, AllowedStreamIDs.ODD)
+            made.state_machine.process_input(StreamInputs.SEND_HEADERS)
+            made.state_machine.process_input(StreamInputs.SEND_END_STREAM)
+            self.streams[stream] = Answered()
         self.socket.sendall(struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload)
 
     def open(

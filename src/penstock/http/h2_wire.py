@@ -44,7 +44,7 @@ __all__ = ["PREFACE", "ConnectionFault", "ErrorCodes", "HalfStream", "Limits", "
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MAX_WINDOW = (1 << 31) - 1
-_DATA, _HEADERS, _PUSH_PROMISE, _WINDOW_UPDATE, _CONTINUATION = 0, 1, 5, 8, 9
+_DATA, _HEADERS, _RST_STREAM, _PUSH_PROMISE, _WINDOW_UPDATE, _CONTINUATION = 0, 1, 3, 5, 8, 9
 _END_STREAM, _END_HEADERS, _PADDED, _PRIORITY = 1, 4, 8, 32
 
 _head = Struct(">HBBBL")
@@ -347,6 +347,8 @@ class Wire(H2Connection):
             whole, flags = bytes(block), first_flags
             self._block = None
         else:
+            if not sid:
+                raise _fault("client sent HEADERS frame with incorrect identifier 0")
             start, stop = _unwrapped(data, start, stop, flags, sid)
             if not flags & _END_HEADERS:
                 self._block = bytearray(data[start:stop])
@@ -379,6 +381,8 @@ class Wire(H2Connection):
                 return [UnknownFrameReceived(frame=ExtensionFrame(data[3], 0))]
             frame, length = Frame.parse_frame_header(memoryview(data)[:9])
             _check_length(frame, length)
+            if frame.type == _RST_STREAM and self._idle(frame.stream_id):
+                raise _fault("client sent RST_STREAM frame for a stream that it has not opened")
             frame.parse_body(memoryview(data)[9:])
         except HyperframeError as error:
             raise _fault(f"client sent a frame that is none: {error}") from None

@@ -6,13 +6,15 @@ import os
 import shutil
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from harness.backends import HttpEcho, read_head
+from harness.backends import HttpEcho, RawBackend, hold, read_head, read_until_end
+from harness.binary import penstock
 from harness.http2 import Http2Client
-from harness.proxy import in_http
+from harness.proxy import Proxy, in_http
 from harness.waiting import eventually
 
 CONFIGURATION = in_http(
@@ -49,13 +51,27 @@ HINTS = (
 )
 
 
+FILES = {"www/big": BIG, "www/slow": BIG[:60000], "www/missing.html": "not here"}
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """One backend and one proxy for all that only ask."""
+    with closing(HttpEcho()) as backend, closing(RawBackend([read_head, HINTS])) as hints:
+        ports = {"back": backend.port, "hints": hints.port}
+        with Proxy(CONFIGURATION, penstock(), ports=ports, files=FILES) as front:
+            yield front, backend
+
+
 @pytest.fixture
-def front(proxy, http_backend, raw_backend):
-    return proxy(
-        CONFIGURATION,
-        ports={"back": http_backend.port, "hints": raw_backend([read_head, HINTS]).port},
-        files={"www/big": BIG, "www/slow": BIG[:60000], "www/missing.html": "not here"},
-    )
+def front(shared):
+    return shared[0]
+
+
+@pytest.fixture
+def backend(shared):
+    shared[1].requests.clear()
+    return shared[1]
 
 
 def test_a_request(front) -> None:
@@ -96,7 +112,7 @@ def test_head_ranges_and_pages(front) -> None:
 
 
 @pytest.mark.parametrize("path", ["/back/x", "/straight/x"])
-def test_bodies_go_through(front, http_backend: HttpEcho, path: str) -> None:
+def test_bodies_go_through(front, backend: HttpEcho, path: str) -> None:
     with Http2Client(front.port()) as client:
         stream = client.open(path, ("content-length", str(len(BIG))), method="POST", ended=False)
         client.send(stream, BIG, ended=True)
@@ -104,18 +120,18 @@ def test_bodies_go_through(front, http_backend: HttpEcho, path: str) -> None:
         unknown = client.open(path, method="POST", ended=False)
         client.send(unknown, BIG[:70000], ended=True)
         assert client.read(unknown).status == 200
-    assert [request.body for request in http_backend.requests] == [BIG, BIG[:70000]]
-    assert http_backend.requests[0].header("host") and http_backend.requests[0].header("upgrade") is None
+    assert [request.body for request in backend.requests] == [BIG, BIG[:70000]]
+    assert backend.requests[0].header("host") and backend.requests[0].header("upgrade") is None
 
 
 @pytest.mark.parametrize(("announced", "sent"), [(5, 4), (3, 4)])
-def test_a_length_that_lies(front, http_backend: HttpEcho, announced: int, sent: int) -> None:
+def test_a_length_that_lies(front, backend: HttpEcho, announced: int, sent: int) -> None:
     with Http2Client(front.port()) as client:
         stream = client.open("/back/x", ("content-length", str(announced)), method="POST", ended=False)
         client.send(stream, b"x" * sent, ended=True)
         assert client.read(stream).status == 400
         assert client.get("/say").status == 200, "the connection goes on"
-    assert not http_backend.requests
+    assert not backend.requests
 
 
 def test_too_large_a_body(front) -> None:
@@ -163,10 +179,10 @@ def test_the_address_of_one_request_is_not_that_of_another(front) -> None:
     front.logged(r"GET /real HTTP/2.0 200 .* 192.0.2.2\n")
 
 
-def test_subrequests(front, http_backend: HttpEcho) -> None:
+def test_subrequests(front, backend: HttpEcho) -> None:
     with Http2Client(front.port()) as client:
         assert client.get("/login").text == "not here"
-    assert http_backend.requests[0].target == "/ask"
+    assert backend.requests[0].target == "/ask"
 
 
 def test_limit_rate_and_a_sibling_that_is_not_slowed_down(front) -> None:
@@ -233,8 +249,6 @@ def resident(pid: int) -> int:
 
 
 def test_a_reset_ends_the_request_at_the_backend_too(proxy, raw_backend) -> None:
-    from harness.backends import hold, read_until_end
-
     backend = raw_backend([read_head, read_until_end, hold])
     front = proxy(CONFIGURATION, ports={"back": backend.port, "hints": backend.port})
     with Http2Client(front.port()) as client:
@@ -307,9 +321,9 @@ def test_many_streams_and_sums(front) -> None:
             assert hashlib.sha256(client.read(stream).body).digest() == wanted
 
 
-def test_the_backend_gets_a_request_of_http_1(front, http_backend: HttpEcho) -> None:
+def test_the_backend_gets_a_request_of_http_1(front, backend: HttpEcho) -> None:
     with Http2Client(front.port()) as client:
         got = json.loads(client.get("/back/path?q=1", ("x-a", "b"), ("te", "trailers")).text)
     assert got["line"].startswith("GET /path?q=1 HTTP/1")
-    names = [name.lower() for name, _ in http_backend.requests[0].headers]
+    names = [name.lower() for name, _ in backend.requests[0].headers]
     assert "x-a" in names and "te" not in names and not any(name.startswith(":") for name in names)
