@@ -22,6 +22,7 @@ import meters
 
 _TEMPLATES = Path(__file__).with_name("conf")
 _PATIENCE = 15.0
+_WATCHED = "websocket auto; websocket_ping 20s; websocket_max_message 16m from=both;"
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -35,13 +36,15 @@ class DidNotStart(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A program to measure: `program` starts it in a directory that holds `proxy.conf`, in the foreground."""
+    """A program to measure: `program` starts it in a directory that holds `proxy.conf`, in the foreground. `watch` are
+    directives of its own for the WebSocket locations."""
 
     name: str
     program: tuple[str, ...]
     arguments: tuple[str, ...]
     template: str
     environment: tuple[tuple[str, str], ...] = ()
+    watch: str = ""
 
     def version(self) -> str:
         """What `-v` prints, in one line."""
@@ -53,12 +56,15 @@ class Peer:
 def find(name: str) -> Peer:
     """`nginx`, `haproxy` or `penstock`; `NGINX_BINARY` and so on name another program to run in its place.
 
-    `penstock-python` and `penstock-c` are Penstock with the one or the other of its two relays. Raises NotInstalled.
+    `penstock-python` and `penstock-c` are Penstock with the one or the other of its two relays, `penstock-watched` is
+    Penstock that looks at every frame. Raises NotInstalled.
     """
     if name == "haproxy":
         return Peer(name, _program(name), ("-db", "-f", "proxy.conf"), "haproxy.conf")
     arguments = ("-p", "./", "-c", "proxy.conf", "-e", "error.log")
     program, _, relay = name.partition("-")
+    if relay == "watched":
+        return Peer(name, _program(program), arguments, "nginx.conf", watch=_WATCHED)
     environment = (("PENSTOCK_RELAY", relay),) if relay else ()
     return Peer(name, _program(program), arguments, "nginx.conf", environment)
 
@@ -115,7 +121,7 @@ class Proxy:
         self.directory = directory
         self.plain, self.tls = free_ports()
         self._patience = patience
-        self._values = {**values, "plain": str(self.plain), "tls": str(self.tls), "user": user()}
+        self._values = {**values, "plain": str(self.plain), "tls": str(self.tls), "user": user(), "watch": peer.watch}
         self._environment = {**os.environ, **dict(peer.environment), **(environment or {})}
 
     def __enter__(self) -> Self:

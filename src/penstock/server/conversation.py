@@ -176,11 +176,21 @@ class Conversation:
 
             def passing(view: memoryview) -> int:
                 size = len(view)
-                # Nearly always: one short, whole, unfragmented data frame.
-                if not way.busy and size > 1 and whole[view[1]] == size and kinds[view[0]] == 1:
-                    way.singles += 1
-                    way.payload += size - header
-                    return send(view)
+                if way.busy:
+                    left = way.left
+                    if left > size and not way.mode:
+                        way.left = left - size
+                        way.payload += size
+                        return send(view)
+                elif size > 1 and kinds[view[0]] == 1:
+                    # Nearly always: one short, whole, unfragmented data frame.
+                    total = whole[view[1]]
+                    if total == size:
+                        way.singles += 1
+                        way.payload += size - header
+                        return send(view)
+                    if not total and way.begins(view, size):
+                        return send(view)
                 return slowly(way, view, send)
 
             return passing

@@ -40,6 +40,9 @@ PASS, FINISH, DROP, OVER, BLIND = range(5)
 ANSWERED, CLOSED, BROKEN, FINISHED = 1, 2, 4, 8
 """News: our ping was answered; a close frame came; the protocol or a limit was broken; FINISH has become DROP."""
 
+FOREVER = 1 << 63
+"""Longer than any frame may be."""
+
 SHORT = 125
 """Longest payload of a control frame, and of a frame with the shortest header."""
 
@@ -51,14 +54,14 @@ class Direction:
     own pings. `close_code` is that of the close frame that came, 1005 if it had none. `broken` says why there is the
     news BROKEN, `wrong` in words. `awaited` is the payload of the pong that is to be swallowed. `busy` says that the
     next byte does not simply begin a message: the quick way (`singles`, `payload`) is not for it. `lenient`: what
-    breaks the protocol goes on as it is, unseen from there on.
+    breaks the protocol goes on as it is, unseen from there on. `left` are the bytes to come of the frame under way,
+    `longest` what a frame may hold.
     """
 
     __slots__ = (
         "_allowance",
         "_fragmented",
         "_held",
-        "_left",
         "_message",
         "_others",
         "_slow",
@@ -68,8 +71,10 @@ class Direction:
         "busy",
         "close_code",
         "kinds",
+        "left",
         "lenient",
         "limits",
+        "longest",
         "mode",
         "news",
         "payload",
@@ -99,12 +104,13 @@ class Direction:
         self.broken: Why | None = None
         self.wrong = ""
         self.awaited: bytes | None = None
-        self._left = 0
+        self.left = 0
         self._held = b""
         self._fragmented = False
         self._message = 0
         self._allowance = 0.0
         self._slow = bool(limits.rate or 0 < limits.frame < SHORT or 0 < limits.message < SHORT)
+        self.longest = min(limits.frame or FOREVER, limits.message or FOREVER)
         self.busy = self._slow
 
     @property
@@ -119,12 +125,12 @@ class Direction:
     @property
     def at_boundary(self) -> bool:
         """Whether what was passed on so far ended with a frame."""
-        return not self._left and self.mode != BLIND
+        return not self.left and self.mode != BLIND
 
     def finish(self) -> None:
         """Pass nothing more on once the frame that is under way has ended."""
         if self.mode == PASS:
-            self.mode = FINISH if self._left else DROP
+            self.mode = FINISH if self.left else DROP
             self.busy = True
 
     def drop(self) -> None:
@@ -133,13 +139,39 @@ class Direction:
             self.mode = OVER if self.mode == BLIND else DROP
             self.busy = True
 
+    def begins(self, data: bytes | bytearray | memoryview, size: int) -> bool:
+        """The second quickest way, where the first byte is that of an unfragmented message and it is not `busy`: takes
+        in a long frame that begins `data` and does not end before it. False: nothing has been done."""
+        second = data[1]
+        if second & 0x80 != self.side or size < 14:
+            return False
+        if second & 0x7F == 126:
+            length = data[2] << 8 | data[3]
+            header = 8 if second & 0x80 else 4
+            if length < 126:
+                return False
+        else:
+            length = int.from_bytes(data[2:10], "big")
+            header = 14 if second & 0x80 else 10
+            if not 0x10000 <= length < FOREVER:
+                return False
+        left = header + length - size
+        if left < 0 or length > self.longest:
+            return False
+        self.singles += 1
+        self.payload += size - header
+        if left:
+            self.left = left
+            self.busy = True
+        return True
+
     def feed(self, data: bytes | bytearray | memoryview, now: float) -> bytes | bytearray | memoryview:
         """What may be passed on: `data` itself, nearly always. `now` (seconds) is for the rate."""
         mode = self.mode
-        left = self._left
+        left = self.left
         size = len(data)
         if mode == PASS and left >= size:
-            self._left = left - size
+            self.left = left - size
             self.payload += size
             return data
         if mode == BLIND:
@@ -154,12 +186,12 @@ class Direction:
         else:
             fresh = True
         at = min(left, size)
-        self._left = left - at
+        self.left = left - at
         self.payload += at
         spans: list[tuple[int, int]] | None = None
         start = 0
         end = at if mode == FINISH else size if mode == PASS else 0
-        if mode == FINISH and not self._left:
+        if mode == FINISH and not self.left:
             self.mode = DROP
             self.news |= FINISHED
         while at < size:
@@ -257,7 +289,7 @@ class Direction:
             self._whole_messages += 1
         total = header + length
         if total > have:
-            self._left = total - have
+            self.left = total - have
             self.payload += have - header
             return have, True
         self.payload += length
@@ -349,7 +381,7 @@ class Direction:
         return 0, False
 
     def _settle(self) -> None:
-        self.busy = self._slow or self.mode != PASS or bool(self._left or self._held or self._fragmented)
+        self.busy = self._slow or self.mode != PASS or bool(self.left or self._held or self._fragmented)
 
     # -- to another process
 
@@ -376,7 +408,7 @@ _STATE = (
     "pongs",
     "close_code",
     "awaited",
-    "_left",
+    "left",
     "_held",
     "_fragmented",
     "_message",

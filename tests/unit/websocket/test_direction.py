@@ -8,7 +8,6 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.websocket.streams import frame, good_frames, pieces
 from websockets.frames import Opcode
 from websockets.protocol import Protocol
 from websockets.protocol import Side as TheirSide
@@ -28,6 +27,7 @@ from penstock.websocket.endings import Why
 from penstock.websocket.extensions import compresses, reserved_bits
 from penstock.websocket.frames import NO_CODE, RSV1, Side, close_frame, ping_frame, pong_frame
 from penstock.websocket.terms import Limits
+from unit.websocket.streams import frame, good_frames, pieces
 
 STEPS = [1, 2, 3, 7, 1 << 30]
 
@@ -107,6 +107,28 @@ def test_how_many_frames_that_were() -> None:
     """A hundred thousand, between them, where this file runs as a whole."""
     if SEEN["frames"]:  # otherwise another worker, or nobody, has run them
         assert SEEN["frames"] >= 100_000
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(Side),
+    st.sampled_from([0, 1, 125, 126, 127, 65535, 65536, 70000]),
+    st.integers(0, 90000),
+    st.sampled_from([0, 126, 200, 65536]),
+)
+def test_the_second_quickest_way(side: Side, size: int, cut: int, limit: int) -> None:
+    """What it takes in comes to the same as the long way; what it leaves is untouched."""
+    data = (frame(0x82, b"a" * size, side) + frame(0x81, b"more", side))[: max(2, cut)]
+    quick, slow = Direction(side, limits=Limits(message=limit)), Direction(side, limits=Limits(message=limit))
+    before = quick.state()
+    if data[1] & 0x7F < 126 or not quick.begins(memoryview(data), len(data)):
+        assert quick.state() == before
+        return
+    assert fed(slow, [data]) == data
+    for way in (quick, slow):
+        fed(way, [frame(0x82, b"a" * size, side)[len(data) :], frame(0x81, b"next", side)])
+    assert (quick.frames, quick.messages, quick.payload) == (slow.frames, slow.messages, slow.payload)
+    assert quick.frames == 2 and quick.broken is None and not quick.busy
 
 
 @settings(max_examples=300, deadline=None)
