@@ -224,7 +224,7 @@ def parse_request(
         head = _with_odd_fields(text, start, method, target, 11 if minor == "1" else 10, options)
     head.length = len(data)
     _settle(head, options)
-    if known is not None and minor == "1" and known.again(data[first:]):
+    if known is not None and minor == "1" and "upgrade" not in head.fields and known.again(data[first:]):
         known[data[first:]] = head.again("", "", "", 0)
     return head
 

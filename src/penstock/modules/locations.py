@@ -139,7 +139,7 @@ def complete(location: Location, server: Server) -> None:
     location.filters = by_phase[phases.HEADERS] + by_phase[phases.BODY]
     content = by_phase[phases.CONTENT]
     before = (phases.REWRITE, phases.PREACCESS, phases.ACCESS, phases.PRECONTENT)
-    if len(content) == 1 and content[0][1] and not any(by_phase[number] for number in before):
+    if content and content[0][1] and not any(by_phase[number] for number in before):
         location.straight = content[0][0]
     location.auto_redirect = any(getattr(handler, "auto_redirect", False) for handler, _ in content)
     below: list[Location] = scope.data.get("locations", [])

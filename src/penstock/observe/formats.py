@@ -11,7 +11,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from penstock.config.variables import VARIABLES, Getter, Variable
-from penstock.observe.liner import NOTHING_TO_ESCAPE, Liner, make_liner
+from penstock.observe.liner import (
+    NOTHING_TO_ESCAPE,
+    Escaping,
+    Freezer,
+    Liner,
+    Thawer,
+    make_freezer,
+    make_liner,
+    make_thawer,
+)
 
 COMBINED = (
     '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"'
@@ -53,7 +62,19 @@ UNHARMED: dict[Escape, str] = {escape_default: NOTHING_TO_ESCAPE, escape_none: "
 class Format:
     """A compiled format. `pieces` are its texts with None where a variable goes, in order."""
 
-    __slots__ = ("_escape", "_getters", "_late", "_line", "_missing", "names", "pieces", "self_contained")
+    __slots__ = (
+        "_escape",
+        "_escaping",
+        "_freeze",
+        "_getters",
+        "_late",
+        "_line",
+        "_missing",
+        "_thaw",
+        "names",
+        "pieces",
+        "self_contained",
+    )
 
     def __init__(self, pieces: Sequence[str | None], names: Sequence[str], escape: str = "default") -> None:
         self.pieces = tuple(pieces)
@@ -63,7 +84,10 @@ class Format:
         self._late = [False] * len(names)
         self.self_contained = True
         """Whether what comes late is all built in, so that it asks for a few attributes and not for a whole request."""
+        self._escaping = Escaping(self._escape, self._missing, UNHARMED.get(self._escape, "False"))
         self._line: Liner | None = None
+        self._freeze: Freezer | None = None
+        self._thaw: Thawer | None = None
 
     def bind(self, index: int, found: Variable) -> None:
         """Give the variable at `index` of `names` its getter."""
@@ -74,45 +98,22 @@ class Format:
 
     def line(self, request: Any) -> bytes:
         """The line for a request that is over, with its line feed."""
-        line = self._line
-        if line is None:
+        if self._line is None:
             # Not before every variable is bound, and only where something is logged.
-            line = self._line = make_liner(
-                self.pieces, self._getters, self._escape, self._missing, UNHARMED.get(self._escape, "False")
-            )
-        return line(request)
+            self._line = make_liner(self.pieces, self._getters, self._escaping)
+        return self._line(request)
 
     def freeze(self, request: Any) -> str:
         """The part of the line that is known already, to be finished by `thaw`."""
-        escape, missing = self._escape, self._missing
-        parts: list[str] = []
-        index = 0
-        for piece in self.pieces:
-            if piece is not None:
-                parts.append(piece)
-                continue
-            if self._late[index]:
-                parts.append("\0")
-            else:
-                value = self._getters[index](request)
-                # Not from a request's head, where NUL is refused, and not from a file's.
-                parts.append(missing if value is None else escape(value).replace("\0", "\\x00"))
-            index += 1
-        return "".join(parts)
+        if self._freeze is None:
+            self._freeze = make_freezer(self.pieces, self._getters, self._late, self._escaping)
+        return self._freeze(request)
 
     def thaw(self, frozen: str, request: Any) -> bytes:
         """The whole line. Of `request`, only late variables are asked."""
-        escape, missing = self._escape, self._missing
-        texts = frozen.split("\0")
-        parts = [texts[0]]
-        late = (get for get, is_late in zip(self._getters, self._late, strict=True) if is_late)
-        for get, text in zip(late, texts[1:], strict=True):
-            value = get(request)
-            parts.append(missing if value is None else escape(value))
-            parts.append(text)
-        parts.append("\n")
-        return "".join(parts).encode("latin-1", "replace")
-
+        if self._thaw is None:
+            self._thaw = make_thawer(self._getters, self._late, self._escaping)
+        return self._thaw(request, frozen)
 
     def gaps(self, request: Any) -> tuple[list[str | None], list[str]]:
         """What fills the gaps of a frozen line when it is written elsewhere: the name of a built-in variable, or None

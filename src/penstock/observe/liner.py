@@ -1,12 +1,13 @@
-"""A log format as one function: what its variables say is asked, checked and put together without a call for each.
+"""A log format as functions: what its variables say is asked, checked and put together without a call for each.
 
-The source of that function consists of expressions that are written in this program (`Inline`); of a configuration
+The source of these functions consists of expressions that are written in this program (`Inline`); of a configuration
 there are only names of headers in it, quoted. Its text is handed over as constants.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from penstock.config.variables import Getter, Inline
@@ -14,44 +15,94 @@ from penstock.config.variables import Getter, Inline
 Liner: TypeAlias = Callable[[Any], bytes]
 """Makes the line for a request that is over, with its line feed."""
 
+Freezer: TypeAlias = Callable[[Any], str]
+"""Makes the part of a line that is known while the request goes on, with a NUL in each gap."""
+
+Thawer: TypeAlias = Callable[[Any, str], bytes]
+"""Fills the gaps with what came late, and ends the line."""
+
 NOTHING_TO_ESCAPE = "joined.isascii() and joined.isprintable() and '\"' not in joined and '\\\\' not in joined"
 """What `escape_default` leaves as it is: one look at all values finds out, for nearly every line."""
 
 
-def make_liner(
-    pieces: Sequence[str | None], getters: Sequence[Getter], escape: Callable[[str], str], missing: str, unharmed: str
-) -> Liner:
-    """`pieces` have None where a variable goes. `unharmed` is an expression over `joined`, all values in one, which
-    tells that none of them needs `escape`."""
-    names: dict[str, Any] = {"escape": escape, "missing": missing}
-    source = ["def line(request):"]
-    if any(hasattr(get, "inline") for get in getters):
-        source += ("    head = request.head", "    fields = head.fields")
-    doubtful: list[str] = []
-    for at, get in enumerate(getters):
-        value = f"v{at}"
-        names[f"get{at}"] = get
-        inline: Inline | None = getattr(get, "inline", None)
-        if inline is None:
-            source.append(f"    {value} = get{at}(request)")
-        else:
-            source.append(f"    {value} = {inline.expression.replace('get(request)', f'get{at}(request)')}")
-        if inline is None or not inline.plain:
-            source += (f"    if {value} is None:", f"        {value} = missing")
-            doubtful.append(value)
-    if doubtful:
-        source.append("    joined = f'" + " ".join(f"{{{value}}}" for value in doubtful) + "'")
-        source.append(f"    if not ({unharmed}):")
-        source += (f"        {value} = escape({value})" for value in doubtful)
-    values = iter(range(len(getters)))
+@dataclass(frozen=True, slots=True)
+class Escaping:
+    """`missing` stands for what is not found. `unharmed` is an expression over `joined`, all values in one, which tells
+    that none of them needs `escape`."""
+
+    escape: Callable[[str], str]
+    missing: str
+    unharmed: str
+
+
+def make_liner(pieces: Sequence[str | None], getters: Sequence[Getter], escaping: Escaping) -> Liner:
+    """`pieces` have None where a variable goes, in the order of the getters."""
+    shape, texts = _shape(pieces, [f"v{at}" for at in range(len(getters))])
+    result = f"f'{shape}\\n'.encode('latin-1', 'replace')"
+    made: Liner = _function("request", dict(enumerate(getters)), escaping, result, texts)
+    return made
+
+
+def make_freezer(
+    pieces: Sequence[str | None], getters: Sequence[Getter], late: Sequence[bool], escaping: Escaping
+) -> Freezer:
+    """`late` says which variables leave a gap."""
+    shape, texts = _shape(pieces, ["gap" if is_late else f"v{at}" for at, is_late in enumerate(late)])
+    early = {at: get for at, get in enumerate(getters) if not late[at]}
+    # A NUL would be taken for a gap. None comes from a request's head, where it is refused, nor from a file's.
+    careful = Escaping(
+        lambda text: escaping.escape(text).replace("\0", "\\x00"),
+        escaping.missing,
+        f"({escaping.unharmed}) and '\\0' not in joined",
+    )
+    made: Freezer = _function("request", early, careful, f"f'{shape}'", {**texts, "gap": "\0"})
+    return made
+
+
+def make_thawer(getters: Sequence[Getter], late: Sequence[bool], escaping: Escaping) -> Thawer:
+    """The other half of `make_freezer`."""
+    lately = {at: get for at, get in enumerate(getters) if late[at]}
+    values = "".join(f"v{at}, " for at in lately)
+    shape = "(frozen.replace('%', '%%').replace('\\0', '%s') + '\\n')"
+    result = f"({shape} % ({values})).encode('latin-1', 'replace')"
+    made: Thawer = _function("request, frozen", lately, escaping, result, {})
+    return made
+
+
+def _shape(pieces: Sequence[str | None], values: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """What stands between the quotes of an f-string, and the texts that are named in it."""
+    texts: dict[str, str] = {}
+    left = iter(values)
     shape = ""
     for at, piece in enumerate(pieces):
-        if piece is None:
-            shape += f"{{v{next(values)}}}"
-        else:
-            names[f"t{at}"] = piece
-            shape += f"{{t{at}}}"
-    source.append(f"    return f'{shape}\\n'.encode('latin-1', 'replace')")
-    exec("\n".join(source), names)
-    made: Liner = names["line"]
+        name = next(left) if piece is None else f"t{at}"
+        shape += f"{{{name}}}"
+        if piece is not None:
+            texts[name] = piece
+    return shape, texts
+
+
+def _function(
+    arguments: str, getters: dict[int, Getter], escaping: Escaping, result: str, names: dict[str, str]
+) -> Callable[..., Any]:
+    """A function that gets the values v0, v1, ..., escaped where they need it, and returns `result`."""
+    known: dict[str, Any] = {"escape": escaping.escape, "missing": escaping.missing, **names}
+    source: list[str] = []
+    doubtful: list[str] = []
+    for at, get in getters.items():
+        inline: Inline | None = getattr(get, "inline", None)
+        expression = "get(request)" if inline is None else inline.expression
+        known[f"get{at}"] = get
+        source.append(f"v{at} = {expression.replace('get(request)', f'get{at}(request)')}")
+        if inline is None or not inline.plain:
+            source.append(f"if v{at} is None: v{at} = missing")
+            doubtful.append(f"v{at}")
+    if any("head" in line or "fields" in line for line in source):
+        source.insert(0, "head = request.head; fields = head.fields")
+    if doubtful:
+        source.append("joined = f'" + " ".join(f"{{{value}}}" for value in doubtful) + "'")
+        source.append(f"if not ({escaping.unharmed}): " + "; ".join(f"{each} = escape({each})" for each in doubtful))
+    source.append(f"return {result}")
+    exec("\n    ".join((f"def made({arguments}):", *source)), known)
+    made: Callable[..., Any] = known["made"]
     return made

@@ -26,8 +26,8 @@ class Location(dict[Any, Any]):
     It is a dictionary of the merged settings of every module by their class, as there is no quicker way to
     `location[HttpCore]`; in every other respect it is an object like others. `kind` is "server", "exact", "prefix",
     "regex", "named", "if" or "limit_except". `phases` holds the handlers by phase number; `nested` is searched when
-    this one has been chosen. `filters` are those of the phases HEADERS and BODY; `straight` is a handler of CONTENT
-    that waits, where it is the only one and nothing comes before it.
+    this one has been chosen. `filters` are those of the phases HEADERS and BODY; `straight` is the first handler of
+    CONTENT, where it waits and nothing comes before it.
     """
 
     __slots__ = (

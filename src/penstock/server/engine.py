@@ -22,7 +22,7 @@ from penstock.plan.location import Handlers
 from penstock.server.send import make_page
 
 MOST_CHANGES = 10
-SERVING = (phases.PREACCESS, phases.ACCESS, phases.PRECONTENT, phases.CONTENT)
+BEFORE_CONTENT = (phases.PREACCESS, phases.ACCESS, phases.PRECONTENT)
 CLOSING = frozenset({400, 413, 414, 494, 495, 496, 497, 500, 501})
 """Statuses after which nginx does not trust the connection any more."""
 CHALLENGES = frozenset({401, 407})
@@ -46,7 +46,7 @@ async def answer_to(request: Request) -> Answer:
                 if straight is None:
                     outcome = await _go_on(request)
                 else:
-                    outcome = await straight(request) or _unserved(request)
+                    outcome = await straight(request) or await _content(request, 1)
         if type(outcome) is Answer:
             if not outcome.special or outcome.silent:
                 break
@@ -244,7 +244,7 @@ async def _rewrite(request: Request) -> Outcome:
 async def _serve(request: Request) -> Outcome:
     """From preaccess to content."""
     by_phase = request.location.phases
-    for number in SERVING:
+    for number in BEFORE_CONTENT:
         handlers = by_phase[number]
         if not handlers:
             continue
@@ -254,17 +254,20 @@ async def _serve(request: Request) -> Outcome:
                     await _hold_back(request)
                 return refused
             continue
-        for handler, waits in handlers:
-            outcome: Outcome = handler(request)
-            if waits:
-                outcome = await outcome  # type: ignore[misc]
-            if outcome is not None:
-                return outcome
-    return _unserved(request)
+        outcome = await _run(request, handlers)
+        if outcome is not None:
+            return outcome
+    return await _content(request, 0)
 
 
-def _unserved(request: Request) -> Answer:
-    """No handler wanted to answer."""
+async def _content(request: Request, begin: int) -> Outcome:
+    """The handlers of CONTENT from that one on."""
+    for handler, waits in request.location.phases[phases.CONTENT][begin:]:
+        outcome: Outcome = handler(request)
+        if waits:
+            outcome = await outcome  # type: ignore[misc]
+        if outcome is not None:
+            return outcome
     if request.uri.endswith("/"):
         report(request, ERROR, f'directory index of "{request.uri}" is forbidden')
         return special(403)

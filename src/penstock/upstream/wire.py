@@ -48,7 +48,7 @@ class Http1:
             return None if is_status_line(data) else bare()
         try:
             head = parse_response(data[:end])
-            if _known.again(data[:end]):
+            if head.status != 101 and _known.again(data[:end]):
                 _known[data[:end]] = head
             return head
         except BadResponse:
