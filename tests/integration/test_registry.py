@@ -162,13 +162,30 @@ def test_the_folder_is_found_and_taken_away(proxy, ws_backend) -> None:
         command = [sys.executable, "-m", "penstock", "tunnels", "-c", f"{front.directory}/nginx.conf"]
         done = subprocess.run([*command, "-p", str(front.directory)], capture_output=True, text=True, timeout=30)
         assert (done.returncode, done.stdout) == (0, "0 open in 2 workers\n"), done.stderr
-        front.reload()
+        front.reload(text.replace("here/it", "elsewhere"))
+        front.logged("the control sockets go where .* with the next start", name="error.log")
         assert eventually(lambda: len(list((front.directory / "here/it").iterdir())) == 2)
+        assert not (front.directory / "elsewhere").exists()
         front.stop()
         assert not (front.directory / "here/it").exists()
     off = proxy("control_socket off;\n" + FRONT, ports={"one": 1, "two": 1})
     assert not (off.directory / "nginx.control").exists()
     assert "control_socket is off" in json.loads(off.get("/status").text)["note"]
+
+
+def test_a_folder_that_is_somebody_else_s_is_left_alone(proxy, ws_backend, tmp_path) -> None:
+    if os.geteuid():
+        pytest.skip("only root can give folders away")
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "theirs").mkdir(mode=0o755)
+    os.chown(tmp_path / "theirs", 4321, 4321)
+    for name in ("link", "theirs"):
+        text = f"control_socket {tmp_path}/{name};\n{FRONT}"
+        front = proxy(text, ports={"one": 1, "two": 1})
+        front.logged("no control socket: ", name="error.log")
+        assert front.get("/none").status == 404
+    assert stat.S_IMODE((tmp_path / "theirs").stat().st_mode) == 0o755
+    assert not list((tmp_path / "theirs").iterdir())
 
 
 def test_tunnels_stay_visible_over_a_reload(two) -> None:

@@ -55,4 +55,25 @@ async def _ask(path: str, question: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     finally:
         stream.close()
-    return answer if isinstance(answer, dict) and "error" not in answer else None
+    return answer if is_answer(answer) and "error" not in answer else None
+
+
+def is_answer(found: object) -> bool:
+    """Whether a worker of this version, or of one that is like it, can have said that."""
+    if not isinstance(found, dict):
+        return False
+    if isinstance(found.get("error"), str):
+        return True
+    entries = found.get("tunnels", [])
+    counts = all(type(found.get(name)) is int for name in ("pid", "open", "matched"))
+    return counts and isinstance(entries, list) and all(map(_is_entry, entries))
+
+
+def _is_entry(entry: object) -> bool:
+    if not isinstance(entry, dict):
+        return False
+    texts = ("id", "client", "server", "location", "peer", "state")
+    numbers = ("age", "idle", "bytes_in", "bytes_out")
+    return all(isinstance(entry.get(name), str) for name in texts) and all(
+        isinstance(entry.get(name), (int, float)) for name in numbers
+    )

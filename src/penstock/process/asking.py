@@ -8,6 +8,7 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
+from penstock.observe.siblings import is_answer
 from penstock.process.control import paths_in
 
 PATIENCE = 10.0
@@ -58,6 +59,6 @@ def _ask(path: str, question: Mapping[str, Any]) -> dict[str, Any]:
             if size > LONGEST_ANSWER:
                 raise ValueError("the answer is too long")
     answer = json.loads(b"".join(pieces))
-    if not isinstance(answer, dict):
+    if not is_answer(answer):
         raise ValueError("the answer is none")
-    return answer
+    return dict(answer)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import socket
-import stat
 import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -36,18 +35,20 @@ MOST = 16
 def make_folder(folder: str, user: User | None) -> bool:
     """Make the folder ready for the workers; whether it is. What is in the way is said, and no reason not to start."""
     path = folder.encode("latin-1")
-    own = os.geteuid() if user is None else user.uid
     try:
-        try:
+        with suppress(FileExistsError):
             os.mkdir(path, 0o700)  # noqa: PTH102  bytes
-        except FileExistsError:
-            found = os.lstat(path)
-            if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (own, os.geteuid()):
-                report(None, WARN, f'no control socket: "{folder}" is not a folder of ours')
+        # By its descriptor from here on: what has the name may be changed by whoever can write beside it.
+        found = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if os.fstat(found).st_uid not in (os.geteuid(), os.geteuid() if user is None else user.uid):
+                report(None, WARN, f'no control socket: the folder "{folder}" is somebody else\'s')
                 return False
-            os.chmod(path, 0o700)  # noqa: PTH101  bytes
-        if user is not None:
-            os.chown(path, user.uid, user.gid)
+            os.fchmod(found, 0o700)
+            if user is not None:
+                os.fchown(found, user.uid, user.gid)
+        finally:
+            os.close(found)
     except OSError as error:
         words = f"({error.errno}: {os.strerror(error.errno or 0)})"
         report(None, NOTICE, f'no control socket: "{folder}" can not be made {words}')

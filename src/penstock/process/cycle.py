@@ -11,7 +11,7 @@ from penstock.config.errors import ConfigError, ConfigFailed
 from penstock.config.material import Record, using
 from penstock.modules.load import load
 from penstock.modules.main import Events, Main
-from penstock.observe.errorlog import EMERG, WARN, ErrorLog, fallback, report, set_fallback
+from penstock.observe.errorlog import EMERG, NOTICE, WARN, ErrorLog, fallback, report, set_fallback
 from penstock.observe.files import CannotOpen, LogFiles
 from penstock.plan.plan import Plan
 from penstock.process.inherited import Inherited
@@ -34,7 +34,8 @@ class Cycle:
     files: LogFiles
     sockets: Sockets
     control: str = ""
-    """The folder of the control sockets; "" for none."""
+    """The folder of the control sockets, for as long as the master lives; "" for none."""
+    control_wanted: str = ""
 
     @property
     def workers(self) -> int:
@@ -73,7 +74,8 @@ def begin(launch: Launch, plan: Plan, inherited: Inherited) -> Cycle:
     set_fallback(cycle.log)
     cycle.sockets = bind_all(plan.listens, cycle.workers, inherited.match(plan.listens))
     inherited.settle(cycle.sockets)
-    cycle.control = _control(launch, cycle)
+    cycle.control_wanted = _control_wanted(launch, cycle)
+    cycle.control = _control(cycle)
     for file in booted.files:
         file.close()
     return cycle
@@ -105,8 +107,11 @@ def succeed(launch: Launch, old: Cycle, record: Record) -> Cycle:
     except NotStarted:
         cycle.files.close()
         raise
-    cycle.control = _control(launch, cycle)
+    cycle.control = old.control
     set_fallback(cycle.log)
+    if _control_wanted(launch, cycle) != old.control_wanted:
+        report(None, NOTICE, "the control sockets go where the configuration says now with the next start")
+    cycle.control_wanted = old.control_wanted
     redirect_stderr(plan, cycle.log)
     if cycle.pid_file != old.pid_file:
         remove_pid_file(old.pid_file)
@@ -123,13 +128,19 @@ def _cycle(launch: Launch, plan: Plan) -> Cycle:
     return Cycle(plan, main, user, pid_file, log, files, Sockets())
 
 
-def _control(launch: Launch, cycle: Cycle) -> str:
+def _control(cycle: Cycle) -> str:
     """Make the folder of the control sockets; "" where there is to be none, or can be none."""
-    from penstock.modules.control import Control
     from penstock.process.control import make_folder
 
-    folder = cycle.plan.main.settings(Control).beside(cycle.main, launch.pid_file)
+    folder = cycle.control_wanted
     return folder if folder and make_folder(folder, cycle.user) else ""
+
+
+def _control_wanted(launch: Launch, cycle: Cycle) -> str:
+    """The folder of the control sockets that the configuration names; "" for none."""
+    from penstock.modules.control import Control
+
+    return cycle.plan.main.settings(Control).beside(cycle.main, launch.pid_file)
 
 
 def _open_logs(cycle: Cycle, *, console: bool) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from heapq import heappush, heappushpop
 from typing import TYPE_CHECKING, Any
 
 from penstock.observe.selection import Selection
@@ -38,9 +39,19 @@ async def answer(loop: Loop, question: dict[str, Any]) -> dict[str, Any]:
 
 async def listed(loop: Loop, selection: Selection, limit: int) -> dict[str, Any]:
     """The oldest tunnels that are meant, and how many there are of them."""
-    found = [entry for tunnel, entry in [each async for each in _seen(loop)] if selection.admits(entry)]
-    found.sort(key=lambda entry: -entry["age"])
-    return {"pid": os.getpid(), "open": len(loop.tunnels), "matched": len(found), "tunnels": found[:limit]}
+    kept: list[tuple[float, int, dict[str, Any]]] = []
+    matched = 0
+    async for _, entry in _seen(loop):
+        if not selection.admits(entry):
+            continue
+        matched += 1
+        # The youngest is on top, and makes room for an older one.
+        if len(kept) < limit:
+            heappush(kept, (entry["age"], -matched, entry))
+        elif limit:
+            heappushpop(kept, (entry["age"], -matched, entry))
+    tunnels = [entry for _, _, entry in sorted(kept, reverse=True)]
+    return {"pid": os.getpid(), "open": len(loop.tunnels), "matched": matched, "tunnels": tunnels}
 
 
 async def _close(loop: Loop, question: dict[str, Any]) -> dict[str, Any]:
@@ -58,7 +69,7 @@ async def _close(loop: Loop, question: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("a reason has at most 123 bytes")
     if not isinstance(spread, (int, float)) or not 0 <= spread <= 86400:
         raise ValueError("a spread is between no time and a day")
-    meant = [tunnel for tunnel, entry in [each async for each in _seen(loop)] if selection.admits(entry)]
+    meant = [tunnel async for tunnel, entry in _seen(loop) if selection.admits(entry)]
     if meant:
         Drain(loop, meant, float(spread), code, what="tunnels, as was asked by hand", why=Why.KILLED, text=reason)
     return {"pid": os.getpid(), "open": len(loop.tunnels), "matched": len(meant)}
