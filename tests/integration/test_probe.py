@@ -289,6 +289,39 @@ def self_signed(folder: Path):
     return pair
 
 
+def test_a_certificate_of_the_client(nginx, authority, ws_backend) -> None:
+    own, client = authority.issue("localhost"), authority.issue_client("somebody")
+    front = nginx(
+        """
+        http { server {
+            listen 127.0.0.1:{port:front} ssl;
+            ssl_certificate {value:crt}; ssl_certificate_key {value:key};
+            ssl_client_certificate {value:ca}; ssl_verify_client on;
+            location / {
+                proxy_pass http://127.0.0.1:{port:api};
+                proxy_http_version 1.1;
+                proxy_set_header Upgrade $http_upgrade;
+                proxy_set_header Connection upgrade;
+            }
+        } }
+        """,
+        ports={"api": ws_backend.port},
+        values={"crt": own.certificate, "key": own.key, "ca": authority.certificate},
+    )
+    url, trust = f"wss://localhost:{front.port('front')}/", ("--cafile", str(authority.certificate))
+    found = probe(url, *trust)
+    assert found.code == 6
+    assert found.steps["handshake"]["causes"][0]["id"] == "client-certificate"
+    assert probe(url, *trust, "--cert", str(client.certificate), "--key", str(client.key)).code == 0
+
+
+def test_one_machine_of_a_name(tls_echo, authority) -> None:
+    server = tls_echo(authority.issue("chat.example"))
+    url, trust = f"wss://chat.example:{server.port}/", ("--cafile", str(authority.certificate))
+    assert probe(url, *trust, "--at", "127.0.0.1").code == 0
+    assert server.handshakes[0][1]["Host"] == f"chat.example:{server.port}"
+
+
 # Refused
 
 
@@ -359,6 +392,25 @@ def test_a_wrong_origin() -> None:
         found = probe(f"ws://localhost:{backend.port}/")
         assert "no Origin at all is accepted" in found.words("origin")
         assert "proxy_set_header Host $http_host" in found.words("origin")
+
+
+def test_the_rules_of_a_proxy(proxy, ws_backend) -> None:
+    front = proxy(
+        """
+        http { server {
+            listen 127.0.0.1:{port:front};
+            websocket auto;
+            location / { proxy_pass http://127.0.0.1:{port:api}; websocket_origins https://app.example; }
+            location /off { websocket off; }
+        } }
+        """,
+        ports={"api": ws_backend.port},
+    )
+    url = f"ws://127.0.0.1:{front.port('front')}/"
+    found = probe(url)
+    assert found.steps["handshake"]["causes"][0]["id"] == "origins-rule"
+    assert probe(url, "--origin", "https://app.example").code == 0
+    assert probe(f"{url}off").steps["handshake"]["causes"][0]["id"] == "off-rule"
 
 
 def test_a_wrong_accept_key(raw_backend) -> None:

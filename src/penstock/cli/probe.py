@@ -62,6 +62,9 @@ def parser() -> Parser:
     made.add_argument("--no-echo", action="store_true", help="send no message, only pings")
     made.add_argument("--insecure", action="store_true", help="name what is wrong with a certificate, and go on")
     made.add_argument("--cafile", metavar="FILE", help="trust the authorities in this PEM file, not the system's")
+    made.add_argument("--cert", metavar="FILE", help="show this certificate (PEM) to a server that asks for one")
+    made.add_argument("--key", metavar="FILE", help="and this is its key, unless it is in the same file")
+    made.add_argument("--at", metavar="HOST", help="connect to this host, whatever DNS says; ask for the URL's")
     made.add_argument("--days", metavar="N", type=int, default=14, help="warn of a certificate that ends within (14)")
     made.add_argument("--timeout", metavar="TIME", default="10s", help="for each step (10s)")
     made.add_argument("--strict", action="store_true", help="exit with 1 if there are warnings")
@@ -84,7 +87,10 @@ def run(arguments: Sequence[str]) -> int:
             compression=not given.no_compression,
             echo=not given.no_echo,
             insecure=given.insecure,
-            trusted=None if given.cafile is None else os.fsdecode(given.cafile.encode("latin-1")),
+            trusted=_path(given.cafile),
+            certificate=_path(given.cert),
+            key=_path(given.key),
+            address=None if given.at is None else parse_target(shown(given.at)).host,
             days=given.days,
         )
         asked = parse_target(shown(given.url))
@@ -104,9 +110,10 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return _probe(targets, options, screen, strict=given.strict)
     except OSError as error:
-        if given.cafile is None:
+        files = [each for each in (given.cafile, given.cert, given.key) if each is not None]
+        if not files:
             raise
-        sys.stderr.write(f"penstock probe: {shown(given.cafile)}: {error.strerror or error}\n")
+        sys.stderr.write(f"penstock probe: {shown(', '.join(files))}: {error.strerror or error}\n")
         return USAGE_ERROR
 
 
@@ -199,6 +206,10 @@ def _seconds(text: str) -> float:
         return seconds(text)
     except ValueError:
         raise ValueError(f'"{shown(text)}" is not a time: write 90s, 2m or 500ms') from None
+
+
+def _path(text: str | None) -> str | None:
+    return None if text is None else os.fsdecode(text.encode("latin-1"))
 
 
 def _header(text: str) -> tuple[str, str]:

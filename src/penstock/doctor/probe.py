@@ -28,7 +28,8 @@ _PINGS = 3
 @dataclass(frozen=True, slots=True)
 class Options:
     """How to probe. Times are seconds; `idle` 0 leaves silence out; `origin` is SAME_HOST, None for none, or what to
-    send. `trusted` is a PEM file, `days` how early a certificate's end is worth a warning."""
+    send. `trusted`, `certificate` and `key` are PEM files, `days` how early a certificate's end is worth a warning.
+    `address` is a host to connect to in the place of the target's."""
 
     timeout: float = 10.0
     idle: float = 0.0
@@ -39,6 +40,9 @@ class Options:
     echo: bool = True
     insecure: bool = False
     trusted: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    address: str | None = None
     days: int = 14
 
 
@@ -80,6 +84,9 @@ class Probe:
             timeout=options.timeout,
             insecure=options.insecure,
             trusted=options.trusted,
+            certificate=options.certificate,
+            key=options.key,
+            address=options.address,
             days=options.days,
         )
 

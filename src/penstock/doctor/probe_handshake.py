@@ -129,6 +129,14 @@ def _ended(ask: Ask, data: bytes, seconds: float, error: str) -> Answer:
     how = f" ({safe(error)})" if error else ""
     if data:
         return Answer(ask, None, seconds, f"the connection ended inside the answer's head{how}: {_start(data)}")
+    if "CERTIFICATE_REQUIRED" in error:
+        return Answer(
+            ask,
+            None,
+            seconds,
+            "the server wants a certificate of the client (ssl_verify_client on)",
+            ("send one: --cert FILE --key FILE",),
+        )
     advice = (
         "a server that does not like a request says so; nothing at all is how a TLS port without a certificate, "
         "nginx's 444, a firewall that looks into requests, or a program that crashes on them ends a connection",

@@ -49,6 +49,13 @@ _PAGES: tuple[tuple[str, str, str], ...] = (
 )
 """What a page looks like, what kind of program writes it, and which; "" takes the name from the page."""
 
+_OWN_WORDS = re.compile(
+    r"^(?:only WebSocket handshakes are served here|WebSocket is switched off here"
+    r"|this is no valid WebSocket handshake: |this page may not open WebSockets here|this subprotocol is not spoken here)",
+    re.ASCII,
+)
+"""What Penstock says without a page, by its `websocket` directives."""
+
 _PROXIES = (
     "nginx",
     "openresty",
@@ -106,6 +113,8 @@ def who_answered(head: ResponseHead, body: bytes) -> Hop:
             version = re.search(rf"<center>({re.escape(who)}[^<]*)</center>", text, re.IGNORECASE)
             return Hop(safe(version[1] if version else who, 60), kind, "the page is its own", _without(passed, who))
         return Hop(who, kind, "the page looks like its own", _without(passed, who))
+    if server.startswith("penstock") and _OWN_WORDS.match(text):
+        return Hop(safe(server, 60), "proxy", "these are its own words", passed)
     name = server.partition("/")[0].partition(" ")[0].lower()
     if server and not name.startswith(_PROXIES):
         return Hop(safe(server, 60), "app", "its Server header", passed)

@@ -26,7 +26,17 @@ class Reach:
     """
 
     def __init__(
-        self, target: Target, say: Say, *, timeout: float, insecure: bool, trusted: str | None, days: int
+        self,
+        target: Target,
+        say: Say,
+        *,
+        timeout: float,
+        insecure: bool,
+        trusted: str | None,
+        certificate: str | None,
+        key: str | None,
+        address: str | None,
+        days: int,
     ) -> None:
         self.target = target
         self.timeout = timeout
@@ -34,7 +44,11 @@ class Reach:
         self._insecure = insecure
         self._days = days
         self._address: Address | None = None
-        self._context = client_context(verify=True, trusted=trusted) if target.secure else None
+        self._host = address or target.host
+        self._own = certificate, key
+        self._context: TlsContext | None = None
+        if target.secure:
+            self._context = client_context(verify=True, trusted=trusted, certificate=certificate, key=key)
 
     def first(self) -> Line:
         """Connect, telling each step. Raises `Failed`."""
@@ -57,23 +71,23 @@ class Reach:
     # DNS
 
     def _look_up(self) -> list[Address]:
-        target = self.target
+        host, port = self._host, self.target.port
         try:
-            ip_address(target.host)
-            return look_up(target.host, target.port)
+            ip_address(host)
+            return look_up(host, port)
         except ValueError:
             pass
         started = monotonic()
         try:
-            found = look_up(target.host, target.port)
+            found = look_up(host, port)
         except LookupFailed as error:
-            words = f"{safe(target.host)} has no address: {error}"
+            words = f"{safe(host)} has no address: {error}"
             advice: tuple[str, ...] = (
                 ("look for a typing mistake, or a DNS record that was never made",)
                 if error.unknown
                 else ("the resolver of this machine did not answer: look at /etc/resolv.conf and the network",)
             )
-            data = {"host": target.host, "addresses": []}
+            data = {"host": host, "addresses": []}
             raise self._failed("dns", words, Exit.DNS, started, advice=advice, data=data) from None
         taken = monotonic() - started
         texts = [str(address[0]) for address in found]
@@ -82,8 +96,8 @@ class Reach:
         advice = ()
         if taken > 1:
             verdict, advice = Verdict.WARN, ("looking the name up is slow: every new client waits for it",)
-        data = {"host": target.host, "addresses": texts[:32]}
-        self._say(Step("dns", verdict, f"{safe(target.host)} is {shown}", taken, advice=advice, data=data))
+        data = {"host": host, "addresses": texts[:32]}
+        self._say(Step("dns", verdict, f"{safe(host)} is {shown}", taken, advice=advice, data=data))
         return found
 
     # TCP
@@ -143,7 +157,7 @@ class Reach:
 
     def _secure_anyway(self, refused: CertificateRefused, started: float) -> Line:
         """Look at a certificate that was refused; go on with it only if that was asked for."""
-        self._context = client_context(verify=False)
+        self._context = client_context(verify=False, certificate=self._own[0], key=self._own[1])
         try:
             line = self.again_bare()
             secured = line.secure(self._context, self.target.host, self.timeout)

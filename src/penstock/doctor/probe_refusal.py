@@ -26,7 +26,7 @@ def refusal(answer: Answer, target: Target) -> Step:
         data = {"status": 101, "problems": list(found), "answered_by": hop.who or None}
         return _step(answer, f"101, and not a WebSocket: {'; '.join(found)}", (), advice, data)
     asked, said = asked_and_said(answer)
-    why = [*_by_hop(hop, head.status, target), *_of_the_request(head.status), *causes(asked, said)]
+    why = [*_by_hop(hop, head.status, said.body, target), *_of_the_request(head.status), *causes(asked, said)]
     if sure := [cause for cause in why if cause.sure]:
         why = sure
     why = [_from_outside(cause) for cause in why[:MOST_CAUSES]]
@@ -68,11 +68,50 @@ def _broken_switch(problems: tuple[str, ...]) -> tuple[str, ...]:
     return ("a server or a proxy in between writes the answer wrongly, or takes headers out of it; browsers refuse it",)
 
 
-def _by_hop(hop: Hop, status: int, target: Target) -> Iterator[Cause]:
+_BY_RULE = (
+    (
+        "this page may not open WebSockets here",
+        "origins-rule",
+        "its websocket_origins does not list this Origin",
+        "add the origin there, or connect from a page that is listed",
+    ),
+    (
+        "this subprotocol is not spoken here",
+        "protocols-rule",
+        "its websocket_protocols lists none of the subprotocols that were offered",
+        "offer one with --protocol, or add it there",
+    ),
+    (
+        "WebSocket is switched off here",
+        "off-rule",
+        "websocket off is in force at this path",
+        "another location is meant",
+    ),
+    (
+        "required SSL certificate",
+        "client-certificate",
+        "it wants a certificate of the client (ssl_verify_client)",
+        "send one: --cert FILE --key FILE",
+    ),
+    (
+        "SSL certificate error",
+        "client-certificate",
+        "it does not accept the client's certificate",
+        "its authority must be in ssl_client_certificate there",
+    ),
+)
+"""What a proxy's own words mean that only a rule of its configuration makes it say."""
+
+
+def _by_hop(hop: Hop, status: int, body: str, target: Target) -> Iterator[Cause]:
     """What a status means when a proxy itself wrote it, and not the application."""
     if hop.kind != "proxy":
         return
     who = hop.who
+    for said, name, meant, advice in _BY_RULE:
+        if said in body:
+            yield Cause(name, f"{who}: {meant}", advice, sure=True)
+            return
     if status in (502, 503, 504):
         words = {
             502: f"{who} got no usable answer from the application: it is not running, listens elsewhere, or crashed",

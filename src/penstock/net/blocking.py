@@ -164,10 +164,15 @@ class Secured:
         return cls(sock.version() or "", cipher[0] if cipher else "", chain, complete=ask is not None)
 
 
-def client_context(*, verify: bool, trusted: str | None = None) -> ssl.SSLContext:
+def client_context(
+    *, verify: bool, trusted: str | None = None, certificate: str | None = None, key: str | None = None
+) -> ssl.SSLContext:
     """What a browser would use: the system's authorities, or those of a PEM file in their place. Names are checked
-    along with the chain. Raises `OSError` for a file that cannot be used."""
+    along with the chain. `certificate` and `key` are files to show to a server that asks. Raises `OSError` for a file
+    that cannot be used."""
     context = ssl.create_default_context(cafile=trusted)
+    if certificate is not None:
+        context.load_cert_chain(certificate, key)
     context.set_alpn_protocols(["http/1.1"])
     if not verify:
         context.check_hostname = False
