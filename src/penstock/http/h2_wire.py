@@ -219,12 +219,15 @@ class Wire(H2Connection):
         """A frame, or a head of several, has begun to come."""
         return bool(self._kept or self._block is not None or self._part is not None or self._preface)
 
-    def drop_head(self) -> None:
-        """The rest of a head does not come: its stream is over. When it comes all the same, nothing is made of it."""
+    def drop_head(self) -> bool:
+        """The rest of a head does not come: its stream is over. When it comes all the same, nothing is made of it.
+        False if that was said before."""
         sid = self._block_frame[0] if self._block is not None else int.from_bytes(self._kept[5:9], "big") & 0x7FFFFFFF
-        if sid and sid not in self._dropped:
-            self._dropped.add(sid)
-            self._data_to_send += _head.pack(0, 4, 3, 0, sid) + int(ErrorCodes.PROTOCOL_ERROR).to_bytes(4, "big")
+        if not sid or sid in self._dropped:
+            return False
+        self._dropped.add(sid)
+        self._data_to_send += _head.pack(0, 4, 3, 0, sid) + int(ErrorCodes.PROTOCOL_ERROR).to_bytes(4, "big")
+        return True
 
     def _without_preface(self, data: bytes) -> bytes:
         wanted = self._preface

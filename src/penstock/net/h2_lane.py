@@ -110,6 +110,12 @@ class Lane:
             self._reader = None
             reader.resume()
 
+    def unasked(self) -> None:
+        """What was asked for is taken back, if nothing has been done about it yet."""
+        if self.start is not None:
+            self.start = None
+            self.close()
+
     def writable(self) -> None:
         """There may be room."""
         if self.side is not None:

@@ -26,7 +26,7 @@ from h2.events import (
     WindowUpdated,
 )
 
-from penstock.http.h2_wire import HalfStream, SettingCodes, Wire
+from penstock.http.h2_wire import ConnectionFault, HalfStream, SettingCodes, Wire
 from penstock.net.errors import NetError
 from penstock.net.fiber import Fiber, current, pause
 
@@ -120,10 +120,14 @@ class Session:
         try:
             for event in self.wire.receive(data):
                 self._happened(event)
+            for lane in self._touched:
+                lane.read_on()
+        except ConnectionFault:
+            for lane in self._touched:
+                lane.unasked()
+            raise
         finally:
-            touched = self._touched
-            while touched:
-                touched.pop(0).read_on()
+            self._touched.clear()
             self._corked = False
             self.flush()
 
@@ -156,13 +160,11 @@ class Session:
                 self._touched.append(lane)
         elif kind is StreamReset:
             assert isinstance(event, StreamReset)
-            lane = self.lanes.get(event.stream_id)
-            if lane is not None and lane.start is not None:
-                lane.read_on()  # it was asked for, and is logged
             self.noticed(event)
             lane = self.lanes.get(event.stream_id)
             if lane is not None:
                 lane.lose(ECONNRESET)
+                lane.unasked()
         else:
             self.noticed(event)
             if kind is RemoteSettingsChanged:

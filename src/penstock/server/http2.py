@@ -276,16 +276,14 @@ class Serving:
 
     def _late(self) -> None:
         """Nothing has been asked for long enough, or the rest of a head does not come."""
-        session, connection = self.session, self.connection
-        if self.wire.in_head:
+        connection = self.connection
+        if self.wire.in_head or not connection.requests:
             report(connection, INFO, f"client timed out (110: Connection timed out) {WHILE}")
-            self.wire.drop_head()
-            session.flush()
+        if self.wire.in_head and self.wire.drop_head():
+            self.session.flush()
             self._rest()
-        elif connection.requests:
+        elif not self.session.lanes:
             self.drain()
-        else:
-            session.lose(TimedOut())
 
     def drain(self) -> None:
         """Take no more requests; close when those that are here have been answered."""

@@ -346,8 +346,7 @@ def speaks_http2(connection: Connection) -> bool:
 
 
 async def begins_http2(connection: Connection) -> bool:
-    """Whether a client begins with the preface of HTTP/2 (RFC 9113, section 3.4), which is left where it is. If it
-    says nothing at all, `serve` finds out the same."""
+    """Whether a client begins with the preface of HTTP/2 (RFC 9113, section 3.4), which is left where it is."""
     stream, preface = connection.stream, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
     had = 0
     try:
@@ -359,7 +358,7 @@ async def begins_http2(connection: Connection) -> bool:
                 return True
             had = len(data)
     except NetError:
-        return False
+        return False  # it is gone, or too slow: the next read finds that out
 
 
 def _say(error: OSError) -> None:
