@@ -15,8 +15,9 @@ from penstock.cli.colour import Ink, ink_for
 from penstock.cli.parsing import USAGE_ERROR, Parser
 from penstock.config.source import shown
 from penstock.config.values import seconds
-from penstock.doctor.probe import SAME_HOST, Options, Probe, Result
+from penstock.doctor.probe import Probe
 from penstock.doctor.probe_compare import compare
+from penstock.doctor.probe_result import SAME_HOST, Options, Result
 from penstock.doctor.probe_steps import Exit, Say, Step, Verdict, safe, time_shown
 from penstock.doctor.probe_target import Target, parse_target
 

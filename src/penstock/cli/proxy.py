@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from penstock.cli.parsing import Parser
-from penstock.cli.proxy_addresses import Backend, backend, has_ipv6, listens, mapping
+from penstock.cli.proxy_addresses import Backend, backend, listens, mapping
+from penstock.cli.proxy_ground import port_of, settled, taken
 from penstock.cli.proxy_site import Flavour, Front, Group, Route, Site, written
+from penstock.cli.proxy_words import explain, introduce
 from penstock.config.source import shown
 
 EXITS = (
@@ -105,8 +107,8 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.buffer.write(text.encode("latin-1"))
         sys.stdout.flush()
         return 0
-    if taken := next((each for each in site.fronts[0].listens if _taken(each)), None):
-        port = taken.rpartition(":")[2]
+    if busy := next((each for each in site.fronts[0].listens if taken(each)), None):
+        port = busy.rpartition(":")[2]
         sys.stderr.write(
             f"penstock proxy: port {port} is taken by another program (ss -ltnp 'sport = :{port}' shows which); "
             "choose another one with --from\n"
@@ -115,8 +117,8 @@ def run(arguments: Sequence[str]) -> int:
     from penstock.cli.proxy_run import run_in_foreground
 
     secure = bool(site.fronts[0].certificate)
-    code = run_in_foreground(text, lambda: _introduce(site, backends, secure=secure))
-    if code and os.geteuid() and any(_port(each) < 1024 for each in site.fronts[0].listens):
+    code = run_in_foreground(text, lambda: introduce(site, backends, secure=secure))
+    if code and os.geteuid() and any(port_of(each) < 1024 for each in site.fronts[0].listens):
         sys.stderr.write("penstock proxy: ports below 1024 are for root (or CAP_NET_BIND_SERVICE): try --from :8080\n")
     return code
 
@@ -170,46 +172,9 @@ def _group(name: str, backends: list[Backend], sticky: Any, *, running: bool) ->
     first = backends[0]
     if any((each.secure, each.uri) != (first.secure, first.uri) for each in backends):
         raise ValueError("servers of one path must all be http:// or all https://, and have the same path themselves")
-    servers = tuple(_settled(each) if running else each.server for each in backends)
+    servers = tuple(settled(each) if running else each.server for each in backends)
     host = "" if not first.secure or first.local else str(first.address.host)
     return Group(name, servers, secure=first.secure, host=host, sticky=sticky)
-
-
-def _settled(found: Backend) -> str:
-    """Of `localhost`, the address at which something listens now: half of all programs use the one, half the other."""
-    if found.address.host != "localhost" or found.address.family != "name":
-        return found.server
-    answering = [host for host in ("127.0.0.1", "::1") if _answers(host, found.address.port)]
-    if len(answering) == 1:
-        host = answering[0]
-    elif answering or not has_ipv6():
-        host = "127.0.0.1"
-    else:
-        return found.server
-    return f"[{host}]:{found.address.port}" if ":" in host else f"{host}:{found.address.port}"
-
-
-def _port(address: str) -> int:
-    return 65535 if address.startswith("unix:") else int(address.rpartition(":")[2])
-
-
-def _taken(address: str) -> bool:
-    """Whether somebody listens already where we want to."""
-    if address.startswith("unix:"):
-        return False
-    host, _, port = address.rpartition(":")
-    return _answers({"": "127.0.0.1", "[::]": "::1", "0.0.0.0": "127.0.0.1"}.get(host, host.strip("[]")), int(port))
-
-
-def _answers(host: str, port: int) -> bool:
-    from penstock.net.blocking import Line
-    from penstock.net.errors import NetError
-
-    try:
-        Line.dial((host, port), 0.5).close()
-    except NetError:
-        return False
-    return True
 
 
 def _certificate(given: Any, where: list[str]) -> tuple[str, str]:
@@ -225,7 +190,7 @@ def _certificate(given: Any, where: list[str]) -> tuple[str, str]:
     names += [each.rpartition(":")[0].strip("[]").lower() for each in where if ":" in each and "unix:" not in each]
     names += [shown(name).lower() for name in given.name]
     pair = local_pair(tuple(dict.fromkeys(name for name in names if name not in ("", "::", "0.0.0.0", "*"))))
-    _explain(pair.authority, made=pair.made)
+    explain(pair.authority, made=pair.made)
     return os.fsencode(pair.certificate).decode("latin-1"), os.fsencode(pair.key).decode("latin-1")
 
 
@@ -234,59 +199,3 @@ def _absolute(path: str) -> str:
     with found.open("rb"):
         pass
     return os.fsencode(found).decode("latin-1")
-
-
-def _explain(authority: str, *, made: bool) -> None:
-    """How to trust the certificate, on standard error: standard output may be a configuration."""
-    if not made:
-        sys.stderr.write(f"The certificate is signed by {authority}\n")
-        return
-    sys.stderr.write(
-        f"""\
-A local authority was made: {authority}
-It can sign for localhost, *.test, *.local, *.internal, *.lan, this machine's name and private addresses only.
-Until it is trusted, clients warn:
-  curl, Python, Node    curl --cacert FILE; SSL_CERT_FILE=FILE; NODE_EXTRA_CA_CERTS=FILE
-  Debian, Ubuntu        sudo cp FILE /usr/local/share/ca-certificates/penstock.crt && sudo update-ca-certificates
-  Chromium, Chrome      Settings > Privacy and security > Security > Manage certificates > Authorities > Import
-  Firefox               Settings > Privacy and Security > View Certificates > Authorities > Import
-"""
-    )
-
-
-# What is said once it serves
-
-
-def _introduce(site: Site, backends: list[Backend], *, secure: bool) -> None:
-    http, ws = ("https", "wss") if secure else ("http", "ws")
-    front = site.fronts[0]
-    lines = [""]
-    for spoken in dict.fromkeys(_spoken(each) for each in front.listens):
-        lines.append(f"  {http}://{spoken}/  and  {ws}://{spoken}/")
-    groups = {group.name: group for group in site.groups}
-    for route in front.routes:
-        lines.append(f"      {route.path:<12} goes to {', '.join(groups[route.group].servers)}")
-    for each in backends:
-        address = each.address
-        if address.family == "unix":
-            continue
-        hosts = (
-            ("127.0.0.1", "::1") if address.host == "localhost" else (address.host,) if address.family != "name" else ()
-        )
-        if hosts and not any(_answers(host, address.port) for host in hosts):
-            lines.append(
-                f"  Nothing listens at {each.server} yet: until something does, requests are answered with 502."
-            )
-    if any(":" not in each for each in front.listens):
-        lines.append("  Other machines can reach it, too; --from localhost:PORT keeps it to this one.")
-    lines.append("  Ctrl-C ends it. What it does:")
-    sys.stdout.write("\n".join([*lines, "", ""]))
-    sys.stdout.flush()
-
-
-def _spoken(address: str) -> str:
-    """An address to listen on, as a person would type it into a browser."""
-    if address.startswith("unix:"):
-        return address
-    host, _, port = address.rpartition(":")
-    return f"localhost:{port}" if host in ("", "[::]", "0.0.0.0", "127.0.0.1", "[::1]", "*") else address

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from penstock.doctor.probe import Result
 from penstock.doctor.probe_handshake import Answer
 from penstock.doctor.probe_hops import who_answered
+from penstock.doctor.probe_result import Result
 from penstock.doctor.probe_steps import Step, Verdict, time_shown
 
 

@@ -51,7 +51,8 @@ _PAGES: tuple[tuple[str, str, str], ...] = (
 
 _OWN_WORDS = re.compile(
     r"^(?:only WebSocket handshakes are served here|WebSocket is switched off here"
-    r"|this is no valid WebSocket handshake: |this page may not open WebSockets here|this subprotocol is not spoken here)",
+    r"|this is no valid WebSocket handshake: |this page may not open WebSockets here"
+    r"|this subprotocol is not spoken here)",
     re.ASCII,
 )
 """What Penstock says without a page, by its `websocket` directives."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from errno import ECONNREFUSED, EHOSTUNREACH, ENETUNREACH
 from ipaddress import ip_address
 from time import monotonic
 
 from penstock.doctor.probe_certificate import Certificate, faults, judge
 from penstock.doctor.probe_steps import Exit, Failed, Say, Step, Verdict, safe, time_shown
 from penstock.doctor.probe_target import Target
+from penstock.doctor.probe_trouble import GO_ON, may_be_plain, tls_trouble, why_not
 from penstock.net.blocking import CertificateRefused, Line, LookupFailed, Secured, TlsContext, client_context, look_up
 from penstock.net.dial import Address
-from penstock.net.errors import DialFailed, NetError, PeerGone, TimedOut, TlsFailed
+from penstock.net.errors import DialFailed, NetError, TimedOut
 
 MOST_ADDRESSES = 4
 """Addresses of a name that are tried."""
@@ -132,7 +132,7 @@ class Reach:
             return line
         one = len(failures) == 1
         summary = failures[0] if one else f"none of {len(failures)} addresses lets us in"
-        advice = _why_not(set(numbers), self.target.port)
+        advice = why_not(set(numbers), self.target.port)
         details = () if one else tuple(failures)
         raise self._failed("tcp", summary, Exit.CONNECT, started, details, advice, {"failed": failures})
 
@@ -170,7 +170,7 @@ class Reach:
         advice = tuple(dict.fromkeys(fault.advice for fault in found if fault.advice))
         if not self._insecure:
             line.close()
-            self._tell_tls(Verdict.FAIL, secured, certificate, taken, (), (*advice, _GO_ON), summary, refused)
+            self._tell_tls(Verdict.FAIL, secured, certificate, taken, (), (*advice, GO_ON), summary, refused)
             raise Failed(Exit.TLS)
         self._tell_tls(Verdict.WARN, secured, certificate, taken, (), advice, summary, refused)
         return line
@@ -200,8 +200,8 @@ class Reach:
 
     def _explained(self, error: NetError, started: float) -> Failed:
         """Tell why there is no TLS; what to raise."""
-        words, advice = _tls_trouble(error, self.timeout)
-        if _may_be_plain(error) and self._speaks_http():
+        words, advice = tls_trouble(error, self.timeout)
+        if may_be_plain(error) and self._speaks_http():
             words = f"port {self.target.port} speaks plain HTTP, not TLS"
             advice = (
                 f"try ws:// there: {self.target.url.replace('wss://', 'ws://', 1)}",
@@ -235,60 +235,6 @@ class Reach:
         """Tell the step that failed; what to raise."""
         self._say(Step(name, Verdict.FAIL, summary, monotonic() - started, details, advice, data=dict(data or {})))
         return Failed(exit)
-
-
-_GO_ON = "browsers end here; --insecure looks at what comes after"
-
-_NOT_TLS = frozenset(
-    ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
-)
-
-
-def _may_be_plain(error: NetError) -> bool:
-    return isinstance(error, TimedOut) or (isinstance(error, TlsFailed) and error.reason in _NOT_TLS)
-
-
-def _tls_trouble(error: NetError, timeout: float) -> tuple[str, tuple[str, ...]]:
-    """What a failed TLS handshake says, and what to do."""
-    if isinstance(error, TimedOut):
-        return (
-            f"the connection is accepted, and the TLS handshake is not answered within {time_shown(timeout)}",
-            ("a plain server waits there for a request, or a program that accepts and does nothing: try ws://",),
-        )
-    if isinstance(error, PeerGone):
-        return (
-            f"the connection was closed during the TLS handshake ({os.strerror(error.errno)})",
-            ("nothing that speaks TLS is there, or a firewall or a balancer without a healthy backend closes it",),
-        )
-    reason = error.reason if isinstance(error, TlsFailed) else ""
-    for part, advice in _ALERTS:
-        if part in reason:
-            return f"TLS failed: {safe(reason.lower().replace('_', ' '))}", (advice,)
-    return f"TLS failed: {safe(str(error))}", ()
-
-
-_ALERTS = (
-    ("WRONG_VERSION_NUMBER", "something other than TLS answers at this port: try ws://, or another port"),
-    ("UNRECOGNIZED_NAME", "the server does not know this name (SNI): no server block has it, or ssl_reject_handshake"),
-    ("PROTOCOL_VERSION", "the server speaks TLS versions only that are too old for this client: ssl_protocols"),
-    ("UNSUPPORTED_PROTOCOL", "the server speaks TLS versions only that are too old for this client: ssl_protocols"),
-    ("CERTIFICATE_REQUIRED", "the server wants a certificate of the client (ssl_verify_client on)"),
-    ("HANDSHAKE_FAILURE", "no cipher in common, or the server has no certificate for this name"),
-    ("INTERNAL_ERROR", "the server has no usable certificate for this name: its error log says more"),
-    ("UNEXPECTED_EOF", "the server closed it: often a port that does not speak TLS, or a balancer without a backend"),
-)
-
-
-def _why_not(numbers: set[int], port: int) -> tuple[str, ...]:
-    """What to do about a connection that cannot be made."""
-    if numbers == {ECONNREFUSED}:
-        return (
-            f"nothing listens on port {port} there: is the server running, on this port, and on this address? "
-            "(ss -ltnp shows who listens; 127.0.0.1 cannot be reached from elsewhere)",
-        )
-    if numbers & {ENETUNREACH, EHOSTUNREACH}:
-        return ("there is no way to that network from here: a route, a VPN or IPv6 is missing",)
-    return ("packets are dropped on the way: a firewall or a security group, or a host that is down",)
 
 
 def _shown(address: Address) -> str:

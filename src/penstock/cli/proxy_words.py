@@ -1,0 +1,63 @@
+"""What `penstock proxy` says to a person, beside its log."""
+
+from __future__ import annotations
+
+import sys
+
+from penstock.cli.proxy_addresses import Backend
+from penstock.cli.proxy_ground import answers
+from penstock.cli.proxy_site import Site
+
+
+def explain(authority: str, *, made: bool) -> None:
+    """How to trust the certificate, on standard error: standard output may be a configuration."""
+    if not made:
+        sys.stderr.write(f"The certificate is signed by {authority}\n")
+        return
+    sys.stderr.write(
+        f"""\
+A local authority was made: {authority}
+It can sign for localhost, *.test, *.local, *.internal, *.lan, this machine's name and private addresses only.
+Until it is trusted, clients warn:
+  curl, Python, Node    curl --cacert FILE; SSL_CERT_FILE=FILE; NODE_EXTRA_CA_CERTS=FILE
+  Debian, Ubuntu        sudo cp FILE /usr/local/share/ca-certificates/penstock.crt && sudo update-ca-certificates
+  Chromium, Chrome      Settings > Privacy and security > Security > Manage certificates > Authorities > Import
+  Firefox               Settings > Privacy and Security > View Certificates > Authorities > Import
+"""
+    )
+
+
+def introduce(site: Site, backends: list[Backend], *, secure: bool) -> None:
+    """What a person wants to read once it serves."""
+    http, ws = ("https", "wss") if secure else ("http", "ws")
+    front = site.fronts[0]
+    lines = [""]
+    for spoken in dict.fromkeys(_spoken(each) for each in front.listens):
+        lines.append(f"  {http}://{spoken}/  and  {ws}://{spoken}/")
+    groups = {group.name: group for group in site.groups}
+    for route in front.routes:
+        lines.append(f"      {route.path:<12} goes to {', '.join(groups[route.group].servers)}")
+    for each in backends:
+        address = each.address
+        if address.family == "unix":
+            continue
+        hosts = (
+            ("127.0.0.1", "::1") if address.host == "localhost" else (address.host,) if address.family != "name" else ()
+        )
+        if hosts and not any(answers(host, address.port) for host in hosts):
+            lines.append(
+                f"  Nothing listens at {each.server} yet: until something does, requests are answered with 502."
+            )
+    if any(":" not in each for each in front.listens):
+        lines.append("  Other machines can reach it, too; --from localhost:PORT keeps it to this one.")
+    lines.append("  Ctrl-C ends it. What it does:")
+    sys.stdout.write("\n".join([*lines, "", ""]))
+    sys.stdout.flush()
+
+
+def _spoken(address: str) -> str:
+    """An address to listen on, as a person would type it into a browser."""
+    if address.startswith("unix:"):
+        return address
+    host, _, port = address.rpartition(":")
+    return f"localhost:{port}" if host in ("", "[::]", "0.0.0.0", "127.0.0.1", "[::1]", "*") else address
