@@ -23,7 +23,7 @@ class Level:
     `kind` is the name of its directive for the levels of nginx's http, "main" for the file itself, else "other".
     """
 
-    __slots__ = ("below", "directive", "items", "kind", "outer")
+    __slots__ = ("_named", "below", "directive", "items", "kind", "outer")
 
     def __init__(self, kind: str, directive: Directive | None, outer: Level | None) -> None:
         self.kind = kind
@@ -31,10 +31,16 @@ class Level:
         self.outer = outer
         self.items: list[Directive] = []
         self.below: list[Level] = []
+        self._named: dict[str, list[Directive]] = {}
+
+    def add(self, directive: Directive) -> None:
+        """One more directive of this level."""
+        self.items.append(directive)
+        self._named.setdefault(directive.name.text, []).append(directive)
 
     def own(self, name: str) -> list[Directive]:
         """The directives of that name at this very level."""
-        return [each for each in self.items if each.name.text == name]
+        return self._named.get(name, [])
 
     def find(self, name: str) -> Directive | None:
         """The directive in force: the nearest level's."""
@@ -50,7 +56,7 @@ class Level:
         """The nearest level, this one or one around it, that has directives of that name."""
         level: Level | None = self
         while level is not None:
-            if any(each.name.text == name for each in level.items):
+            if name in level._named:
                 return level
             level = level.outer
         return None
@@ -115,7 +121,7 @@ def levels(tree: tuple[Directive, ...]) -> Level:
 def _fill(level: Level, directives: tuple[Directive, ...]) -> None:
     for each in directives:
         directive = _without_dots(each)
-        level.items.append(directive)
+        level.add(directive)
         if directive.block is None:
             continue
         name = directive.name.text

@@ -16,6 +16,7 @@ UNKNOWN = "\0"
 
 HANDSHAKE = {"http_upgrade": "websocket", "http_connection": "Upgrade"}
 ORDINARY = {"http_upgrade": "", "http_connection": "keep-alive"}
+UNSAID = {"http_upgrade": "", "http_connection": ""}
 CLEARTEXT_HTTP2 = {"http_upgrade": "h2c", "http_connection": "Upgrade, HTTP2-Settings"}
 _CLIENT = frozenset(HANDSHAKE)
 _DEEPEST = 8

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -39,9 +39,10 @@ class Target:
 class Pass:
     """A level with a `proxy_pass` of its own."""
 
-    __slots__ = ("directive", "host", "level", "port", "scheme", "site", "uri", "url")
+    __slots__ = ("_sent", "directive", "host", "level", "port", "scheme", "site", "uri", "url")
 
     def __init__(self, site: Site, level: Level, directive: Directive) -> None:
+        self._sent: dict[tuple[str, int], str] = {}
         self.site = site
         self.level = level
         self.directive = directive
@@ -69,10 +70,13 @@ class Pass:
         return [each for each in given if len(each.args) == 2 and each.words[0].lower() == name]
 
     def sends(self, name: str, known: dict[str, str]) -> str:
-        """What a header will be for a kind of request; "" where it is not sent."""
-        values = Values(self.site.maps, known)
-        found = [values.of(each.words[1], self.level) for each in self.headers(name)]
-        return ", ".join(value for value in found if value)
+        """What a header will be for a kind of request (one of those in `maps`); "" where it is not sent."""
+        sent = self._sent.get((name, id(known)))
+        if sent is None:
+            values = Values(self.site.maps, known)
+            found = [values.of(each.words[1], self.level) for each in self.headers(name)]
+            sent = self._sent[name, id(known)] = ", ".join(value for value in found if value)
+        return sent
 
     @property
     def passes_upgrade(self) -> bool:
@@ -146,6 +150,27 @@ class Site:
         return found
 
     @cached_property
+    def passing(self) -> dict[int, Pass]:
+        """The same by the identity of their levels."""
+        return {id(each.level): each for each in self.passes}
+
+    @cached_property
+    def upgrading(self) -> set[int]:
+        """Identities of the servers in which some location passes Upgrade on."""
+        return {id(each.level.enclosing("server")) for each in self.passes if each.passes_upgrade}
+
+    @cached_property
+    def checks(self) -> list[tuple[Level, Level]]:
+        """Levels with an `auth_request`, and the location of the same server that answers it."""
+        return [pair for server in self.servers for pair in _checks(server)]
+
+    @cached_property
+    def private(self) -> set[int]:
+        """Identities of locations that this server itself sends requests to."""
+        inside = {id(level) for level in self.main.walk() if level.kind == "location" and level.own("internal")}
+        return inside | {id(location) for _, location in self.checks}
+
+    @cached_property
     def servers(self) -> list[Level]:
         return [level for level in self.main.walk() if level.kind == "server"]
 
@@ -166,3 +191,19 @@ def around(place: Span) -> list[int]:
         elif statement.end == "}" and opened:
             opened.pop()
     return opened
+
+
+def _checks(server: Level) -> Iterator[tuple[Level, Level]]:
+    levels = list(server.walk())
+    givers = [each for each in [server.outer, *levels] if each is not None and each.own("auth_request")]
+    if not givers:
+        return
+    locations = [level for level in levels if level.kind == "location"]
+    exact = {each.path: each for each in reversed(locations) if each.modifier == "="}
+    prefixes = sorted((each for each in locations if each.modifier in ("", "^~")), key=lambda each: -len(each.path))
+    for level in givers:
+        for each in level.own("auth_request"):
+            path = each.words[0].partition("?")[0] if each.args else "off"
+            found = exact.get(path) or next((one for one in prefixes if path.startswith(one.path)), None)
+            if path != "off" and found is not None:
+                yield level, found

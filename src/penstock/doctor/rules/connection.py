@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from penstock.config.tree import Directive
-from penstock.doctor.cures import connection_for
+from penstock.doctor.cures import connection_for, with_headers
 from penstock.doctor.edits import renamed, replaced
 from penstock.doctor.finding import NOTE, WARNING, Edit, Finding, Fix, Related
 from penstock.doctor.level import Level
-from penstock.doctor.maps import CLEARTEXT_HTTP2, HANDSHAKE, ORDINARY, asks
+from penstock.doctor.maps import CLEARTEXT_HTTP2, HANDSHAKE, ORDINARY, UNSAID, asks
 from penstock.doctor.rule import Rule
 from penstock.doctor.site import Pass, Site
 from penstock.doctor.traffic import may_carry_sockets
@@ -42,13 +42,17 @@ def literal(site: Site) -> Iterator[Finding]:
 def cleartext_http2(site: Site) -> Iterator[Finding]:
     """Upgrade: h2c goes through beside what is forbidden on the same server."""
     seen: set[int] = set()
+    known: dict[int, list[Level]] = {}
     for place in site.passes:
         lines = place.headers("connection")
         if place.sends("upgrade", CLEARTEXT_HTTP2) != "h2c" or not lines or id(lines[-1]) in seen:
             continue
         if "upgrade" not in place.sends("connection", CLEARTEXT_HTTP2).lower():
             continue
-        guarded = _guarded(site, place)
+        server = place.level.enclosing("server")
+        if id(server) not in known:
+            known[id(server)] = _guarded(site, server)
+        guarded = _around(site, place, known[id(server)])
         if guarded is None or guarded.directive is None:
             continue
         seen.add(id(lines[-1]))
@@ -65,22 +69,28 @@ def cleartext_http2(site: Site) -> Iterator[Finding]:
         )
 
 
-def _guarded(site: Site, place: Pass) -> Level | None:
-    """A location beside this one that the same backend serves, and that not everybody may reach."""
-    server = place.level.enclosing("server")
-    if server is None:
-        return None
-    for level in server.walk():
-        if level.kind != "location" or level is place.place or level.path.startswith("\\."):
+def _guarded(site: Site, server: Level | None) -> list[Level]:
+    """Locations of a server that not everybody may reach."""
+    found = []
+    for level in server.walk() if server is not None else ():
+        if level.kind != "location" or level.path.startswith("\\."):
             continue
         refuses = any("all" in each.words for each in level.own("deny"))
         who = [*level.own("auth_basic"), *level.own("auth_request")]
         asks_who = any(each.words[:1] != ("off",) for each in who)
         shut = any(each.words[:1] in (("403",), ("404",), ("401",)) for each in level.own("return"))
-        passed = [each for each in site.passes if each.level is level]
-        if any(each.host != place.host or each.port != place.port for each in passed):
-            continue
+        passed = id(level) in site.passing
         if (refuses or asks_who) if passed else (shut or refuses) and _prefix(level):
+            found.append(level)
+    return found
+
+
+def _around(site: Site, place: Pass, guarded: list[Level]) -> Level | None:
+    """One of them, beside this one, that the same backend serves."""
+    for level in guarded:
+        other = site.passing.get(id(level))
+        same = other is None or (other.host, other.port) == (place.host, place.port)
+        if level is not place.place and same:
             return level
     return None
 
@@ -138,39 +148,41 @@ def keepalive(site: Site) -> Iterator[Finding]:
 
 def subrequests(site: Site) -> Iterator[Finding]:
     """auth_request asks with the headers of the handshake. Penstock takes the client's own out of the question."""
-    from penstock.doctor.cures import with_headers
-    from penstock.doctor.rules.upgrade import checked_by
+    known = HANDSHAKE if site.target.nginx else UNSAID
+    asking: dict[int, tuple[Level, set[int]]] = {}
+    for level, location in site.checks:
+        asking.setdefault(id(location), (location, set()))[1].add(id(level))
+    for location, levels in asking.values():
+        asked = site.passing.get(id(location))
+        if asked is None:
+            continue
+        sent = asked.sends("upgrade", known), asked.sends("connection", known)
+        protected = _protected(site, location, levels)
+        if protected is None or (not sent[0] and "upgrade" not in sent[1].lower()):
+            continue
+        lines = asked.headers("upgrade") or asked.headers("connection")
+        yield Finding(
+            "auth-request-upgrade",
+            WARNING,
+            f"location {location.name} asks the server behind auth_request with the Upgrade of the handshake",
+            lines[-1].span,
+            label="it answers 400, or 101, and nobody gets in",
+            advice='set in that location: proxy_set_header Upgrade ""; proxy_set_header Connection "";',
+            related=(Related(protected.directive.span, "the WebSockets that are asked about"),),
+            fix=Fix(
+                "ask without the headers of the handshake",
+                tuple(with_headers(location, [("Upgrade", '""'), ("Connection", '""')])),
+            ),
+        )
 
-    known = HANDSHAKE if site.target.nginx else dict.fromkeys(HANDSHAKE, "")
-    seen: set[int] = set()
-    for server in site.servers:
-        for level, location in checked_by(site, server):
-            asked = [each for each in site.passes if each.level is location]
-            protected = [
-                each
-                for each in site.passes
-                if each.passes_websockets and each.level is not location and level in each.level.outwards()
-            ]
-            if not asked or not protected or id(location) in seen:
-                continue
-            sent = asked[0].sends("upgrade", known), asked[0].sends("connection", known)
-            if not sent[0] and "upgrade" not in sent[1].lower():
-                continue
-            seen.add(id(location))
-            lines = asked[0].headers("upgrade") or asked[0].headers("connection")
-            yield Finding(
-                "auth-request-upgrade",
-                WARNING,
-                f"location {location.name} asks the server behind auth_request with the Upgrade of the handshake",
-                lines[-1].span,
-                label="it answers 400, or 101, and nobody gets in",
-                advice='set in that location: proxy_set_header Upgrade ""; proxy_set_header Connection "";',
-                related=(Related(protected[0].directive.span, "the WebSockets that are asked about"),),
-                fix=Fix(
-                    "ask without the headers of the handshake",
-                    tuple(with_headers(location, [("Upgrade", '""'), ("Connection", '""')])),
-                ),
-            )
+
+def _protected(site: Site, location: Level, levels: set[int]) -> Pass | None:
+    """A place that lets WebSockets through, in one of these levels."""
+    for place in site.passes:
+        inside = any(id(level) in levels for level in place.level.outwards())
+        if inside and place.level is not location and place.passes_websockets:
+            return place
+    return None
 
 
 RULES = (

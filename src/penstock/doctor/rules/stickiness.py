@@ -68,10 +68,10 @@ def behind_proxy(site: Site) -> Iterator[Finding]:
         by_address = group.own("ip_hash") or [
             each for each in group.own("hash") if each.words[:1] in (("$remote_addr",), ("$binary_remote_addr",))
         ]
-        sign = _fronted(place)
-        if not by_address or sign is None or place.level.find("set_real_ip_from") is not None:
+        if not by_address or len(members(group)) < 2 or place.level.find("set_real_ip_from") is not None:
             continue
-        if len(members(group)) < 2:
+        sign = _fronted(place)
+        if sign is None:
             continue
         seen.add(id(group))
         yield Finding(

@@ -48,15 +48,12 @@ def missing(site: Site) -> Iterator[Finding]:
 
 def _nowhere(site: Site, place: Pass) -> bool:
     """Whether no location of this server lets WebSockets through: then nobody may have thought of them."""
-    server = place.level.enclosing("server")
-    return not any(each.passes_upgrade for each in site.passes if each.level.enclosing("server") is server)
+    return id(place.level.enclosing("server")) not in site.upgrading
 
 
 def _private(site: Site, place: Pass) -> bool:
     """Whether only this server itself sends requests here, as for auth_request."""
-    return bool(place.place.own("internal")) or place.place in [
-        location for _, location in checked_by(site, place.level.enclosing("server"))
-    ]
+    return id(place.place) in site.private
 
 
 def outer_upgrade(place: Pass) -> Level | None:
@@ -137,22 +134,6 @@ def over_1_0(site: Site) -> Iterator[Finding]:
             advice="set: proxy_http_version 1.1;",
             fix=Fix("speak HTTP/1.1 to the backend", tuple(edits)),
         )
-
-
-def checked_by(site: Site, server: Level | None) -> Iterator[tuple[Level, Level]]:
-    """Levels with an `auth_request` in a server, and the location of the same server that answers it."""
-    if server is None:
-        return
-    locations = [level for level in server.walk() if level.kind == "location"]
-    givers = [*([server.outer] if server.outer is not None else []), *server.walk()]
-    for level in givers:
-        for each in level.own("auth_request"):
-            path = each.words[0].partition("?")[0] if each.args else "off"
-            exact = [one for one in locations if one.modifier == "=" and one.path == path]
-            prefixes = [one for one in locations if one.modifier in ("", "^~") and path.startswith(one.path)]
-            best = exact or sorted(prefixes, key=lambda one: len(one.path))[-1:]
-            if path != "off" and best:
-                yield level, best[0]
 
 
 RULES = (
