@@ -58,6 +58,17 @@ class Answered:
         return self.ended or self.reset is not None
 
 
+class Patient(H2Connection):
+    """What is open when the server says GOAWAY comes to its end."""
+
+    def _receive_goaway_frame(self, frame: Any) -> Any:
+        event = ConnectionTerminated()
+        event.error_code = frame.error_code
+        event.last_stream_id = frame.last_stream_id
+        event.additional_data = frame.additional_data or None
+        return [], [event]
+
+
 class Http2Client:
     """A connection to 127.0.0.1:`port`, with prior knowledge or, given `tls`, by ALPN.
 
@@ -87,7 +98,7 @@ class Http2Client:
         self.eof = False
         self.settings: dict[int, int] = {}
         self.last = -1
-        self.h2 = H2Connection(
+        self.h2 = Patient(
             H2Configuration(
                 client_side=True,
                 header_encoding="latin-1",

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import threading
 import time
 
 import pytest
@@ -26,6 +27,7 @@ CONFIGURATION = in_http(
         location /lost { proxy_set_header Upgrade ""; proxy_pass http://127.0.0.1:{port:back}; }
         location /text { return 200 text; }
         location /idle { proxy_read_timeout 300ms; proxy_pass http://127.0.0.1:{port:back}; }
+        location /narrow { proxy_socket_sndbuf 16k; proxy_pass http://127.0.0.1:{port:back}; }
         location /file { root www; }
     }
     """
@@ -227,17 +229,19 @@ def test_a_client_that_does_not_take_what_comes(proxy, raw_backend) -> None:
 
 def test_a_backend_that_does_not_take_what_comes(proxy, raw_backend) -> None:
     """The stream's window shuts: the client can not send more than that and what the sockets hold."""
-    backend = raw_backend([switch, hold])
+    done = threading.Event()
+    backend = raw_backend([switch, lambda talk: done.wait(20)])
     front = start(proxy, backend)
     with Http2Client(front.port(), timeout=1.0) as client:
-        stream = client.websocket("/")
+        stream = client.websocket("/narrow")
         sent = 0
         with pytest.raises(TimeoutError):
-            while sent < 64 << 20:
-                client.send(stream, bytes(1 << 20))
-                sent += 1 << 20
-        assert sent < 64 << 20
+            while sent < 32 << 20:
+                client.send(stream, bytes(1 << 18))
+                sent += 1 << 18
+        assert sent < 32 << 20
         assert client.get("/text").status == 200
+        done.set()
 
 
 def run_many(front, count: int, size: int, rounds: int) -> None:
