@@ -214,6 +214,10 @@ def test_tunnels_of_a_program_that_took_over_another_s_place(two) -> None:
         assert eventually(lambda: len(listed(front)["workers"]) == 2, 10)
         entry = listed(front, "--location", "/a", "--client", "127.0.0.1", "--server", "chat.example")["tunnels"][0]
         assert (entry["messages_in"], entry["peer"]) == (1, f"127.0.0.1:{front.ports['one']}")
+        for client in clients:
+            client.send("more")
+            assert client.recv(5) == "more"
+        assert eventually(lambda: figures(front)["tunnel_messages_total", "in"] == 4), "what flowed here"
         assert tunnels(front, "close", "--location", "/a", "--code", "4000").returncode == 0
         for client in clients:
             with pytest.raises(ConnectionClosed) as closed:

@@ -46,6 +46,9 @@ class Cause:
         return f"{self.text}; {self.advice}" if self.advice else self.text
 
 
+_ABOUT_WHO_ASKS = frozenset({302, 303, 307, 400, 401, 403, 407})
+"""Statuses that say something about the client, and not about the path."""
+
 Rule = Callable[[Asked, Said, "Asked | None"], "Iterator[Cause]"]
 
 
@@ -116,7 +119,7 @@ def _what_was_lost(sent: Asked, got: Said, client: Asked | None) -> Iterator[Cau
                 "look for what takes it out on the way (proxy_pass_request_headers off, proxy_set_header with '')",
                 sure=True,
             )
-    if client is None:
+    if client is None or got.status not in _ABOUT_WHO_ASKS:
         return
     for name in ("origin", "cookie", "authorization", "sec-websocket-protocol"):
         if name in client.fields and name not in fields:

@@ -145,13 +145,10 @@ class Meters:
         """A tunnel has ended: `reason` is the name of its `net.relay.End`, `conversation` None where frames were not
         looked at."""
         figures = self._figures
-        figures[_BYTES_IN] += tunnel.from_client
-        figures[_BYTES_OUT] += tunnel.from_backend
+        _add(figures, tunnel, conversation, 1)
         by, code = side_of(reason), "none"
         word = reason.lower()
         if conversation is not None:
-            figures[_MESSAGES_IN] += conversation.messages_in
-            figures[_MESSAGES_OUT] += conversation.messages_out
             word = conversation.end_reason or word
             if conversation.close_code is not None:
                 code = code_of(conversation.close_code)
@@ -159,6 +156,14 @@ class Meters:
         figures[PLACES["tunnels_closed", by if by in SIDES else "proxy", code]] += 1
         figures[PLACES["tunnel_ends", word if word in REASONS else "other"]] += 1
         self._time(DURATION, self._loop.timers.now - tunnel.opened)
+
+    def gave(self, tunnel: Any, conversation: Any) -> None:
+        """Another process goes on with a tunnel; what flowed here stays counted here."""
+        _add(self._figures, tunnel, conversation, 1)
+
+    def took(self, tunnel: Any, conversation: Any) -> None:
+        """We go on with another's tunnel, and count what flows from now on."""
+        _add(self._figures, tunnel, conversation, -1)
 
     def ponged(self, seconds: float) -> None:
         """A peer has answered a ping of ours."""
@@ -185,12 +190,8 @@ class Meters:
         tunnels = self._loop.tunnels
         figures[_OPEN] = len(tunnels)
         for tunnel in tunnels:
-            figures[_BYTES_IN] += tunnel.from_client
-            figures[_BYTES_OUT] += tunnel.from_backend
-            conversation = getattr(tunnel.owner, "conversation", None)
-            if conversation is not None:
-                figures[_MESSAGES_IN] += conversation.messages_in
-                figures[_MESSAGES_OUT] += conversation.messages_out
+            if tunnel.owner is not None:  # one that another process has not let go yet is still counted there
+                _add(figures, tunnel, getattr(tunnel.owner, "conversation", None), 1)
         self._row.tell(figures)
 
     def sums(self) -> list[int]:
@@ -204,6 +205,15 @@ class Meters:
         self.tell()
         took = self._loop.time() - before
         self._alarm.at(timers.now + max(TELL, took * SHARE))
+
+
+def _add(figures: list[int], tunnel: Any, conversation: Any, sign: int) -> None:
+    """What has flowed in a tunnel."""
+    figures[_BYTES_IN] += sign * tunnel.from_client
+    figures[_BYTES_OUT] += sign * tunnel.from_backend
+    if conversation is not None:
+        figures[_MESSAGES_IN] += sign * conversation.messages_in
+        figures[_MESSAGES_OUT] += sign * conversation.messages_out
 
 
 def code_of(code: int) -> str:

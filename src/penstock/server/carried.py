@@ -57,6 +57,8 @@ def tell(ending: Ending, tunnel: Tunnel, show: Show) -> dict[str, Any]:
 
 def let_go(ending: Ending, tunnel: Tunnel) -> None:
     """Another process goes on with the tunnel: nothing is logged, and what it holds here is given back."""
+    if ending.service.meters is not None and tunnel.owner is not None:
+        ending.service.meters.gave(tunnel, ending.conversation)
     if ending.conversation is not None:
         ending.conversation.over(tunnel, End.SHUTDOWN)
     ending.upgraded.leave()
@@ -73,6 +75,8 @@ def begin_again(tunnel: Tunnel) -> None:
         tunnel.owner = ending
         if ending.conversation is not None:
             ending.conversation.attach(tunnel)
+        if ending.service.meters is not None:
+            ending.service.meters.took(tunnel, ending.conversation)
     tunnel.resume()
 
 

@@ -34,6 +34,7 @@ CASES = [
     ("header-missing", Asked("/ws", without("sec-websocket-key")), Said(400), CLIENT),
     ("origin-removed", Asked("/ws", without("origin")), Said(403), CLIENT),
     ("cookie-removed", Asked("/ws", HANDSHAKE), Said(401), Asked("/ws", {**HANDSHAKE, "cookie": "a=b"})),
+    ("path", Asked("/ws", without("origin")), Said(404), CLIENT),
     ("origin-host", Asked("/ws", without(host="backend:8000")), Said(403), CLIENT),
     ("host-changed", Asked("/ws", without("origin", host="backend")), Said(400), Asked("/ws", without("origin"))),
     ("uri-mapping", Asked("/", HANDSHAKE), Said(404), CLIENT),

@@ -55,6 +55,27 @@ def test_a_tunnel_from_open_to_closed(loop) -> None:
     assert over["penstock_handshake_seconds_sum",] == pytest.approx(0.003)
 
 
+def test_a_tunnel_that_moves_is_counted_once(loop) -> None:
+    rows = new_rows()
+    giver = Meters(rows, rows.share(), loop)
+    one = tunnel(0.0, talk())
+    loop.tunnels.add(one)
+    giver.tell()
+    loop.tunnels.remove(one)
+    giver.gave(one, one.owner.conversation)
+    giver.tell()
+    taker = Meters(rows, rows.share(), loop)
+    taker.took(one, one.owner.conversation)
+    loop.tunnels.add(one)
+    one.from_backend += 5
+    found = samples(taker)
+    assert found["penstock_tunnel_bytes_total", "out"] == 25
+    assert found["penstock_tunnel_messages_total", "in"] == 3
+    loop.tunnels.remove(one)
+    taker.ended(one, "IDLE", one.owner.conversation)
+    assert samples(taker)["penstock_tunnel_bytes_total", "out"] == 25
+
+
 def test_no_word_of_a_peer_makes_the_page_longer(loop) -> None:
     meters = Meters.of(new_rows(), loop)
     before = len(samples(meters))
