@@ -65,7 +65,7 @@ class World:
         other = Peer(("192.0.2.8", 80), "192.0.2.8:80", "192.0.2.8:80", ServerOptions())
         self.group = Group("back", [self.peer, other])
         self.plan: Any = SimpleNamespace(shared={"upstreams": Upstreams({"back": self.group})})
-        self.service: Any = SimpleNamespace(loop=self.loop, plan=self.plan)
+        self.service: Any = SimpleNamespace(loop=self.loop, plan=self.plan, meters=None)
         self.files = LogFiles()
         self.places = Places(self.files)
         self.paths = {"/log": folder / "log", "/errors": folder / "errors"}
