@@ -161,10 +161,12 @@ class Trailers:
 class Passed:
     """Makes the answers of one location."""
 
-    __slots__ = ("_ignored", "_passing", "_refused")
+    __slots__ = ("_ignored", "_mark", "_passing", "_refused")
 
     def __init__(self, passing: Passing) -> None:
         self._refused = Refusals()
+        self._mark = object()
+        """Stands for this in what is remembered of heads, which may outlive a configuration."""
         self._passing = passing
         self._ignored = frozenset(name.lower() for name in passing.ignored_headers)
 
@@ -224,7 +226,7 @@ class Passed:
 
     def _headers(self, request: Request, answer: Answer, head: ResponseHead) -> None:
         made = head.passed
-        if made is not None and made[0] is self:
+        if made is not None and made[0] is self._mark:
             _, answer.content_type, answer.last_modified, answer.modified_at, answer.etag, headers = made
             answer.headers = headers.copy()
             return
@@ -245,7 +247,7 @@ class Passed:
             answer.content_type = answer.content_type.partition(";")[0].rstrip()
         if alike:
             head.passed = (
-                self, answer.content_type, answer.last_modified, answer.modified_at, answer.etag, headers.copy()
+                self._mark, answer.content_type, answer.last_modified, answer.modified_at, answer.etag, headers.copy()
             )
 
     def _trailers(self, answer: Answer, incoming: Incoming) -> None:

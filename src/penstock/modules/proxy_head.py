@@ -44,10 +44,35 @@ class SetHeader:
 Piece: TypeAlias = "str | tuple[str, Callable[[Request], str]]"
 
 
+class Made:
+    """What a template has made of header lines that come again: their text, and all that follows method and URI where
+    no variable has a part in it. `by` stands for the template, which it must not keep alive."""
+
+    __slots__ = ("by", "headers", "host", "tail")
+
+    def __init__(self, by: object, headers: str) -> None:
+        self.by = by
+        self.headers = headers
+        self.host = ""
+        self.tail: str | None = None
+
+
 class HeadTemplate:
     """The head of one location's requests."""
 
-    __slots__ = ("_end", "_headers", "_host", "_own_length", "_pass_headers", "_pieces", "_set", "_skip", "_upgrade")
+    __slots__ = (
+        "_end",
+        "_fixed",
+        "_headers",
+        "_host",
+        "_mark",
+        "_own_length",
+        "_pass_headers",
+        "_pieces",
+        "_set",
+        "_skip",
+        "_upgrade",
+    )
 
     def __init__(self, headers: tuple[SetHeader, ...], version: int, *, pass_headers: bool) -> None:
         self._headers = headers
@@ -61,11 +86,22 @@ class HeadTemplate:
         self._own_length = not self._set & {"content-length", "transfer-encoding"}
         self._upgrade = [each.value for each in headers if each.name.lower() == "upgrade" and not each.empty]
         self._pieces: list[Piece] | None = None
+        self._mark = object()
+        self._fixed = self._host is None and all(each.value.literal is not None for each in headers)
 
     def render(
         self, request: Request, method: str, uri: str, host: str, length: int | None, *, chunked: bool
     ) -> bytes:
         """The whole head. `host` is the default for Host, `length` the body's where it is known."""
+        sent = request.head
+        like = sent.like
+        made: Made | None = None
+        if like is not None and like.headers is sent.headers:
+            made = like.passed
+            if made is None or made.by is not self._mark:
+                made = like.passed = Made(self._mark, self._passed(sent))
+            if made.tail is not None and made.host == host and length is None and not chunked:
+                return f"{method} {uri}{made.tail}".encode("latin-1")
         pieces = self._pieces
         if pieces is None:
             pieces = self._pieces = self._compile()
@@ -90,27 +126,21 @@ class HeadTemplate:
             parts.append("Transfer-Encoding: chunked\r\n")
         elif length is not None and not chunked and "content-length" not in self._set:
             parts += ("Content-Length: ", str(length), "\r\n")
-        if self._pass_headers:
-            parts.append(self._passed(request.head))
+        parts.append(self._passed(sent) if made is None else made.headers)
         parts.append("\r\n")
+        if made is not None and self._fixed and length is None and not chunked:
+            made.host, made.tail = host, "".join(parts[3:])
         return "".join(parts).encode("latin-1")
 
     def _passed(self, sent: RequestHead) -> str:
         """The client's own headers, as far as they are passed on."""
-        like = sent.like
-        if like is not None:
-            if like.headers is not sent.headers:
-                like = None
-            elif like.passed is not None and like.passed[0] is self:
-                return like.passed[1]  # type: ignore[no-any-return]
+        if not self._pass_headers:
+            return ""
         skip = self._skip
         keys = [LOWER[name] for name, _ in sent.headers] if sent.repeated else sent.fields
-        text = "".join(
+        return "".join(
             [f"{name}: {value}\r\n" for key, (name, value) in zip(keys, sent.headers, strict=True) if key not in skip]
         )
-        if like is not None:
-            like.passed = (self, text)
-        return text
 
     def _compile(self) -> list[Piece]:
         """Literal headers joined, the others as name and getter."""

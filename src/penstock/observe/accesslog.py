@@ -41,7 +41,9 @@ class AccessLog:
 
     def write(self, request: Any) -> None:
         """The line of a request that is over."""
-        target = self._target_for(request)
+        target = self.target if self.condition is None else self._target_for(request)
+        if isinstance(target, NamedByRequest):
+            target = target.bind(request)
         if target is not None:
             target.line(self.format.line(request))
 

@@ -205,8 +205,10 @@ class LogFile:
 
     def _write(self, data: bytes) -> None:
         try:
-            written = self.put(data)
+            written = self.put(data) if self._full else os.write(self.fd, data)
         except OSError as error:
+            if error.errno == ENOSPC:
+                self._full = monotonic()
             self._complain(f'write() to "{self.path}" failed ({error.errno}: {os.strerror(error.errno or 0)})')
             return
         if written != len(data):

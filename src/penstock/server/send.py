@@ -41,7 +41,7 @@ def begin_answer(request: Request, answer: Answer, stream: Stream) -> Coroutine[
         head_only = True
         answer.length = None
         answer.content_type = None
-    if status == 204 or (request.error_status and status not in DATED):
+    if answer.last_modified is not None and (status == 204 or (request.error_status and status not in DATED)):
         answer.last_modified = None
     if answer.location is not None:
         answer.location = absolute(request, answer.location)

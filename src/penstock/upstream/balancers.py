@@ -92,7 +92,8 @@ class Selection:
     def done(self, peer: Peer) -> None:
         """The request, or the tunnel, at `peer` has ended well: it is given back."""
         peer.active -= 1
-        self._spend()
+        if self.tries:
+            self.tries -= 1
         if self.set.single:
             peer.fails = 0
         else:

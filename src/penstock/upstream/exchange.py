@@ -175,7 +175,10 @@ class Exchange:
         if line is None or peer is None:
             return
         self.line = self.peer = None
-        self._account(line)
+        attempt = self.attempt
+        attempt.bytes_sent = line.stream.sent - line.mark
+        if attempt.response_time is None:
+            attempt.response_time = client.hot.now - attempt.started
         pool = self.plan.group.pool
         if reusable and pool is not None:
             pool.put(line, self.policy.owner, client.hot.now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from penstock.net.timers import Alarm
@@ -99,7 +100,7 @@ class Pool:
         line.owner = owner
         line.expires = now + options.timeout
         idle.append(line)
-        stream.on_hangup = lambda: self._hung_up(line)
+        stream.on_hangup = partial(self._hung_up, line)
         alarm = self._alarm
         if alarm is None:
             alarm = self._alarm = Alarm(stream.loop.timers, self._expire)
