@@ -292,6 +292,22 @@ def test_metrics_equal_what_clients_did(two) -> None:
     assert figures(front)["tunnel_messages_total", "in"] >= before
 
 
+def test_metrics_that_come_with_a_reload(proxy, ws_backend) -> None:
+    ports = {"one": ws_backend.port, "two": ws_backend.port}
+    front = proxy(FRONT.replace("{ metrics; }", "{ return 404; }"), ports=ports)
+    with ExitStack() as stack:
+        opened(front, stack, "/a", 4)
+        front.reload(FRONT)
+        front.logged("configuration 2 is in force", 10, "error.log")
+        assert eventually(lambda: (figures(front)["tunnels_open",], figures(front)["workers",]) == (4, 2))
+        opened(front, stack, "/a", 4)
+        assert eventually(lambda: figures(front)["tunnel_messages_total", "in"] == 8)
+        front.reload(FRONT + "\n")
+        front.logged("configuration 3 is in force", 10, "error.log")
+        opened(front, stack, "/a", 1)
+        assert eventually(lambda: figures(front)["tunnels_opened_total",] == 5), "figures go on over a reload"
+
+
 def test_the_screen(two) -> None:
     front, stack = two
     clients = opened(front, stack, "/a", 3)
