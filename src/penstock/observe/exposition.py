@@ -1,4 +1,4 @@
-"""The figures of `meters.py` as text for Prometheus, through its own library. Imported only where `metrics` stands."""
+"""The figures of `figures.py` as text for Prometheus, through its own library. Imported only where `metrics` stands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from penstock import __version__
-from penstock.observe.meters import GAUGES, HISTOGRAMS, PLACES, SUMS
+from penstock.observe.figures import GAUGES, HISTOGRAMS, PLACES, SUMS
 
 PREFIX = "penstock_"
 CONTENT_TYPE = CONTENT_TYPE_LATEST

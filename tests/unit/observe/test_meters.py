@@ -7,7 +7,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from penstock.net.loop import new_loop
 from penstock.observe.exposition import page
-from penstock.observe.meters import LASTING, PLACES, WIDTH, Meters, code_of, new_rows, side_of, status_class
+from penstock.observe.figures import LASTING, PLACES, WIDTH, code_of, side_of, status_class
+from penstock.observe.meters import Meters, new_rows
 
 
 @pytest.fixture
