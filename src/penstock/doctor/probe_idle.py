@@ -104,5 +104,6 @@ def _advice(how: str, seconds: float) -> tuple[str, ...]:
     every = max(1, min(30, int(seconds / 2)))
     return (
         f"a proxy or a balancer cut it. Let the server or the proxy ping every {every} s, or raise the timeout: "
-        "in nginx and Penstock, proxy_read_timeout 1h; in HAProxy, timeout tunnel 1h (not proxy_connect_timeout, not keepalive_timeout)",
+        "in nginx and Penstock, proxy_read_timeout 1h; in HAProxy, timeout tunnel 1h (not proxy_connect_timeout, not "
+        "keepalive_timeout)",
     )
