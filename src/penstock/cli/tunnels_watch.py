@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from penstock.cli.tunnels import COLUMNS, LEFT, gather, row, size_shown, summary
+from penstock.cli.tunnels_shown import COLUMNS, LEFT, gather, row, size_shown, summary
 from penstock.process.asking import NobodyThere, ask_workers
 
 BARS = " ▁▂▃▄▅▆▇█"
