@@ -218,6 +218,25 @@ def test_who_has_a_busy_port_is_named(proxy) -> None:
     assert f"penstock: [error] port {port} is taken by process {os.getpid()} ({name})" in refusal.output
 
 
+def test_processes_say_what_they_are(proxy) -> None:
+    front = proxy(("user nobody nogroup;" if os.geteuid() == 0 else "") + SITE, ports={"api": 1})
+    worker = next(iter(eventually(front.children)))
+
+    def title(pid: int) -> str:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode()
+
+    eventually(lambda: title(worker) == "penstock: worker process")
+    assert title(front.pid).startswith("penstock: master process")
+    with front.client() as client:
+        client.send("GET / HTTP/1.1\r\n")
+        time.sleep(0.2)
+        front.send_signal(signal.SIGQUIT)
+        eventually(lambda: title(worker) == "penstock: worker process is shutting down")
+        client.send("Host: a\r\n\r\n")
+        assert client.response("GET").status == 200
+    front._process.wait(5)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_an_ordered_end_is_a_success(proxy, number) -> None:
     front = proxy(SITE, ports={"api": 1})

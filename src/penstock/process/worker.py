@@ -62,7 +62,10 @@ class Worker:
         self.loop = new_loop()
         self.lifeline = lifeline
         self._channel = channel
-        self._hands = Hands(self.loop, channel, self._current) if channel is not None else None
+        self._hands: Hands | None = None
+        if channel is not None:
+            self._hands = Hands(self.loop, channel, self._current)
+            set_title("worker process")  # while it may: another user can not begin to
         self.leaving = False
         self._draining: Drain | None = None
         self._control: Control | None = None
