@@ -9,6 +9,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,8 +56,9 @@ class Folder:
 
     def _below(self, *patterns: str) -> Iterator[Text]:
         for pattern in patterns:
-            for path in sorted(self.path.glob(pattern))[:_MOST_SOURCES]:
-                found = self.read(str(path.relative_to(self.path))) if path.is_file() else None
+            paths = (path.relative_to(self.path) for path in sorted(self.path.glob(pattern)) if path.is_file())
+            for path in islice((path for path in paths if path.parts[0] not in _SKIPPED), _MOST_SOURCES):
+                found = self.read(str(path))
                 if found is not None:
                     yield found
 
@@ -102,7 +104,7 @@ class Folder:
 
     def _read_sources(self) -> None:
         found = [*self._below("*.py", "*.js", "*.mjs", "*.ts", "*/*.py", "*/*.js", "*/*.ts")]
-        self.sources = [text for text in found if text.name.split("/")[0] not in _SKIPPED][:_MOST_SOURCES]
+        self.sources = found[:_MOST_SOURCES]
         for text in self.sources:
             if text.name.endswith(".py"):
                 for name in _IMPORT.findall(text.content):
