@@ -154,12 +154,21 @@ def _site(given: Any, arguments: Sequence[str], *, running: bool) -> tuple[Site,
         uri = "/" if bare.get(path) else paths[path][0].uri
         groups.append(_group(name, paths[path], given.sticky, running=running))
         routes.append(Route(path, name, uri))
-    note = "penstock proxy " + " ".join(
-        shlex.quote(shown(each)) for each in arguments if not each.startswith("--print")
-    )
+    note = "penstock proxy " + " ".join(shlex.quote(shown(each)) for each in _without_print(arguments))
     front = Front(tuple(where), tuple(routes), certificate=certificate[0], key=certificate[1])
     notes = (re.sub(r"[^\x20-\x7e]", "?", note),)
     return Site(tuple(groups), (front,), notes), [each for found in paths.values() for each in found]
+
+
+def _without_print(arguments: Sequence[str]) -> list[str]:
+    """The command line that would run what is printed."""
+    kept: list[str] = []
+    before = ""
+    for each in arguments:
+        if not each.startswith("--print") and not (before == "--print" and not each.startswith("-")):
+            kept.append(each)
+        before = each
+    return kept
 
 
 def _free_name(path: str, groups: list[Group]) -> str:

@@ -143,6 +143,14 @@ def test_it_says_what_it_found_and_what_is_next(tmp_path: Path, capsys: pytest.C
     assert f"penstock -p {tmp_path} -e stderr -c nginx.conf" in said
 
 
+def test_others_code_tells_nothing(tmp_path: Path) -> None:
+    for number in range(100):
+        made(tmp_path, {f"node_modules/a{number}.js": "x.listen(1234)", f"venv/b{number}.py": "import streamlit"})
+    made(tmp_path, {"package.json": '{"dependencies": {"socket.io": "4"}}', "src/index.js": "server.listen(4321)"})
+    [found] = find(Folder(tmp_path))
+    assert (found.framework.title, found.port) == ("Socket.IO (Node)", 4321)
+
+
 def test_odd_files_are_borne(tmp_path: Path) -> None:
     made(tmp_path, {"package.json": "[1", "pyproject.toml": "= x", "requirements.txt": "-r x\n# c\n\ngradio\n"})
     (tmp_path / "Procfile").write_bytes(b"\xff\xfe\x00" * 1000)
