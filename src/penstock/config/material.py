@@ -32,6 +32,19 @@ FILE = "file"
 _ORDINAL = "fresh"
 
 
+Stamp = tuple[int, int, int] | None
+"""What changes when a file does; None where there is none."""
+
+
+def stamp_of(path: str) -> Stamp:
+    """Of a file as it is now."""
+    try:
+        about = os.stat(path.encode("latin-1"))
+    except OSError:
+        return None
+    return about.st_ino, about.st_mtime_ns, about.st_size
+
+
 class Material(Protocol):
     """Where things come from."""
 
@@ -103,6 +116,7 @@ class Record:
     def __init__(self, under: Record | None = None, files: Container[str] = ()) -> None:
         self._found: dict[tuple[str, str], Any] = {}
         self._under: Mapping[tuple[str, str], Any] = {} if under is None else under._found
+        self._stamps: dict[str, Stamp] = {} if under is None else dict(under._stamps)
         self._anew = files
         self._ordinals: dict[str, int] = {}
         self.memories: list[tuple[str, int]] = []
@@ -116,9 +130,18 @@ class Record:
         key = kind, name
         if key not in self._found:
             before = kind != FILE or name not in self._anew
-            self._found[key] = self._under[key] if before and key in self._under else obtain()
+            if before and key in self._under:
+                self._found[key] = self._under[key]
+            else:
+                if kind == FILE:
+                    self._stamps[name] = stamp_of(name)  # before it is read: what changes meanwhile is seen
+                self._found[key] = obtain()
         found: T = self._found[key]
         return found
+
+    def stamp(self, path: str) -> Stamp:
+        """The stamp of a file as it was read; None where it was not."""
+        return self._stamps.get(path)
 
     def memory(self, name: str, make: Callable[[], int]) -> int:
         fd = make()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import ssl
 
     from penstock.modules.ssl_context import Builder
+    from penstock.plan.plan import Plan
 
 PAGE = "ngx_http_ssl_module.html"
 WHERE = HTTP | SERVER
@@ -126,6 +127,15 @@ class Tls(Settings):
     )
     reject_handshake: bool = directive("ssl_reject_handshake", where=WHERE, takes=flag, default=False, nginx=PAGE)
 
+    watch: bool = directive(
+        "ssl_certificate_watch",
+        where=WHERE,
+        takes=flag,
+        default=False,
+        doc="Read the files of certificates, keys and authorities again, by themselves, when they have changed; those "
+        "that can not be used are reported, and the ones before stay. Penstock's own.",
+    )
+
     @property
     def named_at_handshake(self) -> bool:
         """Whether a name of a certificate or key holds variables."""
@@ -165,6 +175,20 @@ class Offer:
         if not all(names):
             raise CannotLoad('cannot load certificate "": its name is empty')
         return self._named.find(names, now)
+
+
+def watched_files(plan: Plan) -> list[str]:
+    """The files that `ssl_certificate_watch` is about."""
+    full = plan.main.compilation.conf_path
+    found: dict[str, None] = {}
+    for server in plan.servers:
+        tls, clients = server.root[Tls], server.root[ClientCertificates]
+        if not tls.watch:
+            continue
+        named = [each.literal for each in (*tls.certificates, *tls.keys) if each.literal is not None]
+        found.update((full(name), None) for name in named if not name.startswith(("data:", "engine:", "store:")))
+        found.update((name, None) for name in (clients.authorities, clients.trusted, clients.crl) if name is not None)
+    return list(found)
 
 
 def secure(compilation: Compilation, listens: list[Listen]) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 import os
 import resource
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from penstock.config.errors import ConfigError, ConfigFailed
 from penstock.config.material import Record, using
 from penstock.modules.load import load
 from penstock.modules.main import Events, Main
+from penstock.modules.ssl import watched_files
 from penstock.observe.errorlog import EMERG, NOTICE, WARN, ErrorLog, fallback, report, set_fallback
 from penstock.observe.files import CannotOpen, LogFiles
 from penstock.plan.plan import Plan
@@ -36,6 +37,15 @@ class Cycle:
     control: str = ""
     """The folder of the control sockets, for as long as the master lives; "" for none."""
     control_wanted: str = ""
+    record: Record | None = None
+    """What was read, where some of it may be read anew without the rest."""
+    watched: list[str] = field(default_factory=list)
+    """Files of which that is so."""
+
+    def keep(self, record: Record) -> None:
+        """Keep the record, if it will be needed."""
+        self.watched = watched_files(self.plan)
+        self.record = record if self.watched else None
 
     @property
     def workers(self) -> int:
@@ -66,9 +76,10 @@ def read(launch: Launch, *, console: bool, previous: Plan | None = None) -> Plan
     return plan
 
 
-def begin(launch: Launch, plan: Plan, inherited: Inherited) -> Cycle:
+def begin(launch: Launch, plan: Plan, inherited: Inherited, record: Record) -> Cycle:
     """Put the first plan to use: from now on its log is the process's. Raises `NotStarted`."""
     cycle = _cycle(launch, plan)
+    cycle.keep(record)
     _open_logs(cycle, console=True)
     booted = fallback()
     set_fallback(cycle.log)
@@ -99,6 +110,7 @@ def succeed(launch: Launch, old: Cycle, record: Record) -> Cycle:
     with using(record):
         plan = read(launch, console=False, previous=old.plan)
         cycle = _cycle(launch, plan)
+    cycle.keep(record)
     _open_logs(cycle, console=False)
     try:
         if cycle.pid_file != old.pid_file:

@@ -159,14 +159,14 @@ class Master:
         action()
 
     def _terminate(self) -> None:
-        self._stopping = True
+        self._stopping = self.reload.stopped = True
         self.manager.stopping(self.change)
         self._tell(SIGTERM)
         if self._kill_at is None:
             self._kill_at = monotonic() + KILL_AFTER
 
     def _quit(self) -> None:
-        self._stopping = True
+        self._stopping = self.reload.stopped = True
         self.manager.stopping(self.change)
         self.change.hand_over([child.channel for child in self.children.values()])
         self._tell(SIGQUIT)

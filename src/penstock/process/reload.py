@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 
 from penstock.config.material import Record, write_all
 from penstock.modules.upstream import forget_others
-from penstock.observe.errorlog import ALERT, ERROR, NOTICE, WARN, report
+from penstock.observe.errorlog import ERROR, NOTICE, WARN, report
 from penstock.process.cycle import Cycle, succeed
 from penstock.process.launch import Launch, NotStarted
 from penstock.process.privileges import environment_of
+from penstock.process.watching import Watch
 
 if TYPE_CHECKING:
     from penstock.process.channel import Message
@@ -61,11 +62,14 @@ class Reload:
         self.cycle = cycle
         self.workers = workers
         self.generation = 1
+        self.stopped = False
+        """Whether the program is on its way out."""
         self._over = over
         self._began = 0.0
         self._deadline: float | None = None
         self._waiting: dict[int, Child] = {}
         self._wanted: Record | None = None
+        self._watch = _watch(cycle)
 
     def let_go(self) -> Cycle:
         """In a worker, which begins with the configuration and shall not keep it: the last use of this."""
@@ -76,6 +80,8 @@ class Reload:
     @property
     def deadline(self) -> float | None:
         """When the master is to look after it, a monotonic moment."""
+        if self._deadline is None and self._watch is not None and not self.stopped:
+            return self._watch.due
         return self._deadline
 
     def begin(self, record: Record | None = None) -> None:
@@ -97,6 +103,7 @@ class Reload:
         took = monotonic() - began
         before.files.close()
         self.cycle = cycle
+        self._watch = _watch(cycle)
         _say_what_waits(before, cycle)
         if cycle.user != before.user:
             report(None, NOTICE, "the user has changed, which takes new workers: those of before serve what is open")
@@ -127,12 +134,24 @@ class Reload:
 
     def tick(self) -> None:
         """Time has passed."""
-        if self._deadline is None or monotonic() < self._deadline:
+        if self._deadline is None:
+            self._look_at_files()
+            return
+        if monotonic() < self._deadline:
             return
         late, self._waiting = self._waiting, {}
         for child in late.values():
             self._give_up(child, "it did not answer in time")
         self._look()
+
+    def _look_at_files(self) -> None:
+        if self._watch is None or self.stopped or monotonic() < self._watch.due:
+            return
+        changed = self._watch.look()
+        if changed:
+            names = ", ".join(sorted(changed))
+            report(None, NOTICE, f"reading anew what has changed: {names}")
+            self.begin(Record(self.cycle.record, changed))
 
     def _tell(self, record: Record, before: Cycle, took: float) -> None:
         cycle = self.cycle
@@ -152,7 +171,10 @@ class Reload:
         for child in list(self.workers.living()):
             if child.index >= cycle.workers:
                 continue
-            adjust(child.pid, before, cycle)
+            if not adjust(child.pid, before, cycle):
+                report(None, NOTICE, f"worker process {child.pid} is replaced: only a new one can have these limits")
+                self.workers.replace(child)
+                continue
             sockets = cycle.sockets.for_worker(child.index)
             fields["listens"] = [listen.address for listen in sockets]
             numbers = [sock.fileno() for sock in sockets.values()]
@@ -180,27 +202,27 @@ class Reload:
         forget_others(self.cycle.plan)
         self._over()
         wanted, self._wanted = self._wanted, None
-        if wanted is not None:
+        if wanted is not None and not self.stopped:
             report(None, NOTICE, "reconfiguring, as was asked for meanwhile")
             self.begin(wanted)
 
 
-def adjust(pid: int, before: Cycle, after: Cycle) -> None:
-    """What the master may do to a worker that it may not do itself."""
+def adjust(pid: int, before: Cycle, after: Cycle) -> bool:
+    """What the master may do to a worker that it may not do itself; whether it could be done."""
     old, new = before.main, after.main
     if old.rlimit_nofile != new.rlimit_nofile:
         own = resource.getrlimit(resource.RLIMIT_NOFILE)
         limits = own if new.rlimit_nofile is None else (new.rlimit_nofile, new.rlimit_nofile)
         try:
             resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
-        except (OSError, ValueError) as error:
-            report(None, ALERT, f"prlimit({pid}, RLIMIT_NOFILE, {limits[0]}) failed ({error})")
+        except (OSError, ValueError):
+            return False
     if old.priority != new.priority:
         try:
             os.setpriority(os.PRIO_PROCESS, pid, new.priority)
-        except OSError as error:
-            words = f"({error.errno}: {os.strerror(error.errno or 0)})"
-            report(None, ALERT, f"setpriority({pid}, {new.priority}) failed {words}")
+        except OSError:
+            return False
+    return True
 
 
 def _say_what_waits(before: Cycle, after: Cycle) -> None:
@@ -211,6 +233,10 @@ def _say_what_waits(before: Cycle, after: Cycle) -> None:
     for name, differs in changed.items():
         if differs:
             report(None, WARN, f'a change of "{name}" is taken up when the program is started again')
+
+
+def _watch(cycle: Cycle) -> Watch | None:
+    return None if cycle.record is None else Watch(cycle.watched, cycle.record)
 
 
 def _folder(cycle: Cycle) -> str:

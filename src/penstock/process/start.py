@@ -5,18 +5,27 @@ from __future__ import annotations
 import os
 import resource
 import sys
+from typing import Protocol
 
 from penstock import __version__
+from penstock.config.material import Record, using
 from penstock.net.twin import NoTwin, describe, make
 from penstock.observe.errorlog import ALERT, EMERG, NOTICE, report, set_fallback, use_console
 from penstock.process.build import interpreter
-from penstock.process.cycle import Cycle, begin, read
+from penstock.process.cycle import begin, read
 from penstock.process.daemon import daemonise
-from penstock.process.inherited import Inherited, inherit
+from penstock.process.inherited import inherit
 from penstock.process.launch import PROGRAM, Launch, NotStarted
 from penstock.process.logs import boot_log, redirect_stderr
 from penstock.process.pidfile import write_pid_file
 from penstock.process.signals import hold
+
+
+class Runs(Protocol):
+    """A master, or a worker without one."""
+
+    def run(self) -> None:
+        """Until told to stop."""
 
 
 def start(launch: Launch) -> int:
@@ -28,12 +37,24 @@ def start(launch: Launch) -> int:
     except NoTwin as error:
         report(None, EMERG, str(error))
         return 1
-    inherited = inherit()
-    try:
-        plan = read(launch, console=True)
-        cycle = begin(launch, plan, inherited)
-    except NotStarted:
+    server = _bound(launch)
+    if server is None:
         return 1
+    server.run()
+    return 0
+
+
+def _bound(launch: Launch) -> Runs | None:
+    """What serves, with everything read and bound. Nothing else keeps the first configuration, which a reload
+    replaces."""
+    inherited = inherit()
+    record = Record()
+    try:
+        with using(record):
+            plan = read(launch, console=True)
+            cycle = begin(launch, plan, inherited, record)
+    except NotStarted:
+        return None
     _introduce(launch)
     hold()
     # Who takes the place of a daemon is one.
@@ -43,28 +64,22 @@ def start(launch: Launch) -> int:
             daemonise()
         except OSError as error:
             report(None, ALERT, f"fork() failed ({error.errno}: {os.strerror(error.errno or 0)})")
-            return 1
+            return None
     try:
         # Only now: whoever sees the file may connect.
         write_pid_file(cycle.pid_file)
     except NotStarted:
-        return 1
+        return None
     sys.stderr.flush()
     redirect_stderr(cycle.plan, cycle.log)
     use_console(None)
-    _serve(launch, cycle, inherited, daemonised)
-    return 0
-
-
-def _serve(launch: Launch, cycle: Cycle, inherited: Inherited, daemonised: bool) -> None:
     if cycle.main.master_process:
         from penstock.process.master import Master
 
-        Master(launch, cycle, inherited, daemonised=daemonised).run()
-    else:
-        from penstock.process.single import Single
+        return Master(launch, cycle, inherited, daemonised=daemonised)
+    from penstock.process.single import Single
 
-        Single(launch, cycle).run()
+    return Single(launch, cycle)
 
 
 def _introduce(launch: Launch) -> None:
