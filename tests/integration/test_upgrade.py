@@ -46,6 +46,13 @@ TUNNEL = """
 SMALL = TUNNEL.replace("worker_processes 2;", "")
 
 
+UPGRADED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
 def gone(pid: int) -> bool:
     try:
         return "Z" in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]
@@ -359,6 +366,44 @@ def test_half_closed_and_silent_ones(proxy, raw_backend) -> None:
         assert client.recv_all() == b""
         assert 3 < time.monotonic() - began < 8, "the deadline is that of the tunnel, not of its new home"
     front.logged(r"tunnel closed after 4s .*client: 127.0.0.1, server: , request: \"GET /ws", name="error.log")
+    end(front)
+
+
+def test_a_frame_in_two_halves(proxy, ws_backend) -> None:
+    """Who looks at frames goes on looking in the middle of one, and counts on."""
+    form = "log_format tunnel '$websocket_messages_in $websocket_messages_out $websocket_bytes_in $websocket_close_code"
+    text = SMALL.replace("log_format tunnel '", form + " ").replace("access_log t", "websocket_ping 60s; access_log t")
+    front = small(proxy, ws_backend.port, text)
+    old = front.pid
+    payload = os.urandom(3000).hex().encode()
+    frame = bytes([0x81, 0xFE, len(payload) >> 8, len(payload) & 0xFF, 0, 0, 0, 0]) + payload
+    with front.client(timeout=10) as client:
+        client.send(HANDSHAKE)
+        client.recv_until(b"\r\n\r\n")
+        client.send(frame + frame[:1234])
+        assert client.recv_exactly(len(payload) + 4)[4:] == payload
+        begin(front)
+        os.kill(old, signal.SIGQUIT)
+        eventually(lambda: gone(old), 10)
+        client.send(frame[1234:])
+        assert client.recv_exactly(len(payload) + 4)[4:] == payload
+        client.send(b"\x88\x82\0\0\0\0\x03\xe8")
+        assert client.recv_all() == b"\x88\x02\x03\xe8"
+    front.logged(rf"2 2 {2 * len(payload)} 1000 GET /ws", name="tunnel.log")
+    end(front)
+
+
+def test_a_tunnel_that_opens_while_its_worker_leaves(proxy, raw_backend) -> None:
+    backend = raw_backend([read_head, pause(1.5), UPGRADED, pause(0.5), b"hello", pause(10)])
+    front = small(proxy, backend.port)
+    old = front.pid
+    with front.client(timeout=10) as client:
+        client.send(HANDSHAKE)
+        begin(front)
+        os.kill(old, signal.SIGQUIT)
+        client.recv_until(b"\r\n\r\n")
+        assert client.recv_exactly(5) == b"hello"
+        eventually(lambda: gone(old), 10)
     end(front)
 
 
