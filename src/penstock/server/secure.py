@@ -61,7 +61,7 @@ def _choose(connection: Connection, hello: Hello) -> ssl.SSLContext:
     offer = server.tls
     if offer.reject:
         raise _refused(connection, _UNRECOGNIZED_NAME, "unrecognized name", "UNRECOGNIZED_NAME")
-    offered = PROTOCOLS
+    offered: tuple[str, ...] = PROTOCOLS
     if "h2" in hello.alpn and spoken_at(listen, server):
         offered = WITH_HTTP2
     if hello.alpn and not any(name in offered for name in hello.alpn):
