@@ -36,7 +36,7 @@ from h2.settings import SettingCodes, Settings
 from h2.stream import H2Stream, StreamInputs, StreamState
 from hpack.exceptions import HPACKError, OversizedHeaderListError
 from hyperframe.exceptions import HyperframeError
-from hyperframe.frame import ContinuationFrame, ExtensionFrame, Frame, GoAwayFrame, HeadersFrame
+from hyperframe.frame import ContinuationFrame, ExtensionFrame, Frame, GoAwayFrame, HeadersFrame, SettingsFrame
 
 from penstock.http.h2_fields import NO_TABLE
 
@@ -389,6 +389,8 @@ class Wire(H2Connection):
             frame.parse_body(memoryview(data)[9:])
         except HyperframeError as error:
             raise _fault(f"client sent a frame that is none: {error}") from None
+        if isinstance(frame, SettingsFrame) and SettingCodes.HEADER_TABLE_SIZE in frame.settings:
+            self.table_changed = True
         return self._handled(frame)
 
     def _handled(self, frame: Frame) -> list[Event]:

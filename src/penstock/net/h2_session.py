@@ -26,7 +26,7 @@ from h2.events import (
     WindowUpdated,
 )
 
-from penstock.http.h2_wire import ConnectionFault, HalfStream, SettingCodes, Wire
+from penstock.http.h2_wire import ConnectionFault, HalfStream, Wire
 from penstock.net.errors import NetError
 from penstock.net.fiber import Fiber, current, pause
 
@@ -168,8 +168,6 @@ class Session:
         else:
             self.noticed(event)
             if kind is RemoteSettingsChanged:
-                if SettingCodes.HEADER_TABLE_SIZE in event.changed_settings:  # type: ignore[attr-defined]
-                    self.wire.table_changed = True
                 for lane in list(self.lanes.values()):
                     lane.writable()
                 self.wake()
