@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from penstock.net.loop import Loop
     from penstock.net.relay import Tunnel
 
-SLICE = 500
+SLICE = 200
 """Tunnels that are described before others have their turn."""
 MOST_LISTED = 100_000
 CODES = (1000, 1001, 1008, 1011, 1012, 1013)
