@@ -30,7 +30,7 @@ from signal import (
 from time import monotonic
 from typing import NoReturn
 
-from penstock.observe.errorlog import ALERT, EMERG, NOTICE, report
+from penstock.observe.errorlog import ALERT, EMERG, ERROR, NOTICE, report
 from penstock.process.adoption import Adopter
 from penstock.process.channel import Channel
 from penstock.process.control import remove_folder as remove_control
@@ -349,6 +349,9 @@ class Master:
         """At once the first time; a place whose workers die again and again waits longer and longer."""
         failures = 0 if monotonic() - child.started > PROVEN else child.failures
         delay = min(LONGEST_DELAY, 0.1 * 2 ** (failures - 1)) if failures else 0.0
+        if failures:
+            words = f"{failures + 1} workers in a row have died soon after their start"
+            report(None, ERROR, f"{words}: the next one in this place begins in {delay:g}s")
         self._due.append((monotonic() + delay, child.index, failures + 1))
 
     def _respawn(self) -> None:
