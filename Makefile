@@ -10,6 +10,7 @@
 #   make profile           where the time goes in SCENARIO (tunnels-100 unless told; see bench/README.md)
 #   make instructions      instructions per message, handshake and request, counted by valgrind
 #   make sanitize         the relay's compiled twin under gcc's sanitizers
+#   make fuzz             random WebSocket streams against other implementations (ARGS="seconds seed")
 #   make clean             remove what the others made
 #
 # PYTHON=/path/to/python chooses the interpreter of a new .venv.
@@ -24,7 +25,7 @@ ARGS ?=
 CONF ?=
 PORT ?=
 
-.PHONY: run demo test test-relay lint bench docs clean sanitize profile instructions
+.PHONY: run demo test test-relay lint bench docs clean sanitize profile instructions fuzz
 
 run: $(VENV)/.run
 ifeq ($(CONF),)
@@ -60,6 +61,9 @@ instructions: $(VENV)/.dev
 
 sanitize: $(VENV)/.dev
 	tools/sanitize.sh $(BIN)/python
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python tests/fuzz/frames.py $(ARGS)
 
 docs: $(VENV)/.run
 	$(BIN)/python tools/directives.py
