@@ -83,7 +83,7 @@ def _check(given: Any, nginx: bool, version: str | None) -> int:
 
     def examine(texts: Mapping[str, str]) -> Report:
         found = read(launch, texts)
-        return check(found.tree, found.sources, found.problems, target=target, machine=machine)
+        return check(found.tree, found.sources, found.problems, target=target, machine=machine, torn=found.torn)
 
     least = Severity[given.level.upper()]
     if given.fix:

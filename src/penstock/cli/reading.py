@@ -16,6 +16,7 @@ from penstock.config.parser import parse_file
 from penstock.config.registry import REGISTRY
 from penstock.config.source import Source
 from penstock.config.tree import Directive
+from penstock.doctor.level import PLACEHOLDERS
 from penstock.modules.load import known, load
 from penstock.plan.plan import Plan
 from penstock.process.launch import Launch
@@ -46,11 +47,13 @@ class Unasked:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """`plan` is None where compiling failed, or was not tried since the text is a piece of a configuration."""
+    """`torn` are the files whose braces or quotes do not add up. `plan` is None where compiling failed, or was not
+    tried since the text is a piece of a configuration."""
 
     tree: tuple[Directive, ...]
     sources: tuple[Source, ...]
     problems: tuple[ConfigError, ...]
+    torn: frozenset[str]
     plan: Plan | None
 
 
@@ -62,14 +65,26 @@ def read(launch: Launch, texts: Mapping[str, str]) -> Read:
         sources: list[Source] = []
         folder = str(PurePosixPath(launch.path).parent)
         tree = parse_file(launch.path, problems, base=folder, known=REGISTRY.__contains__, loaded=sources)
+        torn = torn_by(problems)
         names = {each.name.text for each in tree}
         if tree and not names & _WHOLE:
-            return Read(tree, tuple(sources), tuple(problems), None)
+            return Read(tree, tuple(sources), tuple(problems), torn, None)
         try:
             plan = load(launch.path, prefix=launch.prefix, globals_text=launch.globals_text)
         except ConfigFailed as failed:
-            return Read(tree, tuple(sources), tuple(failed.problems), None)
-        return Read(tree, tuple(sources), tuple(plan.problems), plan)
+            return Read(tree, tuple(sources), tuple(failed.problems), torn, None)
+        return Read(tree, tuple(sources), tuple(plan.problems), torn, plan)
+
+
+def torn_by(problems: Problems) -> frozenset[str]:
+    """The files in which parsing itself found mistakes, other than a file to include that is not there."""
+    wrong = [each for each in problems if each.level == "emerg" and not each.message.startswith("open() ")]
+    return frozenset(each.span.file for each in wrong if each.span is not None and not _dots(each))
+
+
+def _dots(problem: ConfigError) -> bool:
+    span = problem.span
+    return span is not None and span.source.line(span.line).strip() in PLACEHOLDERS
 
 
 def plan_of(launch: Launch) -> Read:

@@ -5,7 +5,7 @@ Nothing here needs the configuration to be compiled: `problems` are handed in by
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from penstock.config.errors import ConfigError
@@ -42,6 +42,8 @@ class Report:
     tunnels: bool
     """Whether WebSockets get through anywhere, so that the capacity means something."""
     sources: tuple[Source, ...]
+    torn: frozenset[str] = frozenset()
+    """Files whose braces or quotes do not add up."""
 
     def at_least(self, severity: Severity) -> list[Finding]:
         return [each for each in self.findings if each.severity >= severity]
@@ -57,8 +59,9 @@ def check(
     *,
     target: Target,
     machine: Machine,
+    torn: Collection[str] = (),
 ) -> Report:
-    """Look at a configuration with every rule."""
+    """Look at a configuration with every rule. `torn` are files whose braces or quotes do not add up."""
     sources = tuple(sources)
     problems = tuple(problems)
     holes = [each.span for each in problems if each.span is not None and each.message.startswith("open() ")]
@@ -77,6 +80,7 @@ def check(
         capacity(site),
         any(place.passes_websockets for place in site.passes),
         sources,
+        frozenset(torn),
     )
 
 

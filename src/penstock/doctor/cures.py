@@ -48,8 +48,8 @@ def _line(directive: Directive) -> str:
 def with_http_1_1(place: Pass) -> list[Edit]:
     """HTTP/1.1, said so that every version of nginx does it."""
     found = place.level.find("proxy_http_version")
-    if found is not None and found.args:
-        return [] if found.words[0] != "1.0" else [replaced(found.args[0], "1.1")]
+    if found is not None:
+        return [replaced(found.args[0], "1.1")] if found.words[:1] == ("1.0",) else []
     edit = behind_own(place.level, ["proxy_http_version 1.1;"], "proxy_pass")
     return [] if edit is None else [edit]
 

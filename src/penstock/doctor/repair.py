@@ -1,7 +1,9 @@
 """Putting right what can be put right by itself: fix, look again, until nothing is left to fix.
 
 One fix may make room for another (a location that lets WebSockets through needs a timeout), and two may want the same
-place; so they are applied in rounds, each to what the round before made.
+place; so they are applied in rounds, each to what the round before made. A round after which more is refused is taken
+back. In a file whose braces or quotes do not add up nothing is changed but what is an error itself: there is no telling
+what belongs where.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from penstock.config.source import Source, shown
 from penstock.doctor.check import Report
-from penstock.doctor.finding import Edit, Finding, Severity
+from penstock.doctor.finding import ERROR, Edit, Finding, Severity
 
 ROUNDS = 20
 
@@ -25,15 +27,24 @@ def repair(examine: Examine, least: Severity) -> tuple[dict[str, str], list[Find
     done: list[Finding] = []
     report = examine(texts)
     for _ in range(ROUNDS):
-        wanted = [each for each in report.at_least(least) if each.fix is not None and each.fix.edits]
+        wanted = [each for each in report.at_least(least) if _possible(each, report)]
         chosen = _together(wanted)
         if not chosen:
             break
-        for path, text in apply(edit for each in chosen if each.fix is not None for edit in each.fix.edits).items():
-            texts[path] = text
+        edits = [edit for each in chosen if each.fix is not None for edit in each.fix.edits]
+        changed = {**texts, **apply(edits)}
+        after = examine(changed)
+        if after.count(ERROR) > report.count(ERROR):
+            break
+        texts, report = changed, after
         done += chosen
-        report = examine(texts)
     return texts, done, report
+
+
+def _possible(finding: Finding, report: Report) -> bool:
+    if finding.fix is None or all(edit.source.text[edit.start : edit.end] == edit.text for edit in finding.fix.edits):
+        return False
+    return finding.severity is ERROR or not any(edit.source.path in report.torn for edit in finding.fix.edits)
 
 
 def _together(findings: Iterable[Finding]) -> list[Finding]:

@@ -18,6 +18,7 @@ from penstock.doctor.maps import HANDSHAKE, UNKNOWN, Values, maps
 _URL = re.compile(
     r"(?P<scheme>[a-zA-Z]+)://(?P<host>\[[^]]*\]|unix:[^:]*|[^/:?]*)(?::(?P<port>[^/?]*))?(?P<uri>.*)", re.DOTALL
 )
+_GROUP = re.compile(r"[\w.-]+", re.ASCII)
 _SINCE_1_1 = (1, 29, 7)
 """The nginx that speaks HTTP/1.1 to backends, and keeps connections to them, without being told."""
 LIVELY = ("backup", "down")
@@ -111,9 +112,9 @@ class Pass:
     def version(self) -> str:
         """The version of HTTP spoken to the backend."""
         found = self.level.find("proxy_http_version")
-        if found is not None and found.args:
-            return found.words[0]
-        return "1.0" if self.site.target.old else "1.1"
+        if found is None:
+            return "1.0" if self.site.target.old else "1.1"
+        return found.words[0] if found.args else ""
 
 
 class Site:
@@ -145,7 +146,7 @@ class Site:
         """The `upstream` blocks by their names in lower case."""
         found: dict[str, Level] = {}
         for level in self.main.walk():
-            if level.kind == "upstream" and level.name:
+            if level.kind == "upstream" and _GROUP.fullmatch(level.name):
                 found.setdefault(level.name.lower(), level)
         return found
 

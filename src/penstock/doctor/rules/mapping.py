@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from penstock.doctor.edits import before, replaced
-from penstock.doctor.finding import NOTE, WARNING, Finding, Fix
+from penstock.doctor.edits import before, quoted, replaced
+from penstock.doctor.finding import NOTE, WARNING, Edit, Finding, Fix
 from penstock.doctor.rule import Rule
 from penstock.doctor.site import Pass, Site
 from penstock.doctor.traffic import SOCKETS
@@ -22,7 +22,7 @@ def slashes(site: Site) -> Iterator[Finding]:
             continue
         if path.endswith("/") and not uri.endswith("/") and "?" not in uri:
             example = f"{path}room", f"{uri}room"
-            fix: Fix | None = Fix("end both with a slash", (replaced(place.directive.args[0], place.url + "/"),))
+            fix: Fix | None = Fix("end both with a slash", (_url(place, place.url + "/"),))
         elif not path.endswith("/") and uri.endswith("/"):
             example = f"{path}/room", f"{uri}/room"
             fix = _rewritten(place, path, uri)
@@ -50,8 +50,12 @@ def _rewritten(place: Pass, path: str, uri: str) -> Fix | None:
     url = place.url.removesuffix(uri)
     return Fix(
         "take the location's path off by a rewrite",
-        (before(place.directive, [line]), replaced(place.directive.args[0], url)),
+        (before(place.directive, [line]), _url(place, url)),
     )
+
+
+def _url(place: Pass, text: str) -> Edit:
+    return replaced(place.directive.args[0], quoted(text))
 
 
 def fixed_by_variable(site: Site) -> Iterator[Finding]:
@@ -72,7 +76,7 @@ def fixed_by_variable(site: Site) -> Iterator[Finding]:
             place.directive.span,
             label="all handshakes go to the same path, without their arguments",
             advice=f"to pass the path on: proxy_pass {bare}; to change it, a rewrite before it with break",
-            fix=Fix("pass the path on", (replaced(place.directive.args[0], bare),)) if everything else None,
+            fix=Fix("pass the path on", (_url(place, bare),)) if everything else None,
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from penstock.config.errors import suggest
 from penstock.config.tree import Directive
-from penstock.doctor.edits import removed, replaced
+from penstock.doctor.edits import quoted, removed, replaced
 from penstock.doctor.finding import ERROR, Edit, Finding, Fix, Related
 from penstock.doctor.rule import Rule
 from penstock.doctor.site import Pass, Site
@@ -72,7 +72,8 @@ def unknown_groups(site: Site) -> Iterator[Finding]:
         if group is None or group.directive is None:
             continue
         word = place.directive.args[0]
-        meant = place.url.replace(place.host, group.name, 1)
+        start = len(place.scheme) + 3
+        meant = place.url[:start] + group.name + place.url[start + len(place.host) :]
         yield Finding(
             "upstream-unknown",
             ERROR,
@@ -81,7 +82,7 @@ def unknown_groups(site: Site) -> Iterator[Finding]:
             label=f'did you mean "{group.name}"?',
             advice=f"write: proxy_pass {meant};",
             related=(Related(group.directive.span, "the upstream that is left over"),),
-            fix=Fix("name the upstream", (replaced(word, meant),)),
+            fix=Fix("name the upstream", (replaced(word, quoted(meant)),)),
         )
 
 
@@ -106,7 +107,7 @@ def schemes(site: Site) -> Iterator[Finding]:
             word.span,
             label=f"{scheme}:// is meant",
             advice=f"write: proxy_pass {meant};",
-            fix=Fix(f"write {scheme}", (replaced(word, meant),)),
+            fix=Fix(f"write {scheme}", (replaced(word, quoted(meant)),)),
         )
 
 
