@@ -188,6 +188,7 @@ class Rehearsal:
         for location in all_locations(server.root for server in plan.servers):
             location.error_log = quiet
             location.phases = tuple(_shadowed(number, location.phases[number], notes) for number in range(phases.COUNT))
+            location.straight = None  # the short way to the content passes by the shadows
         for server in plan.servers:
             if server.locations is not None:
                 server.locations = _Watched(server.locations, notes)
