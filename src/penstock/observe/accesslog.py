@@ -69,7 +69,7 @@ def read_line(fields: Fields, target: Target) -> FrozenLine:
     fields.end()
     if len(texts) != len(gaps) + 1 or any("\0" in text for text in texts):
         raise Strange("a line has other gaps than texts around them")
-    return FrozenLine(format_of_gaps(gaps, escape), "\0".join(texts), target)
+    return FrozenLine(format_of_gaps(tuple(gaps), escape), "\0".join(texts), target)
 
 
 class FrozenLine:

@@ -36,12 +36,13 @@ def tell_subject(subject: Subject, show: Show) -> dict[str, Any]:
 class Places:
     """Resolves what another process told. `given` are descriptors of log files by path, which came along."""
 
-    __slots__ = ("_files", "_given", "_known")
+    __slots__ = ("_files", "_given", "_known", "_logs")
 
     def __init__(self, files: LogFiles) -> None:
         self._files = files
         self._given: dict[str, int] = {}
         self._known: dict[str, Syslog] = {}
+        self._logs: dict[tuple[tuple[Any, int], ...], ErrorLog] = {}
 
     def give(self, path: str, fd: int) -> None:
         """A descriptor of a log file; it is closed where nobody needs it."""
@@ -66,24 +67,31 @@ class Places:
         subject.number = fields.whole("number")
         subject.context = fields.text("context")
         log = fields.objects_or_none("log")
-        subject.error_log = None if log is None else ErrorLog([self._sink(each) for each in log])
+        subject.error_log = None if log is None else self._error_log([self._sink(each) for each in log])
         fields.end()
         return subject
 
-    def _sink(self, fields: Fields) -> Sink:
+    def _error_log(self, sinks: list[tuple[Any, int]]) -> ErrorLog:
+        """One for all tunnels that log alike."""
+        key = tuple(sinks)
+        found = self._logs.get(key)
+        if found is None:
+            found = self._logs[key] = ErrorLog([_sink_for(target, level) for target, level in sinks])
+        return found
+
+    def _sink(self, fields: Fields) -> tuple[Any, int]:
+        """Where lines go, and from which level up. A number is a descriptor."""
         level = fields.whole("level", 8)
         place = fields.object("place")
         fields.end()
         if place.has("descriptor"):
             fd = place.whole("descriptor", 2)
             place.end()
-            return DescriptorSink(fd, level)
+            return fd, level
         target = self._target(place)
-        if isinstance(target, LogFile):
-            return FileSink(target, level)
-        if isinstance(target, Syslog):
-            return SyslogSink(target, level)
-        raise Strange("an error log goes where none can go")
+        if not isinstance(target, (LogFile, Syslog)):
+            raise Strange("an error log goes where none can go")
+        return target, level
 
     def _target(self, place: Fields) -> Target:
         if place.has("syslog"):
@@ -103,6 +111,14 @@ class Places:
         if fd < 0:
             raise Strange(f'a log file "{path}" is named that did not come along')
         return self._files.adopt(path, fd)
+
+
+def _sink_for(target: LogFile | Syslog | int, level: int) -> Sink:
+    if isinstance(target, LogFile):
+        return FileSink(target, level)
+    if isinstance(target, Syslog):
+        return SyslogSink(target, level)
+    return DescriptorSink(target, level)
 
 
 def _place(target: Target, show: Show) -> dict[str, Any]:

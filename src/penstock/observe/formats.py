@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from penstock.config.variables import VARIABLES, Getter, Variable
@@ -137,8 +138,10 @@ class Format:
         return next(name for name, (escape, _) in ESCAPES.items() if escape is self._escape)
 
 
-def format_of_gaps(names: Sequence[str], escape: str) -> Format:
-    """A format for lines that were frozen elsewhere, whose gaps are these built-in variables."""
+@lru_cache(maxsize=256)
+def format_of_gaps(names: tuple[str, ...], escape: str) -> Format:
+    """A format for lines that were frozen elsewhere, whose gaps are these built-in variables; one for all that are
+    alike."""
     form = Format([None] * len(names), names, escape)
     for index, name in enumerate(names):
         form.bind(index, _built_in(name) or Variable(name, _not_here, late=True))
