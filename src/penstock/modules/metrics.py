@@ -10,6 +10,7 @@ from penstock.config.scope import Call, Scope
 from penstock.config.settings import NOT, Settings, directive, phase
 from penstock.http.request import Answer, Outcome, Request, special
 from penstock.plan import phases
+from penstock.plan.counters import COUNTERS, Counters
 from penstock.plan.rows import METERS
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def _wanted(call: Call) -> bool:
         from penstock.observe.meters import new_rows
 
         compilation.shared[METERS] = compilation.previous.get(METERS) or new_rows()
+    if COUNTERS not in compilation.shared:
+        compilation.shared[COUNTERS] = compilation.previous.get(COUNTERS) or Counters()
     return True
 
 
@@ -54,9 +57,10 @@ class Metrics(Settings):
         meters: Meters | None = request.connection.service.meters
         if meters is None:
             return special(503)
+        from penstock.modules.stub_status import figures
         from penstock.observe.exposition import CONTENT_TYPE, page
 
-        answer = Answer(200, page(meters.sums()), content_type=CONTENT_TYPE)
+        answer = Answer(200, page(meters.sums(), figures(request)), content_type=CONTENT_TYPE)
         answer.headers.append(("Cache-Control", "no-store"))
         return answer
 

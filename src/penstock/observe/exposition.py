@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from penstock import __version__
 from penstock.observe.figures import GAUGES, HISTOGRAMS, PLACES, SUMS
+from penstock.plan.counters import Figures
 
 PREFIX = "penstock_"
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -18,8 +19,9 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 class _Figures(Collector):
     """One page's worth of figures."""
 
-    def __init__(self, figures: Sequence[int]) -> None:
+    def __init__(self, figures: Sequence[int], connections: Figures) -> None:
         self._figures = figures
+        self._connections = connections
 
     def collect(self) -> Iterator[Metric]:
         figures = self._figures
@@ -28,6 +30,7 @@ class _Figures(Collector):
         yield build
         for family in GAUGES:
             yield GaugeMetricFamily(PREFIX + family.name, family.doc, value=figures[PLACES[family.name,]])
+        yield from self._of_connections()
         for family in SUMS:
             counter = CounterMetricFamily(PREFIX + family.name, family.doc, labels=family.labels)
             for values in family.cells():
@@ -47,8 +50,17 @@ class _Figures(Collector):
             yield HistogramMetricFamily(PREFIX + histogram.name, histogram.doc, buckets=buckets, sum_value=total)
 
 
-def page(figures: Sequence[int]) -> bytes:
+    def _of_connections(self) -> Iterator[Metric]:
+        seen = self._connections
+        gauge = GaugeMetricFamily(f"{PREFIX}connections", "Connections of clients, and tunnels", labels=("state",))
+        for state in ("reading", "writing", "waiting"):
+            gauge.add_metric((state,), getattr(seen, state))
+        yield gauge
+        yield CounterMetricFamily(f"{PREFIX}connections_accepted", "Connections that were accepted", value=seen.accepts)
+
+
+def page(figures: Sequence[int], connections: Figures) -> bytes:
     """The whole page."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Figures(figures))
+    registry.register(_Figures(figures, connections))
     return generate_latest(registry)

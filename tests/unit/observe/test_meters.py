@@ -9,6 +9,7 @@ from penstock.net.loop import new_loop
 from penstock.observe.exposition import page
 from penstock.observe.figures import LASTING, PLACES, WIDTH, code_of, side_of, status_class
 from penstock.observe.meters import Meters, new_rows
+from penstock.plan.counters import Figures
 
 
 @pytest.fixture
@@ -30,8 +31,11 @@ def tunnel(opened=0.0, conversation=None):
     return Plain(from_client=10, from_backend=20, opened=opened, owner=Plain(conversation=conversation))
 
 
+CONNECTIONS = Figures(9, 9, 20, 4, 1, 2, 1)
+
+
 def samples(meters: Meters) -> dict:
-    families = text_string_to_metric_families(page(meters.sums()).decode())
+    families = text_string_to_metric_families(page(meters.sums(), CONNECTIONS).decode())
     return {(each.name, *each.labels.values()): each.value for family in families for each in family.samples}
 
 
@@ -42,6 +46,8 @@ def test_a_tunnel_from_open_to_closed(loop) -> None:
     loop.tunnels.add(one)
     live = samples(meters)
     assert live["penstock_tunnels_open",] == 1
+    assert live["penstock_connections", "writing"] == 2
+    assert live["penstock_connections_accepted_total",] == 9
     assert live["penstock_tunnel_bytes_total", "out"] == 20
     assert live["penstock_tunnel_messages_total", "in"] == 3
     loop.tunnels.remove(one)
