@@ -23,6 +23,7 @@ from errno import EAGAIN, EINTR
 from typing import TYPE_CHECKING, Any
 
 from penstock.net.loop import ERR, HUP, IN, OUT, RDHUP, HotSelector
+from penstock.net.tcp_info import unacknowledged
 from penstock.net.timers import Timers
 from penstock.net.twin import END, FAILED, FULL, SHORT
 
@@ -180,6 +181,10 @@ class Side:
 
     def _errno(self, exc: OSError) -> int:
         return exc.errno or 0
+
+    def undelivered(self) -> int:
+        """Bytes that the kernel has and the peer has not acknowledged yet; 0 where that is not known."""
+        return unacknowledged(self.sock)
 
     def buffered(self) -> bool:
         """Bytes were read from the kernel already: no event will tell of them."""

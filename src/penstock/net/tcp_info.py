@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import struct
+from fcntl import ioctl
+from sys import byteorder
 from typing import Final
 
 OFFSETS: Final = {"rtt": 68, "rttvar": 72, "snd_cwnd": 80, "rcv_space": 96}
@@ -21,3 +23,17 @@ def tcp_info(sock: socket.socket, name: str) -> int | None:
         return None
     value: int = struct.unpack_from("=I", info, offset)[0]
     return value
+
+
+SIOCOUTQ: Final = 0x5411
+
+
+def unacknowledged(sock: socket.socket) -> int:
+    """Bytes that were written and that the peer has not acknowledged (of a unix socket: not read) yet; 0 where that is
+    not known."""
+    room = bytearray(4)
+    try:
+        ioctl(sock, SIOCOUTQ, room)
+    except (OSError, ValueError):
+        return 0
+    return int.from_bytes(room, byteorder)

@@ -224,6 +224,11 @@ class Conversation:
         if news & CLOSED and self.close_code is None:
             self.close_code = way.close_code
             self.close_from = "client" if way is self.up else "backend"
+        if news & CLOSED and self._farewell is None and self._both_closed():
+            # The server closes the connection now (RFC 6455, 7.1.1); it is not waited for longer than for a close frame.
+            self._until = tunnel.loop.timers.now + self.terms.close_timeout
+            alarm.at(self._until)
+            return
         if news & BROKEN and way.mode == BLIND:
             name = "client" if way is self.up else "upstream"
             self._log(INFO, f"these are no WebSocket frames, and are left alone: {way.wrong}, from the {name}")
@@ -273,6 +278,9 @@ class Conversation:
                 self._broken(way)
                 return
         now = tunnel.loop.timers.now
+        if now >= self._until and self._both_closed():
+            self.end(Why.CLOSED)
+            return
         if now >= self._until:
             self.end(Why.LIFETIME, self.terms.lifetime_code)
             return
@@ -282,6 +290,8 @@ class Conversation:
                 if pulse.due(side.last) > now:
                     continue
                 if pulse.asked:
+                    if pulse.takes(now, side.undelivered()):
+                        continue
                     self._silent(side)
                     return
                 if not self._ask(side, pulse):
@@ -300,7 +310,7 @@ class Conversation:
         assert tunnel is not None
         if not self._toward(side).at_boundary or side.unsent is not None or side.deaf:
             return False
-        token = pulse.ask(monotonic())
+        token = pulse.ask(monotonic(), side.undelivered())
         self._from(side).awaited = token
         tunnel.inject(side, ping_frame(token, os.urandom(4) if side is tunnel.backend else None))
         return True
@@ -343,6 +353,8 @@ class Conversation:
         tunnel, alarm = self.tunnel, self._alarm
         if tunnel is None or alarm is None or tunnel.reason is not None or self._farewell is not None:
             return
+        if self._both_closed():
+            why = Why.CLOSED  # they have said goodbye to each other, and only their connections are left
         if dead is not None:
             restarting = why is Why.BACKEND_LOST and self._ending is not None and self._ending.leaving
             codes = dict.fromkeys((tunnel.client, tunnel.backend), RESTART if restarting else why.other)
@@ -458,6 +470,9 @@ class Conversation:
 
     def _toward(self, side: Half) -> Direction:
         return self.down if side is side.tunnel.client else self.up
+
+    def _both_closed(self) -> bool:
+        return self.up.close_code is not None and self.down.close_code is not None
 
     def _soon(self) -> None:
         if self._alarm is not None:
