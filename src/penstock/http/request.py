@@ -44,23 +44,30 @@ class Answer:
     `says_server`, `says_date`: a Server or Date among `headers` stands in place of our own.
     """
 
-    # Defaults of the class: an answer costs what it says.
-    reason: str | None = None
-    charset: str | None = None
-    location: str | None = None
-    last_modified: str | None = None
-    modified_at: int | None = None
-    etag: str | None = None
-    allow_ranges = False
-    special = False
-    silent = False
-    from_upstream = False
-    says_server = False
-    says_date = False
-    close = False
-    trailers: Iterable[tuple[str, str]] | None = None
-    upgraded: Any = None
-    on_end: Any = None
+    # No defaults of the class: CPython is slow to find what a class has, too.
+    __slots__ = (
+        "allow_ranges",
+        "body",
+        "charset",
+        "close",
+        "content_type",
+        "etag",
+        "from_upstream",
+        "headers",
+        "last_modified",
+        "length",
+        "location",
+        "modified_at",
+        "on_end",
+        "reason",
+        "says_date",
+        "says_server",
+        "silent",
+        "special",
+        "status",
+        "trailers",
+        "upgraded",
+    )
 
     def __init__(
         self,
@@ -76,6 +83,22 @@ class Answer:
         self.content_type = content_type
         self.length = len(body) if length is None and isinstance(body, bytes) else length
         self.headers: list[tuple[str, str]] = [] if headers is None else headers
+        self.reason: str | None = None
+        self.charset: str | None = None
+        self.location: str | None = None
+        self.last_modified: str | None = None
+        self.modified_at: int | None = None
+        self.etag: str | None = None
+        self.allow_ranges = False
+        self.special = False
+        self.silent = False
+        self.from_upstream = False
+        self.says_server = False
+        self.says_date = False
+        self.close = False
+        self.trailers: Iterable[tuple[str, str]] | None = None
+        self.upgraded: Any = None
+        self.on_end: Any = None
 
     def header(self, name: str) -> str | None:
         """The first header of that name (given in lower case)."""
@@ -133,10 +156,12 @@ class RequestBody(Protocol):
 class NoBody:
     """The body of a request that has none."""
 
-    __slots__ = ()
-    length: int | None = 0
-    done = True
-    received = 0
+    __slots__ = ("done", "length", "received")
+
+    def __init__(self) -> None:
+        self.length: int | None = 0
+        self.done = True
+        self.received = 0
 
     async def read(self) -> bytes:
         return b""
@@ -180,70 +205,111 @@ class Attempt:
 class Request:
     """One request from its head to its log line.
 
-    Attributes that most requests never change are defaults of the class: setting up a request costs what differs.
     `uri` is the normalised path, `args` the query without `?`, `head.target` what the client sent.
     """
 
-    # What the client sent.
-    head: RequestHead
-    method: str
-    uri = ""
-    args = ""
-    host: str = ""
-    body: RequestBody = NO_BODY
-    # Where it came from and when (monotonic seconds).
-    connection: Any
-    started: float = 0.0
-    expecting: Callable[[], None] | None = None
-    # Where it is.
-    server: Server
-    location: Location
-    parent: Request | None = None
-    internal = False
-    redirects = 0
-    uri_changed = False
-    valid_unparsed = True
-    valid_location = True
-    add_uri_to_alias = False
-    error_status = 0
-    error_paged = False
-    kept_location: str | None = None
-    kept_headers: list[tuple[str, str]] | None = None
-    kept_type: str | None = None
-    satisfied = False
-    captures: Any = None
-    server_captures: Any = None
-    variables: dict[str, str | None]
-    cached: dict[str, str | None]
-    # What becomes of it.
-    keep_alive = True
-    pipelined = False
-    status = 0
-    answer: Answer | None = None
-    bytes_sent = 0
-    body_bytes_sent = 0
-    request_length = 0
-    attempts: list[Attempt] | None = None
-    upstream_head: Any = None
-    upstream_url = ""
-    finished = 0.0
-    completed = False
-    limit_rate: int | None = None
-    pace: Any = None
-    tunnel: Any = None
-    tunnel_event: str | None = None
-    conversation: Any = None
-    endings: list[Callable[[], None]] | None = None
-    contexts: dict[str, Any] | None = None
+    __slots__ = (
+        "add_uri_to_alias",
+        "answer",
+        "args",
+        "attempts",
+        "body",
+        "body_bytes_sent",
+        "bytes_sent",
+        "cached",
+        "captures",
+        "completed",
+        "connection",
+        "contexts",
+        "conversation",
+        "endings",
+        "error_paged",
+        "error_status",
+        "expecting",
+        "finished",
+        "head",
+        "host",
+        "internal",
+        "keep_alive",
+        "kept_headers",
+        "kept_location",
+        "kept_type",
+        "limit_rate",
+        "location",
+        "method",
+        "pace",
+        "parent",
+        "pipelined",
+        "redirects",
+        "request_length",
+        "satisfied",
+        "server",
+        "server_captures",
+        "started",
+        "status",
+        "tunnel",
+        "tunnel_event",
+        "upstream_head",
+        "upstream_url",
+        "uri",
+        "uri_changed",
+        "valid_location",
+        "valid_unparsed",
+        "variables",
+    )
 
     def __init__(self, connection: Any, head: RequestHead, server: Server) -> None:
-        self.connection = connection
+        # What the client sent.
         self.head = head
-        self.method = head.method
+        self.method: str = head.method
+        self.uri = ""
+        self.args = ""
+        self.host: str = ""
+        self.body: RequestBody = NO_BODY
+        # Where it came from and when (monotonic seconds).
+        self.connection = connection
+        self.started: float = 0.0
+        self.expecting: Callable[[], None] | None = None
+        # Where it is.
         self.server = server
-        self.location = server.root
-        self.variables = {}
-        self.cached = {}
+        self.location: Location = server.root
+        self.parent: Request | None = None
+        self.internal = False
+        self.redirects = 0
+        self.uri_changed = False
+        self.valid_unparsed = True
+        self.valid_location = True
+        self.add_uri_to_alias = False
+        self.error_status = 0
+        self.error_paged = False
+        self.kept_location: str | None = None
+        self.kept_headers: list[tuple[str, str]] | None = None
+        self.kept_type: str | None = None
+        self.satisfied = False
+        self.captures: Any = None
+        self.server_captures: Any = None
+        self.variables: dict[str, str | None] = {}
+        self.cached: dict[str, str | None] = {}
+        # What becomes of it.
+        self.keep_alive = True
+        self.pipelined = False
+        self.status = 0
+        self.answer: Answer | None = None
+        self.bytes_sent = 0
+        self.body_bytes_sent = 0
+        self.request_length = 0
+        self.attempts: list[Attempt] | None = None
+        self.upstream_head: Any = None
+        self.upstream_url = ""
+        self.finished = 0.0
+        self.completed = False
+        self.limit_rate: int | None = None
+        self.pace: Any = None
+        self.tunnel: Any = None
+        self.tunnel_event: str | None = None
+        self.conversation: Any = None
+        self.endings: list[Callable[[], None]] | None = None
+        self.contexts: dict[str, Any] | None = None
 
     @property
     def main(self) -> Request:

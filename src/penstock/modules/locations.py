@@ -135,12 +135,8 @@ def complete(location: Location, server: Server) -> None:
     location.server = server
     location.update((kind, scope.settings(kind)) for kind in KINDS)
     location.internal = location[LocationSettings].internal
-    location.phases = by_phase = _handlers(location)
-    location.filters = by_phase[phases.HEADERS] + by_phase[phases.BODY]
-    content = by_phase[phases.CONTENT]
-    before = (phases.REWRITE, phases.PREACCESS, phases.ACCESS, phases.PRECONTENT)
-    if content and content[0][1] and not any(by_phase[number] for number in before):
-        location.straight = content[0][0]
+    location.handle(_handlers(location))
+    content = location.phases[phases.CONTENT]
     location.auto_redirect = any(getattr(handler, "auto_redirect", False) for handler, _ in content)
     below: list[Location] = scope.data.get("locations", [])
     for inner in below:

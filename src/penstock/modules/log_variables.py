@@ -32,7 +32,7 @@ def pid(request: Request) -> str:
 
 
 @variable("status", late=True)
-@inlined("f'{request.status:03d}' if request.status else get(request)", plain=True)
+@inlined("request.status if request.status > 99 else get(request)", plain=True)
 def status(request: Request) -> str:
     answer = request.answer
     code = request.status or request.error_status or (answer.status if answer is not None else 0)

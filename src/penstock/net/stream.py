@@ -110,7 +110,7 @@ class Stream(Waiting):
         else:
             # `_waiting`, written out: every message waits here, and each call it is spared can be felt.
             me = current()
-            if self._mask & READING == READING and not self.secure:
+            if self._mask & READING == READING and type(self) is Stream:
                 self._reader = me
             else:
                 self._arm(IN, me)

@@ -68,6 +68,15 @@ class Location(dict[Any, Any]):
         self.notes: set[str] = set()
         """What has been said once about this location (advice that must not fill the log)."""
 
+    def handle(self, by_phase: tuple[Handlers, ...]) -> None:
+        """Take these handlers, by phase number."""
+        self.phases = by_phase
+        self.filters = by_phase[phases.HEADERS] + by_phase[phases.BODY]
+        content = by_phase[phases.CONTENT]
+        before = (phases.REWRITE, phases.PREACCESS, phases.ACCESS, phases.PRECONTENT)
+        straight = content and content[0][1] and not any(by_phase[number] for number in before)
+        self.straight = content[0][0] if straight else None
+
     if TYPE_CHECKING:
 
         def __getitem__(self, kind: type[S]) -> S: ...

@@ -42,7 +42,7 @@ def render_head(request: Request, answer: Answer, *, chunked: bool) -> bytes:
     if answer.reason is None or request.error_status:
         line = status_line(answer.status)
     else:
-        line = f"{answer.status:03d} {answer.reason}"
+        line = f"{answer.status} {answer.reason}" if answer.status > 99 else f"{answer.status:03d} {answer.reason}"
     if answer.says_server or answer.says_date:
         ours = _our_part(answer, core.server_tokens)
     else:

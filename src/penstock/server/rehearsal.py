@@ -187,8 +187,9 @@ class Rehearsal:
         set_fallback(quiet)
         for location in all_locations(server.root for server in plan.servers):
             location.error_log = quiet
-            location.phases = tuple(_shadowed(number, location.phases[number], notes) for number in range(phases.COUNT))
-            location.straight = None  # the short way to the content passes by the shadows
+            location.handle(
+                tuple(_shadowed(number, location.phases[number], notes) for number in range(phases.COUNT))
+            )
         for server in plan.servers:
             if server.locations is not None:
                 server.locations = _Watched(server.locations, notes)
