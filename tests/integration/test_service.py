@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -207,6 +208,40 @@ def test_no_line_is_lost_when_logs_rotate_under_load(proxy) -> None:
 
     eventually(lambda: len(written()) >= len(wanted) > 100)
     assert sorted(written()) == sorted(wanted)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives privileges up")
+def test_keys_are_read_before_privileges_are_given_up(proxy, authority) -> None:
+    pair = authority.issue("localhost")
+    text = SITE.replace("server {", "server { listen 127.0.0.1:{port:tls} ssl;", 1)
+    text = text.replace("http {", f"http {{ ssl_certificate {pair.certificate}; ssl_certificate_key {{dir}}/key;", 1)
+    front = proxy("user nobody nogroup;" + text, ports={"api": 1}, files={"key": pair.key.read_bytes()})
+    (front.directory / "key").chmod(0o600)
+    trust = ssl.create_default_context(cafile=str(authority.certificate))
+
+    def serves() -> bool:
+        raw = socket.create_connection(("127.0.0.1", front.port("tls")), 5)
+        with trust.wrap_socket(raw, server_hostname="localhost") as client:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            return client.recv(100).startswith(b"HTTP/1.1 200")
+
+    def unprivileged() -> bool:
+        workers = front.children()
+        status = [Path(f"/proc/{pid}/status").read_text() for pid in workers]
+        return bool(workers) and all(re.search(r"\nUid:\t65534\t65534\t65534\t65534\n", text) for text in status)
+
+    assert serves() and unprivileged()
+    front.reload()
+    eventually(lambda: serves() and unprivileged())
+    old = front.pid
+    front.send_signal(signal.SIGUSR2)
+    eventually(lambda: (front.directory / "nginx.pid").exists() and front.pid != old, 10)
+    os.kill(old, signal.SIGQUIT)
+    assert front._process.wait(10) == 0
+    assert serves() and unprivileged()
+    new = front.pid
+    os.kill(new, signal.SIGTERM)
+    eventually(lambda: not Path(f"/proc/{new}").exists(), 10)
 
 
 def test_who_has_a_busy_port_is_named(proxy) -> None:
