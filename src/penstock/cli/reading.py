@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TypeVar
@@ -25,21 +25,35 @@ T = TypeVar("T")
 
 NOBODY = "192.0.2.1"
 """Stands for every host name: nobody is asked (RFC 5737 keeps it free)."""
+CERTIFICATES = frozenset(
+    f"{prefix}{name}"
+    for prefix in ("", "proxy_", "uwsgi_")
+    for name in ("ssl_certificate", "ssl_certificate_key", "ssl_client_certificate", "ssl_trusted_certificate")
+)
 _WHOLE = frozenset(("http", "events"))
 
 
 class Unasked:
-    """Texts in place of files, and an address in place of what name servers would say."""
+    """Texts in place of files, and an address in place of what name servers would say. `absent` are files in whose
+    place another stands where they can not be read: certificates and keys, which who only explains has no use for."""
 
-    def __init__(self, texts: Mapping[str, str]) -> None:
+    def __init__(self, texts: Mapping[str, str], absent: Container[str] = ()) -> None:
         self._texts = texts
+        self._absent = absent
 
     def give(self, kind: str, name: str, obtain: Callable[[], T]) -> T:
         if kind == FILE and name in self._texts:
             return self._texts[name].encode("latin-1")  # type: ignore[return-value]
         if kind == "host":
             return [NOBODY]  # type: ignore[return-value]
-        return obtain()
+        try:
+            return obtain()
+        except OSError:
+            if kind != FILE or name not in self._absent:
+                raise
+            from penstock.cli.explain_certificate import stand_in
+
+            return stand_in()  # type: ignore[return-value]
 
     def memory(self, name: str, make: Callable[[], int]) -> int:
         return make()
@@ -57,10 +71,10 @@ class Read:
     plan: Plan | None
 
 
-def read(launch: Launch, texts: Mapping[str, str]) -> Read:
+def read(launch: Launch, texts: Mapping[str, str], absent: Container[str] = ()) -> Read:
     """Parse and compile, with `texts` in place of files of these names. Raises nothing: problems are collected."""
     known()
-    with using(Unasked(texts)):
+    with using(Unasked(texts, absent)):
         problems = Problems()
         sources: list[Source] = []
         folder = str(PurePosixPath(launch.path).parent)
@@ -88,8 +102,12 @@ def _dots(problem: ConfigError) -> bool:
 
 
 def plan_of(launch: Launch) -> Read:
-    """As `read`, for who needs the plan. Raises `ConfigFailed`."""
+    """As `read`, for who needs the plan, but not the certificates. Raises `ConfigFailed`."""
     found = read(launch, {})
+    if found.plan is None:
+        folder = str(PurePosixPath(launch.path).parent)
+        absent = set(_certificates(found.tree, folder))
+        found = read(launch, {}, absent) if absent else found
     if found.plan is None:
         problems = Problems()
         for each in found.problems:
@@ -98,6 +116,15 @@ def plan_of(launch: Launch) -> Read:
             problems.error("this is a piece of a configuration", hint="put it into: events { } http { ... }")
         raise ConfigFailed(problems)
     return found
+
+
+def _certificates(tree: Iterable[Directive], folder: str) -> Iterator[str]:
+    """The files of certificates, keys and authorities, as they are opened."""
+    for each in tree:
+        if each.name.text in CERTIFICATES and each.args and "$" not in each.words[0]:
+            path = each.words[0]
+            yield path if path.startswith("/") else f"{folder.rstrip('/')}/{path}"
+        yield from _certificates(each.block or (), folder)
 
 
 def add_places(parser: Parser) -> None:

@@ -247,3 +247,20 @@ def test_heads() -> None:
     head = head_of(asked, "GET", [("Host", "other"), ("Upgrade", "h2c")]).decode("ascii")
     assert head.startswith("GET /%FC%20b HTTP/1.1\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n")
     assert head.endswith("Host: other\r\nUpgrade: h2c\r\n\r\n")
+
+
+def test_certificates_that_are_not_here(explained: Any) -> None:
+    """Who explains needs none; where they are, they are checked as ever."""
+    Path("nginx.conf").write_text(
+        "events { } http { server { listen 443 ssl; ssl_certificate /nowhere/a.pem; ssl_certificate_key b.key;\n"
+        "ssl_client_certificate ca.pem; ssl_verify_client optional;\n"
+        "proxy_ssl_certificate c.pem; proxy_ssl_certificate_key d.pem;\n"
+        "location / { proxy_pass https://10.0.0.1; } } }\n"
+    )
+    told = explained("https://x/")
+    assert told["listener"]["name"] == "0.0.0.0:443 with TLS"
+    assert told["backend"]["secure"] is True
+    told = explained("http://x:443/")
+    assert told["answer"] == "400"
+    Path("b.key").write_text("no key at all\n")
+    assert main(["explain", "-c", "nginx.conf", "https://x/"]) == 2
