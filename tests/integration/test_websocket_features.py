@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -245,3 +246,27 @@ def test_masks_and_codes_on_the_wire(serve, raw_backend) -> None:
     with WireClient(front.port()) as client:
         assert client.answer_close() == 1001
     eventually(lambda: heard(backend.conversations[0]) == [(CLOSE, struct.pack("!H", 1001))])
+
+
+def test_a_slow_reader_is_not_taken_for_a_dead_one(serve, raw_backend) -> None:
+    """A ping waits behind what the kernel holds for a client; as long as that gets less, the client is there."""
+    backend = raw_backend([switch, plain(b"z" * 1_500_000), hold])
+    front = serve(backend, "websocket_ping 100ms timeout=400ms;")
+    with WireClient(front.port()) as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        got, began = len(client.buffer), time.monotonic()
+        while got < 1_500_000:
+            time.sleep(0.05)
+            piece = client.socket.recv(40_000)
+            assert piece, f"closed after {got} bytes and {time.monotonic() - began:.1f} s"
+            got += len(piece)
+        assert time.monotonic() - began > 1
+
+
+def test_who_leaves_the_connection_open_after_goodbye(serve, raw_backend) -> None:
+    backend = raw_backend([switch, plain(struct.pack("!H", 1000), CLOSE), hold])
+    front = serve(backend, "")
+    with WireClient(front.port()) as client:
+        assert client.answer_close() == 1000
+        assert client.closed(), "within websocket_close_timeout"
+    front.logged(r"^/ 1000 backend closed")
