@@ -21,6 +21,7 @@ from h2.events import (
     Event,
     RemoteSettingsChanged,
     RequestReceived,
+    StreamEnded,
     StreamReset,
     TrailersReceived,
     WindowUpdated,
@@ -165,7 +166,7 @@ class Session:
             if lane is not None:
                 lane.lose(ECONNRESET)
                 lane.unasked()
-        else:
+        elif kind is not StreamEnded:  # that an event before it has told
             self.noticed(event)
             if kind is RemoteSettingsChanged:
                 for lane in list(self.lanes.values()):
