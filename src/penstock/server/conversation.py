@@ -225,7 +225,7 @@ class Conversation:
             self.close_code = way.close_code
             self.close_from = "client" if way is self.up else "backend"
         if news & CLOSED and self._farewell is None and self._both_closed():
-            # The server closes the connection now (RFC 6455, 7.1.1); it is not waited for longer than for a close frame.
+            # The server closes the connection now (RFC 6455, 7.1.1), and has as long for it as for a close frame.
             self._until = tunnel.loop.timers.now + self.terms.close_timeout
             alarm.at(self._until)
             return

@@ -1,7 +1,7 @@
 """Whether one side is still there: when to ask it, and when to give it up. Sans-IO; times are monotonic seconds.
 
-What a side sends is a sign of life, whatever it is: one that is in the middle of a long frame can not answer a ping. So is
-what it takes: behind a slow line, a ping waits for its turn.
+What a side sends is a sign of life, whatever it is: one that is in the middle of a long frame can not answer a ping. So
+is what it takes: behind a slow line, a ping waits for its turn.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ TOKEN = 8
 
 
 class Pulse:
-    """The pings to one side. `asked` is when the one that waits for its answer was sent, 0 if none does, `since` when it
-    last seemed to be on its way, `queued` how many bytes were then before it; `rtt` is what the last answer took, `sent`
-    counts them."""
+    """The pings to one side. `asked` is when the one that waits for its answer was sent, 0 if none does, `since` when
+    it last seemed to be on its way, `queued` how many bytes were then before it; `rtt` is what the last answer took,
+    `sent` counts them."""
 
     __slots__ = ("asked", "every", "patience", "queued", "rtt", "sent", "since")
 
