@@ -10,6 +10,7 @@
 #   make profile           where the time goes in SCENARIO (tunnels-100 unless told; see bench/README.md)
 #   make instructions      instructions per message, handshake and request, counted by valgrind
 #   make sanitize         the relay's compiled twin under gcc's sanitizers
+#   make soak              a thousand reloads under tunnels (some minutes; RELOADS=... for another number)
 #   make fuzz             random WebSocket streams against other implementations (ARGS="seconds seed")
 #   make clean             remove what the others made
 #
@@ -24,8 +25,9 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 ARGS ?=
 CONF ?=
 PORT ?=
+RELOADS ?= 1000
 
-.PHONY: run demo test test-relay lint bench docs clean sanitize profile instructions fuzz
+.PHONY: run demo test test-relay lint bench soak docs clean sanitize profile instructions fuzz
 
 run: $(VENV)/.run
 ifeq ($(CONF),)
@@ -61,6 +63,9 @@ instructions: $(VENV)/.dev
 
 sanitize: $(VENV)/.dev
 	tools/sanitize.sh $(BIN)/python
+
+soak: $(VENV)/.dev
+	PENSTOCK_SOAK=$(RELOADS) $(BIN)/python -m pytest -s tests/soak $(ARGS)
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python tests/fuzz/frames.py $(ARGS)

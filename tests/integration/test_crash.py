@@ -63,7 +63,8 @@ def test_workers_that_die_again_and_again_are_reported(proxy) -> None:
         (victim,) = eventually(front.children)
         os.kill(victim, signal.SIGKILL)
         eventually(lambda victim=victim: front.children() - {victim}, 5)
-    front.logged(r"\[error\] .* 3 workers in a row have died soon after their start: .* begins in 0.2s", name="error.log")
+    words = r"\[error\] .* 3 workers in a row have died soon after their start: .* begins in 0.2s"
+    front.logged(words, name="error.log")
 
 
 def test_nothing_keeps_the_port_when_the_master_is_killed(proxy) -> None:

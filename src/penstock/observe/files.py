@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from errno import EACCES, ENOSPC, ENXIO
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -264,12 +264,14 @@ class LogFiles:
             os.close(fd)
         return file
 
-    def succeed(self, before: LogFiles, descriptors: dict[str, int]) -> None:
-        """Take the place of the files of a plan that is replaced; `descriptors` are of every file here, by path. Raises
-        `KeyError` where one is missing."""
+    def succeed(self, before: LogFiles, descriptors: dict[str, int], older: Iterable[LogFile] = ()) -> None:
+        """Take the place of the files of a plan that is replaced; `descriptors` are of every file here, by path.
+        `older` are files of plans from before that, which somebody still writes to. Raises `KeyError` where a
+        descriptor is missing."""
+        others = {file.path: file for file in older}
         for file in self:
             fd = descriptors.pop(file.path)
-            known = before._files.get(file.path)
+            known = before._files.get(file.path) or others.get(file.path)
             if known is None:
                 file.fd = fd
             else:

@@ -10,6 +10,7 @@ say by now and whatever this process may read. A plan that takes long is made in
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import sys
@@ -63,6 +64,8 @@ class Adopter:
             self._go_on(offer)
             return
         before = sys.getswitchinterval()
+        # A large configuration makes a million objects and no garbage: the collector would only hold everything up.
+        gc.disable()
 
         def run() -> None:
             offer.load(self.launch, self.worker.plan)
@@ -70,6 +73,7 @@ class Adopter:
 
         def finish() -> None:
             sys.setswitchinterval(before)
+            gc.enable()
             self._go_on(offer)
 
         sys.setswitchinterval(TURN)
@@ -107,7 +111,7 @@ class Adopter:
             for listen in needed(plan.listens)
             if listen.address in offer.sockets
         }
-        offer.files.succeed(worker.files, offer.logs)
+        offer.files.succeed(worker.files, offer.logs, worker.older_files)
         set_fallback(offer.log)
         redirect_stderr(plan, offer.log)
         worker.ask_at(offer.fields["control"])

@@ -43,7 +43,8 @@ class Single:
             report(None, ERROR, "the new configuration was not taken up, the old one stays in force")
             return
         self.cycle = cycle
-        cycle.files.succeed(self.worker.files, {file.path: os.dup(file.fd) for file in cycle.files})
+        descriptors = {file.path: os.dup(file.fd) for file in cycle.files}
+        cycle.files.succeed(self.worker.files, descriptors, self.worker.older_files)
         self.worker.adopt(self.cycle.plan, self.cycle.sockets.for_worker(0), self.cycle.files)
 
     def _ignore(self) -> None:

@@ -8,6 +8,7 @@ import traceback
 from collections import deque
 from math import inf
 from signal import SIG_IGN, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, signal
+from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from weakref import WeakSet
@@ -41,6 +42,9 @@ on the way, which a close would lose."""
 
 TIDY_AFTER = 0.5
 """Seconds from taking a plan up to freeing those before."""
+
+TIDY_SHARE = 0.1
+"""Of the time, at most, for this."""
 
 _POLL = 0.02
 _GC_THRESHOLD = (50_000, 20, 50)
@@ -77,6 +81,7 @@ class Worker:
         self._left_behind: deque[tuple[float, float]] = deque()
         self._overdue = Alarm(self.loop.timers, self._abort_left_behind)
         self._tidy = Alarm(self.loop.timers, self._free_old_plans)
+        self._tidy_not_before = 0.0
         self._timeout = Alarm(self.loop.timers, self._abort_all)
         self._grace = Alarm(self.loop.timers, self._close_idle)
         self._look = Alarm(self.loop.timers, self._look_whether_drained)
@@ -102,7 +107,7 @@ class Worker:
             service.adopt(plan, sockets)
             self._grace.set(GRACE)
             if self._tidy.deadline == inf:
-                self._tidy.set(TIDY_AFTER)
+                self._tidy.at(max(self.loop.timers.now + TIDY_AFTER, self._tidy_not_before))
         for sock in set(self.sockets.values()) - set(sockets.values()):
             sock.close()
         self.sockets = sockets
@@ -119,6 +124,11 @@ class Worker:
     def files(self) -> LogFiles:
         """The log files of that plan."""
         return self._serving[-1].files
+
+    @property
+    def older_files(self) -> list[LogFile]:
+        """Log files of plans before it to which somebody still has something to write."""
+        return list(self._older)
 
     def _follow(self, plan: Plan) -> None:
         if plan is self.plan:
@@ -146,10 +156,14 @@ class Worker:
             self._overdue.at(left[0][0])
 
     def _free_old_plans(self) -> None:
-        """A plan is full of cycles, and frozen: without this it would stay for ever."""
+        """A plan is full of cycles, and frozen: without this it would stay for ever. Nothing else happens meanwhile, so
+        that the plans of many reloads are freed together where each is large."""
+        began = monotonic()
         gc.unfreeze()
         gc.collect()
         gc.freeze()
+        ended = monotonic()
+        self._tidy_not_before = ended + (ended - began) / TIDY_SHARE
 
     def _current(self) -> tuple[Service, LogFiles] | None:
         """What serves new connections; None where nothing does any more."""
@@ -248,7 +262,7 @@ class Worker:
     def reopen_older(self) -> list[CannotOpen]:
         """As for logs of plans that were replaced, to which tunnels still have something to write."""
         failed = []
-        for file in list(self._older):
+        for file in self.older_files:
             try:
                 file.reopen(None)
             except CannotOpen as error:
