@@ -261,6 +261,7 @@ def test_a_slow_reader_is_not_taken_for_a_dead_one(serve, raw_backend) -> None:
             assert piece, f"closed after {got} bytes and {time.monotonic() - began:.1f} s"
             got += len(piece)
         assert time.monotonic() - began > 1
+        assert "ping_timeout" not in front.access_log(), front.access_log()
 
 
 def test_who_leaves_the_connection_open_after_goodbye(serve, raw_backend) -> None:
