@@ -50,7 +50,7 @@ def describe(request: Request, passing: Passing, upstreams: dict[str, Level]) ->
         uri=prepared.label[1],
         group=there.group.name,
         policy=_policy(block, there.group),
-        peers=[_peer(each) for each in there.group.peers],
+        peers=[] if block is None else [_peer(each) for each in there.group.peers],
         secure=there.secure,
         headers=headers,
         left_out=left_out,
@@ -106,7 +106,8 @@ def _websocket_line(request: Request) -> Span | None:
 def _policy(block: Level | None, group: Group) -> str:
     """How a peer is chosen, in the words of the configuration."""
     if block is None:
-        return "its only address" if len(group.peers) < 2 else "round robin over its addresses"
+        plain = group.name.strip("[]").replace(":", "").replace(".", "").isalnum() and not group.name[:1].isalpha()
+        return "an address" if plain or "/" in group.name else "a name, looked up when it runs"
     method = next((each.span.text for name in METHODS for each in block.own(name)), "round robin")
     sticky = next((each.span.text for each in block.own("sticky")), None)
     return f"{sticky}, and {method} for new sessions" if sticky else method

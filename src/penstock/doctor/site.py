@@ -87,8 +87,8 @@ class Pass:
     @property
     def passes_websockets(self) -> bool:
         """Whether a handshake reaches the backend whole."""
-        if self.automatic:
-            return True
+        if self.automatic or self.off:
+            return self.automatic
         connection = self.sends("connection", HANDSHAKE).lower()
         return self.passes_upgrade and ("upgrade" in connection or UNKNOWN in connection)
 
@@ -96,12 +96,20 @@ class Pass:
     def automatic(self) -> bool:
         """Whether `websocket auto` does it all."""
         found = self.level.find("websocket")
-        return found is not None and "off" not in found.words
+        return found is not None and found.words[:1] != ("off",)
+
+    @property
+    def off(self) -> bool:
+        """Whether handshakes are refused on purpose."""
+        found = self.level.find("websocket")
+        return found is not None and found.words[:1] == ("off",)
 
     @property
     def unknown(self) -> bool:
-        """Whether something is missing around here: a file that is included and could not be read."""
-        return any(level.span is not None and level.span.start in self.site.torn for level in self.level.outwards())
+        """Whether nothing can be said of handshakes here: they are not wanted, or a file that is included could not be
+        read."""
+        spans = [level.span for level in self.level.outwards() if level.span is not None]
+        return self.off or any(span.start in self.site.torn for span in spans)
 
     @property
     def group(self) -> Level | None:

@@ -314,3 +314,27 @@ def test_a_reader_that_goes_away_is_no_error(bad: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, env=environment)
     assert "Traceback" not in done.stderr
+
+
+# Our own directives
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ("websocket auto; proxy_read_timeout 1h;", set()),
+        ("websocket off;", set()),
+        ("websocket auto; websocket_ping 20s;", set()),
+        ("websocket auto; websocket_ping off;", {"timeout-default"}),
+        ('websocket auto; proxy_read_timeout 1h; proxy_set_header Connection "upgrade";', set()),
+        ("websocket off; proxy_set_header Upgrade $http_upgrade; proxy_http_version 1.0;", set()),
+    ],
+)
+def test_what_penstock_does_by_itself(
+    bad: Path, capsys: pytest.CaptureFixture[str], lines: str, found: set[str]
+) -> None:
+    start = "events { } http { server { listen 8080; proxy_set_header Host $http_host;\n"
+    lines = lines.replace("proxy_set_header C", "proxy_set_header Host $http_host; proxy_set_header C")
+    bad.write_text(start + f"location /ws/ {{ proxy_pass http://127.0.0.1:9000; {lines} }} }} }}\n")
+    told = objects(capsys, "nginx.conf", "--level", "note")["findings"]
+    assert {each["rule"] for each in told} == found

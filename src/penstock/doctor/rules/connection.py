@@ -20,7 +20,7 @@ def literal(site: Site) -> Iterator[Finding]:
     for place in site.passes:
         for line in place.headers("connection"):
             value = line.words[1]
-            if "$" in value or "upgrade" not in value.lower() or not place.passes_websockets:
+            if "$" in value or "upgrade" not in value.lower() or not place.passes_websockets or place.automatic:
                 continue
             if may_carry_sockets(place.place) or not any(asks(each.words[1]) for each in place.headers("upgrade")):
                 continue
@@ -44,7 +44,7 @@ def cleartext_http2(site: Site) -> Iterator[Finding]:
     seen: set[int] = set()
     known: dict[int, list[Level]] = {}
     for place in site.passes:
-        lines = place.headers("connection")
+        lines = [] if place.automatic or place.off else place.headers("connection")
         if place.sends("upgrade", CLEARTEXT_HTTP2) != "h2c" or not lines or id(lines[-1]) in seen:
             continue
         if "upgrade" not in place.sends("connection", CLEARTEXT_HTTP2).lower():

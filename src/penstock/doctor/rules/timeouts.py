@@ -21,7 +21,8 @@ OTHERS = {
 
 def _unspoken(place: Pass) -> bool:
     """Whether a silent tunnel ends after the default of 60 seconds."""
-    if place.unknown or place.level.find("websocket_ping") is not None:
+    ping = place.level.find("websocket_ping")
+    if place.unknown or (ping is not None and ping.words != ("off",)):
         return False
     return place.passes_websockets and place.level.find("proxy_read_timeout") is None
 

@@ -120,7 +120,7 @@ def no_connection(site: Site) -> Iterator[Finding]:
 def over_1_0(site: Site) -> Iterator[Finding]:
     """There is no Upgrade in HTTP/1.0."""
     for place in site.passes:
-        if place.automatic or not place.sends("upgrade", HANDSHAKE) or place.version != "1.0":
+        if place.automatic or place.off or not place.sends("upgrade", HANDSHAKE) or place.version != "1.0":
             continue
         found = place.level.find("proxy_http_version")
         edits: list[Edit] = with_http_1_1(place)
