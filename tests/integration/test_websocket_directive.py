@@ -10,7 +10,7 @@ from websockets.sync.client import connect
 
 from harness.backends import HttpEcho, WebSocketEcho, hold, pause, read_head
 from harness.proxy import in_http
-from harness.raw import raw_http
+from harness.site import mistakes
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = b64encode(hashlib.sha1(KEY.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()).decode()
@@ -33,29 +33,27 @@ BOILERPLATE = {
 }
 
 
-@pytest.mark.parametrize("lines", BOILERPLATE.values(), ids=BOILERPLATE)
-def test_auto_works_with_and_without_the_usual_lines(proxy, ws_backend, lines) -> None:
+def test_auto_works_with_and_without_the_usual_lines(proxy, ws_backend) -> None:
+    locations = (
+        f"location /{number} {{ proxy_pass http://127.0.0.1:{{port:back}}; {lines} }}"
+        for number, lines in enumerate(BOILERPLATE.values())
+    )
     front = proxy(
         in_http(
-            f"""
-            map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
-            server {{
-                listen 127.0.0.1:{{port:front}};
-                websocket auto;
-                location / {{ proxy_pass http://127.0.0.1:{{port:back}}; {lines} }}
-            }}
-            """
+            "map $http_upgrade $connection_upgrade { default upgrade; '' close; }"
+            f"server {{ listen 127.0.0.1:{{port:front}}; websocket auto; {' '.join(locations)} }}"
         ),
         ports={"back": ws_backend.port},
     )
-    with connect(front.url("/chat", "ws"), proxy=None, origin="http://a.example") as client:
-        client.send("hello")
-        assert client.recv(5) == "hello"
-    path, headers = ws_backend.handshakes[0]
-    assert path == "/chat"
-    assert headers["Origin"] == "http://a.example"
-    assert headers.get_all("Connection") == ["Upgrade"]
-    assert headers.get_all("Upgrade") == ["websocket"]
+    for number, name in enumerate(BOILERPLATE):
+        with connect(front.url(f"/{number}", "ws"), proxy=None, origin="http://a.example") as client:
+            client.send(name)
+            assert client.recv(5) == name
+        path, headers = ws_backend.handshakes[number]
+        assert path == f"/{number}", name
+        assert headers["Origin"] == "http://a.example", name
+        assert headers.get_all("Connection") == ["Upgrade"], name
+        assert headers.get_all("Upgrade") == ["websocket"], name
 
 
 def test_other_requests_are_plain_and_their_connections_kept(proxy) -> None:
@@ -99,14 +97,12 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
-def test_a_101_that_is_no_answer_is_a_502_that_says_so(proxy, raw_backend, answer) -> None:
-    headers, words = answer
-    backend = raw_backend([read_head, f"{SWITCH}{headers}\r\n".encode(), hold])
-    front = raw_front(proxy, backend, "auto")
-    assert front.get("/", HANDSHAKE).status == 502
-    line = front.logged("upstream sent 101 Switching Protocols that can not be passed on: .*", name="error.log")[0]
-    assert words in line
+def test_a_101_that_is_no_answer_is_a_502_that_says_so(proxy, raw_backend) -> None:
+    scripts = [[read_head, f"{SWITCH}{headers}\r\n".encode(), hold] for headers, _ in ANSWERS.values()]
+    front = raw_front(proxy, raw_backend(*scripts), "auto")
+    for name, (_, words) in ANSWERS.items():
+        assert front.get("/", HANDSHAKE).status == 502, name
+        front.logged(f"upstream sent 101 Switching Protocols that can not be passed on: .*{words}", name="error.log")
 
 
 def test_a_wrong_accept_can_be_let_through(proxy, raw_backend) -> None:
@@ -125,24 +121,24 @@ def test_a_101_to_another_protocol_is_none(proxy, raw_backend) -> None:
     assert b"pgrade" not in backend.conversations[0].received
 
 
-@pytest.mark.parametrize(
-    ("change", "status", "words"),
-    [
-        ({"Sec-WebSocket-Key": "short"}, 400, "is not 16 bytes in base64"),
-        ({"Sec-WebSocket-Key": None}, 400, "there is no Sec-WebSocket-Key"),
-        ({"Sec-WebSocket-Version": "8"}, 426, "Sec-WebSocket-Version is '8', not 13"),
-        ({"Sec-WebSocket-Version": None}, 400, "there is no Sec-WebSocket-Version"),
-        ({"Connection": "close"}, 400, "the Connection header does not name"),
-        ({"Content-Length": "5"}, 400, "it has a body"),
-    ],
-)
-def test_bad_handshakes_are_answered_in_words(proxy, ws_backend, change, status, words) -> None:
+BAD = [
+    ({"Sec-WebSocket-Key": "short"}, 400, "is not 16 bytes in base64"),
+    ({"Sec-WebSocket-Key": None}, 400, "there is no Sec-WebSocket-Key"),
+    ({"Sec-WebSocket-Version": "8"}, 426, "Sec-WebSocket-Version is '8', not 13"),
+    ({"Sec-WebSocket-Version": None}, 400, "there is no Sec-WebSocket-Version"),
+    ({"Connection": "close"}, 400, "the Connection header does not name"),
+    ({"Content-Length": "5"}, 400, "it has a body"),
+]
+
+
+def test_bad_handshakes_are_answered_in_words(proxy, ws_backend) -> None:
     front = raw_front(proxy, ws_backend, "auto")
-    headers = {name: value for name, value in {**HANDSHAKE, **change}.items() if value is not None}
-    answer = front.get("/", headers, body=b"12345" if "Content-Length" in headers else b"")
-    assert answer.status == status
-    assert words in answer.text
-    assert answer.header("sec-websocket-version") == ("13" if status == 426 else None)
+    for change, status, words in BAD:
+        headers = {name: value for name, value in {**HANDSHAKE, **change}.items() if value is not None}
+        answer = front.get("/", headers, body=b"12345" if "Content-Length" in headers else b"")
+        assert answer.status == status, words
+        assert words in answer.text
+        assert answer.header("sec-websocket-version") == ("13" if status == 426 else None)
     assert ws_backend.handshakes == []
 
 
@@ -175,18 +171,20 @@ def test_on_and_off(proxy, ws_backend) -> None:
     assert front.get("/page", HANDSHAKE).text == "sorry"
 
 
-def test_mistakes(proxy) -> None:
-    for text, words in [
-        ("websocket yes;", "it may be: on, auto, off"),
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("websocket yes;", 'invalid value "yes" in "websocket" directive'),
         ("websocket off 200;", 'invalid parameter "200"'),
-        ("websocket auto accept=some;", "syntax: websocket"),
-        ("websocket_origins https://a.example/path;", "an origin has no path"),
-        ("websocket_origins missing=deny;", "lists no origin"),
-        ("websocket_protocols a,b;", "invalid subprotocol"),
-    ]:
-        refusal = proxy.check(f"events {{ }} http {{ server {{ listen 127.0.0.1:{{port:x}}; {text} }} }}")
-        assert refusal.code
-        assert words in refusal.output
+        ("websocket auto accept=some;", 'invalid parameter "accept=some"'),
+        ("websocket_origins https://a.example/path;", 'invalid origin "https://a.example/path"'),
+        ("websocket_origins missing=deny;", '"websocket_origins" lists no origin'),
+        ("websocket_protocols a,b;", 'invalid subprotocol "a,b"'),
+        ("websocket_protocols missing=deny;", '"websocket_protocols" lists no subprotocol'),
+    ],
+)
+def test_mistakes(tmp_path, text, words) -> None:
+    assert words in mistakes(f"server {{ listen 80; {text} }}", tmp_path)
 
 
 ORIGINS = """
@@ -297,7 +295,5 @@ def test_unset_is_nginx(proxy, ws_backend) -> None:
         in_http("server { listen 127.0.0.1:{port:front}; location / { proxy_pass http://127.0.0.1:{port:back}; } }"),
         ports={"back": ws_backend.port},
     )
-    head = "".join(f"{k}: {v}\r\n" for k, v in HANDSHAKE.items())
-    answer = raw_http(front.port(), f"GET / HTTP/1.1\r\nHost: a\r\n{head}\r\n".encode(), 3.0)
-    assert b" 101 " not in answer.partition(b"\r\n")[0]
+    assert front.get("/", {**HANDSHAKE, "Connection": "Upgrade, close"}).status != 101
     front.logged("passed on without its Upgrade header", name="error.log")
