@@ -39,7 +39,7 @@ endif
 demo: run
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(ARGS)
+	tools/test.sh $(BIN)/python $(ARGS)
 
 test-relay: $(VENV)/.dev
 	PENSTOCK_RELAY=python $(BIN)/python -m pytest $(ARGS) tests/unit/net $(wildcard tests/integration/test_*tunnel*.py \

@@ -2,7 +2,11 @@
 
 from collections import Counter
 
+import pytest
+
 from harness.proxy import in_http
+
+pytestmark = pytest.mark.alone
 
 CONFIGURATION = "worker_processes 2;\n" + in_http(
     """

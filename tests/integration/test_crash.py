@@ -5,8 +5,12 @@ import signal
 import socket
 import time
 
+import pytest
+
 from harness.fleet import EchoServers, Fleet
 from harness.waiting import eventually
+
+pytestmark = pytest.mark.alone
 
 TUNNELS = """
     worker_processes 3;

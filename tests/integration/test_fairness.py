@@ -5,9 +5,12 @@ import subprocess
 import sys
 import time
 
+import pytest
 from websockets.sync.client import connect
 
 from harness.proxy import in_http
+
+pytestmark = pytest.mark.alone
 
 MIB = 600
 

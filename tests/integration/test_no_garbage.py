@@ -10,11 +10,15 @@ import socket
 import threading
 from pathlib import Path
 
+import pytest
+
 from harness.ports import free_port
 from penstock.modules.load import load
 from penstock.net.listener import bind
 from penstock.net.loop import new_loop
 from penstock.server.service import Service
+
+pytestmark = pytest.mark.alone
 
 SITE = """
 events {{ }}

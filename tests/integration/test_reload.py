@@ -15,6 +15,8 @@ from harness.fleet import EchoServers, Fleet, Report
 from harness.proxy import Proxy
 from harness.waiting import eventually
 
+pytestmark = pytest.mark.alone
+
 TUNNELS = """
     worker_processes {value:workers};
     events { worker_connections 4096; }

@@ -8,9 +8,13 @@ import ssl
 import time
 from pathlib import Path
 
+import pytest
+
 from harness.fleet import EchoServers, Fleet
 from harness.proxy import Proxy
 from harness.waiting import eventually
+
+pytestmark = pytest.mark.alone
 
 SITE = """
     worker_processes 2;

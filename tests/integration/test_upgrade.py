@@ -20,6 +20,8 @@ from harness.fleet import EchoServers, Fleet
 from harness.proxy import Proxy
 from harness.waiting import eventually
 
+pytestmark = pytest.mark.alone
+
 TUNNEL = """
     worker_processes 2;
     error_log error.log notice;

@@ -15,6 +15,8 @@ from harness.proxy import in_http
 from harness.waiting import eventually
 from harness.wire import PING, WireClient, masked, switch
 
+pytestmark = pytest.mark.alone
+
 LOCATION = "location / { websocket auto; proxy_pass http://back; proxy_read_timeout 1h; }"
 SERVER = "server { listen 127.0.0.1:{port:front}; " + LOCATION + " }"
 MANY = "worker_rlimit_nofile 8192; events { worker_connections 4096; }\n"

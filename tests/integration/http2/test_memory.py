@@ -7,8 +7,12 @@ import struct
 import time
 from pathlib import Path
 
+import pytest
+
 from harness.backends import WebSocketEcho
 from harness.proxy import in_http
+
+pytestmark = pytest.mark.alone
 
 CONFIGURATION = in_http(
     """
