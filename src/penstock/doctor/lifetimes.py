@@ -60,9 +60,11 @@ class Lifetimes:
     def __init__(self) -> None:
         self._seen: OrderedDict[tuple[str, str, str], _Ends] = OrderedDict()
 
-    def note(self, server: str, location: str, peer: str, end: str, age: float, idle: float, now: float) -> str:
-        """A tunnel has ended: `end` is the name of its `net.relay.End`, `idle` its idle timeout. A line worth saying,
-        or "".
+    def note(
+        self, server: str, location: str, peer: str, end: str, age: float, idle: float, now: float, timeout: str
+    ) -> str:
+        """A tunnel has ended: `end` is the name of its `net.relay.End`, `idle` its idle timeout and `timeout` the
+        directive that sets it. A line worth saying, or "".
         """
         if end != "IDLE" and (end not in ENDS or age < YOUNGEST):
             return ""
@@ -81,7 +83,7 @@ class Lifetimes:
         where = f"{seen.count} tunnels of location {location} (server {server}, the last to {peer})"
         if end == "IDLE":
             return (
-                f"{where} ended because nothing came from either side for {idle:g} s; raise the read timeout, or keep "
+                f"{where} were ended by {timeout}: nothing came from either side for {idle:g} s; raise it, or keep "
                 "them alive with websocket_ping"
             )
         common = median(seen.ages)

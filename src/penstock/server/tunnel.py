@@ -170,9 +170,9 @@ class Ending:
             known = service.lifetimes = Lifetimes()
         peer = self.attempts[-1].address if self.attempts else ""
         age = self.finished - tunnel.opened
-        words = known.note(
-            self.server_name, self.location_name, peer, reason.name, age, tunnel.idle_timeout, self.finished
-        )
+        server, location, idle = self.server_name, self.location_name, tunnel.idle_timeout
+        timeout = f"{self.upgraded.module}_read_timeout"
+        words = known.note(server, location, peer, reason.name, age, idle, self.finished, timeout)
         if words:
             report(self.subject, WARN, words)
 

@@ -4,15 +4,15 @@ from penstock.doctor.lifetimes import AGAIN, PLACES, Lifetimes, alike, whose
 
 
 def note(seen: Lifetimes, end: str, age: float, now: float, location: str = "/ws") -> str:
-    return seen.note("chat.example", location, "10.0.0.3:8000", end, age, 60.0, now)
+    return seen.note("chat.example", location, "10.0.0.3:8000", end, age, 60.0, now, "proxy_read_timeout")
 
 
 def test_silence_is_said_once_and_again_after_an_hour() -> None:
     seen = Lifetimes()
     said = [line for n in range(40) if (line := note(seen, "IDLE", 60 + n, n))]
     assert len(said) == 1
-    assert said[0].startswith("10 tunnels of location /ws (server chat.example, the last to 10.0.0.3:8000) ended")
-    assert "for 60 s; raise the read timeout" in said[0]
+    assert said[0].startswith("10 tunnels of location /ws (server chat.example, the last to 10.0.0.3:8000) were ended")
+    assert "by proxy_read_timeout: nothing came from either side for 60 s; raise it" in said[0]
     later = [line for n in range(40) if (line := note(seen, "IDLE", 60, AGAIN + 10 + n))]
     assert [line[:10] for line in later] == ["41 tunnels"]
 
