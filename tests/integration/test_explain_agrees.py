@@ -44,13 +44,20 @@ HEADERS = (
     "X-Forwarded-For $proxy_add_x_forwarded_for", "X-Name $server_name", "X-First $1", "X-Target $proxy_host",
     "X-Scheme $scheme://$host:$server_port$is_args", "Accept text/plain", "X-Who $who",
 )  # fmt: skip
+RULES = (
+    "websocket auto;", "websocket off;", "allow 127.0.0.1; deny all;", "deny 127.0.0.1;", "error_page 403 = /b/;",
+    "error_page 403 404 /api/away;", "limit_except GET { deny all; }", "try_files /nothing /room;", "internal;",
+    "try_files $uri =418;", "allow 10.0.0.0/8; satisfy any; deny all;", "proxy_pass_request_headers off;",
+    "set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For;", "merge_slashes off;",
+)  # fmt: skip
 TARGETS = (
     "http://echo", "http://echo", "http://echo/", "http://echo/base", "http://127.0.0.1:{port:api}",
     "http://127.0.0.1:{port:api}/sub/", "http://$group", "http://$group/fixed?q=$arg_q", "http://echo$uri",
 )  # fmt: skip
 CLIENT_HEADERS = (
     ("Cookie", "a=b"), ("Accept", "*/*"), ("X-Forwarded-For", "192.0.2.7"), ("Upgrade", "websocket"),
-    ("Connection", "upgrade"), ("TE", "trailers"), ("X-Odd", "some thing"), ("X-Odd", "again"), ("under_score", "1"),
+    ("Connection", "upgrade"), ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="), ("Sec-WebSocket-Version", "13"),
+    ("TE", "trailers"), ("X-Odd", "some thing"), ("X-Odd", "again"), ("under_score", "1"),
 )  # fmt: skip
 
 
@@ -73,7 +80,7 @@ class Writer:
         }}"""
 
     def server(self, names: list[str]) -> str:
-        top = self.some(REWRITES, 0.15) + self.set_headers(0.2)
+        top = self.some(REWRITES, 0.15) + self.set_headers(0.2) + self.some(RULES[-2:], 0.2)
         quoted = " ".join(f'"{name}"' for name in names)
         locations = "\n".join(self.locations(1))
         first = f"listen 127.0.0.1:{{port:front}}; server_name {quoted}; set $mood none; set $who '';"
@@ -97,6 +104,8 @@ class Writer:
     def location(self, kind: str, what: str, depth: int) -> str:
         self.count += 1
         lines = [f"add_header X-Location {self.count} always;", self.some(REWRITES, 0.2), self.set_headers(0.5)]
+        if self.dice.random() < 0.3:
+            lines.append(self.dice.choice(RULES[:-1]))
         inner = []
         regex = kind in ("~", "~*")
         if depth and kind != "=" and self.dice.random() < 0.3:
