@@ -38,12 +38,13 @@ class Change:
     """A master's part in such a change: as the old one (`successor` is the new one's process id, else 0), or as the
     new one (`inherited` tells of the old one). `link` leads to the other master."""
 
-    __slots__ = ("_takers", "inherited", "link", "successor")
+    __slots__ = ("_came_up", "_takers", "inherited", "link", "successor")
 
     def __init__(self, inherited: Inherited) -> None:
         self.inherited = inherited
         self.successor = 0
         self._takers = 1
+        self._came_up = False
         self.link: Link | None = None
         if inherited.predecessor:
             from penstock.process.link import Link
@@ -78,23 +79,29 @@ class Change:
             return
         from penstock.process.link import Link
 
-        self.link, theirs = Link.pair()
+        self._takers, self._came_up = 1, False
+        call = "socketpair"
         try:
-            self.successor = _spawn(path, arguments, cycle, theirs)
+            self.link, theirs = Link.pair()
+            call = "fork"
+            try:
+                self.successor = _spawn(path, arguments, cycle, theirs)
+            finally:
+                os.close(theirs)
         except OSError as error:
             words = f"({error.errno}: {os.strerror(error.errno or 0)})"
-            report(None, ALERT, f'fork() failed while spawning "new binary process" {words}')
+            report(None, ALERT, f'{call}() failed while spawning "new binary process" {words}')
             self._stay(cycle, f'after an attempt to execute new binary process "{path}"')
             return
-        finally:
-            os.close(theirs)
         report(None, NOTICE, f"start new binary process {self.successor}")
 
     def ended(self, status: int, cycle: Cycle) -> None:
         """The new program has ended: we go on in our own place."""
         pid, self.successor = self.successor, 0
         self._stay(cycle, f"after the new binary process {pid} exited")
-        if status:
+        if status and self._came_up:
+            report(None, ERROR, "the new program has failed, the old one goes on")
+        elif status:
             report(None, ERROR, "the new program did not come up, and says why above; the old one goes on")
 
     def introduce(self, workers: int) -> None:
@@ -116,7 +123,7 @@ class Change:
                 offered.append(fd)
                 continue
             if message.get("say") == "workers" and type(count) is int and 0 < count <= MOST_WORKERS:
-                self._takers = count
+                self._takers, self._came_up = count, True
             if fd >= 0:
                 os.close(fd)
         return offered

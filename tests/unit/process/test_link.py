@@ -1,0 +1,64 @@
+"""Between two masters: words with descriptors, in order; what is not understood is dropped."""
+
+import json
+import os
+import signal
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from penstock.process.link import VERSION, Link
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[Link, socket.socket]]:
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGIO})
+    link, other = Link.pair()
+    sock = socket.socket(fileno=other)
+    yield link, sock
+    link.close()
+    sock.close()
+    while signal.sigtimedwait({signal.SIGIO}, 0):
+        pass
+    signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+def test_words_and_descriptors(ends) -> None:
+    link, sock = ends
+    reading, writing = os.pipe()
+    assert link.tell({"say": "take"}, writing)
+    data, fds, _, _ = socket.recv_fds(sock, 1000, 1)
+    assert json.loads(data) == {"version": VERSION, "say": "take"}
+    os.write(fds[0], b"x")
+    assert os.read(reading, 1) == b"x"
+    for fd in (reading, writing, *fds):
+        os.close(fd)
+    sock.send(json.dumps({"version": VERSION, "say": "workers", "count": 2}).encode())
+    signal.sigtimedwait({signal.SIGIO}, 5)
+    assert [(told.message["count"], told.fd) for told in link.hear()] == [(2, -1)]
+    assert link.hear() == []
+
+
+@pytest.mark.parametrize("data", [b"{", b"[]", b'{"version": 2}', b"\xff", b'{"say": "take"}'])
+def test_strange_words_are_dropped_with_what_they_bring(ends, data) -> None:
+    link, sock = ends
+    reading, writing = os.pipe()
+    socket.send_fds(sock, [data], [writing])
+    os.close(writing)
+    sock.send(json.dumps({"version": VERSION, "say": "x"}).encode())
+    assert [told.message["say"] for told in link.hear()] == ["x"]
+    assert os.read(reading, 1) == b""
+    os.close(reading)
+
+
+def test_nobody_there(ends) -> None:
+    link, sock = ends
+    sock.close()
+    assert not link.tell({"say": "take"})
+    assert link.hear() == []
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "0", "2", "99999"])
+def test_what_is_no_link(text) -> None:
+    assert Link.inherited(text) is None
