@@ -7,8 +7,9 @@ from typing import Any
 
 from penstock.config.errors import ConfigError
 from penstock.config.kinds import choices, conf_path, custom, flag, number, template, text
+from penstock.config.material import read_file
 from penstock.config.registry import HTTP_LEVELS, inert
-from penstock.config.scope import Scope
+from penstock.config.scope import Compilation, Scope
 from penstock.config.settings import Settings, directive, directives
 from penstock.config.variables import Template
 from penstock.http.request import Request
@@ -55,6 +56,7 @@ class ProxySecure(Settings, abstract=True):
     )
 
     connect_timeout: float
+    target: Any
 
     def finish_secure(self, scope: Scope) -> None:
         """Check what can be checked before the first connection."""
@@ -71,6 +73,32 @@ class ProxySecure(Settings, abstract=True):
                 f'no "proxy_ssl_certificate_key" is defined for certificate "{self.ssl_certificate.text}"',
                 self.origin("ssl_certificate"),
             )
+        self._read_files(scope.compilation)
+
+    def _read_files(self, compilation: Compilation) -> None:
+        """Make the context that needs files now, while they can be read and a mistake in them can be told. Where names
+        hold variables it is made for the first request that has them."""
+        target = self.target.target
+        names = [each for each in (self.ssl_certificate, self.ssl_certificate_key) if each is not None]
+        wanted = [self.ssl_trusted_certificate, self.ssl_crl, *names]
+        if not any(wanted) or any(name.literal is None for name in names) or (target and not target.secure):
+            return
+        certificate, key = (self._literal(each) for each in (self.ssl_certificate, self.ssl_certificate_key))
+        known: dict[Any, Context] = compilation.shared.setdefault("client contexts", {})
+        asked = (self._options(), certificate, key, self.ssl_password_file)
+        if asked not in known:
+            try:
+                known[asked] = self._make(certificate, key)
+            except CannotMake as error:
+                origin = "ssl_certificate" if self.ssl_certificate is not None else "ssl_trusted_certificate"
+                raise ConfigError(
+                    f"cannot load what TLS to backends needs: {error}", self.origin(origin) or self.origin("ssl_crl")
+                ) from None
+        self.contexts[certificate, key] = known[asked]
+
+    @staticmethod
+    def _literal(name: Template | None) -> str:
+        return "" if name is None or name.literal is None else name.literal
 
     def secure_for(self, request: Request, target: Target) -> Secure:
         """What begins TLS on a fresh connection for this request."""
@@ -112,25 +140,30 @@ class ProxySecure(Settings, abstract=True):
         key = self.ssl_certificate_key.evaluate(request) if self.ssl_certificate_key is not None else ""
         found = self.contexts.get((certificate, key))
         if found is None:
-            options = ClientTls(
-                protocols=self.ssl_protocols,
-                ciphers=self.ssl_ciphers,
-                verify=self.ssl_verify,
-                trusted=self.ssl_trusted_certificate,
-                crl=self.ssl_crl,
-                depth=self.ssl_verify_depth,
-            )
-            paths = [str(self.folder / path) if path else "" for path in (certificate, key)]
-            found = client_context(options, paths[0], paths[1], self._passwords())
+            found = self._make(certificate, key)
             if len(self.contexts) >= MOST:
                 self.contexts.clear()
             self.contexts[certificate, key] = found
         return found
 
+    def _options(self) -> ClientTls:
+        return ClientTls(
+            protocols=self.ssl_protocols,
+            ciphers=self.ssl_ciphers,
+            verify=self.ssl_verify,
+            trusted=self.ssl_trusted_certificate,
+            crl=self.ssl_crl,
+            depth=self.ssl_verify_depth,
+        )
+
+    def _make(self, certificate: str, key: str) -> Context:
+        paths = [str(self.folder / path) if path else "" for path in (certificate, key)]
+        return client_context(self._options(), paths[0], paths[1], self._passwords())
+
     def _passwords(self) -> list[str]:
         if self.ssl_password_file is None:
             return []
-        return Path(self.ssl_password_file).read_text("latin-1").splitlines()
+        return read_file(self.ssl_password_file).decode("latin-1").splitlines()
 
 
 def _bare(name: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
+from penstock.config.material import as_path
 from penstock.net.openssl import missing
 from penstock.net.openssl_context import limit_depth
 
@@ -46,14 +47,17 @@ def client_context(options: ClientTls, certificate: str, key: str, passwords: Se
         context.minimum_version, context.maximum_version = min(named), max(named)
     context.set_ciphers(options.ciphers)
     if options.trusted is not None:
-        context.load_verify_locations(options.trusted)
+        with as_path(options.trusted) as path:
+            context.load_verify_locations(path)
     if options.crl is not None:
-        context.load_verify_locations(options.crl)
+        with as_path(options.crl) as path:
+            context.load_verify_locations(path)
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
     if options.verify and missing() is None:
         limit_depth(context, options.depth)
     if certificate:
-        _load(context, certificate, key, passwords)
+        with as_path(certificate) as certificate_path, as_path(key) as key_path:
+            _load(context, certificate_path, key_path, passwords)
     return context
 
 
