@@ -106,6 +106,7 @@ def end(front: Proxy, number: signal.Signals = signal.SIGTERM) -> None:
         front._process.wait(10)
 
 
+@pytest.mark.alone
 def test_tunnels_go_to_the_new_program(proxy) -> None:
     with EchoServers(2) as echo:
         front = proxy(TUNNEL, ports={"one": echo.ports[0], "two": echo.ports[1]})
