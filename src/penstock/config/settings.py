@@ -110,10 +110,14 @@ class Settings:
         fields: dict[str, Field] = {}
         handlers: list[tuple[int, str, Callable[[Any], object]]] = []
         for base in reversed(cls.__mro__):
-            for attribute, value in vars(base).items():
+            if base is not cls:
+                fields.update(vars(base).get("fields", {}))
+            for attribute, value in tuple(vars(base).items()):
                 if isinstance(value, Field):
                     value.attribute = attribute
                     fields[attribute] = value
+                    # Every instance has its own; CPython is slow to read what its class has too.
+                    delattr(cls, attribute)
                 for number, when in getattr(value, "phases", ()):
                     handlers.append((number, attribute, when))
         cls.fields = fields
