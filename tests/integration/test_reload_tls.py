@@ -1,6 +1,8 @@
 """Certificates that are renewed: by a reload, and by themselves (`ssl_certificate_watch`)."""
 
+import grp
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -149,3 +151,43 @@ def exchange(front: Proxy) -> bytes:
         while data := secure.recv(4096):
             found += data
         return found
+
+
+def test_workers_that_may_read_nothing_take_everything_up(proxy, authority, tmp_path) -> None:
+    """Keys, logs and the configuration itself are the master's alone."""
+    if os.geteuid():
+        pytest.skip("only root may change its user")
+    group = grp.getgrgid(pwd.getpwnam("nobody").pw_gid).gr_name
+    text = f"user nobody {group};" + SITE.replace("location / {", "access_log {value:log}; location / {").replace(
+        "ssl_certificate_watch {value:watch};",
+        "ssl_client_certificate ca.crt; ssl_verify_client optional; include more/*.conf;",
+    )
+    first, second = authority.issue("one.test"), authority.issue("two.test")
+    put(tmp_path, first)
+    shutil.copy(authority.certificate, tmp_path / "ca.crt")
+    values = {"text": "one", "log": "logs/first.log"}
+    files = {"more/a.conf": "add_header X-A a;"}
+    front = proxy(text, values=values, directory=tmp_path, ports={"echo": 1}, files=files)
+    eventually(lambda: len(front.children()) == 2)
+    workers = front.children()
+    for path in (tmp_path, tmp_path / "logs", tmp_path / "more"):
+        path.chmod(0o700)
+    (tmp_path / "site.key").chmod(0o600)
+    assert b"one" in exchange(front)
+    front.values.update(text="two", log="logs/second.log")
+    put(front, second)
+    front.write("more/b.conf", "add_header X-B b;")
+    front.configure(text)
+    front.send_signal(signal.SIGHUP)
+    eventually(lambda: b"two" in exchange(front), why=front.error_log())
+    assert b"X-B: b" in exchange(front)
+    assert shown(front) == der(second)
+    front.logged("GET / ", name="logs/second.log")
+    assert front.children() == workers
+    assert Path(f"/proc/{min(workers)}").stat().st_uid == pwd.getpwnam("nobody").pw_uid
+    (tmp_path / "logs/second.log").rename(tmp_path / "logs/second.old")
+    front.send_signal(signal.SIGUSR1)
+    eventually((tmp_path / "logs/second.log").exists)
+    eventually(lambda: front.error_log().count("reopening logs") == 4)
+    exchange(front)
+    front.logged("GET / ", name="logs/second.log")

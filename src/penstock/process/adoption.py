@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.config.errors import ConfigFailed
 from penstock.config.material import Replay, using
 from penstock.modules.load import load
-from penstock.observe.errorlog import EMERG, ERROR, NOTICE, report, set_fallback
+from penstock.observe.errorlog import ERROR, NOTICE, report, set_fallback
 from penstock.process.channel import Channel, Message
 from penstock.process.listening import Address, needed
 from penstock.process.logs import process_log, redirect_stderr
@@ -137,8 +137,7 @@ class Adopter:
                 file.fd = fd
         for fd in descriptors.values():
             os.close(fd)
-        for error in self.worker.reopen_older():
-            report(None, EMERG, str(error))
+        self.worker.reopen_older()
 
 
 class Offer:

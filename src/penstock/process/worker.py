@@ -18,7 +18,7 @@ from penstock.modules.upstream import begin, succeed
 from penstock.modules.websocket_drain import drain_rule
 from penstock.net.loop import IN, new_loop
 from penstock.net.timers import Alarm
-from penstock.observe.errorlog import ALERT, EMERG, NOTICE, report
+from penstock.observe.errorlog import ALERT, EMERG, NOTICE, WARN, report
 from penstock.observe.files import CannotOpen, LogFile, LogFiles
 from penstock.process.handover import Hands
 from penstock.process.signals import admit
@@ -256,18 +256,16 @@ class Worker:
         for each in self._serving:
             for error in each.files.reopen():
                 report(None, EMERG, str(error))
-        for error in self.reopen_older():
-            report(None, EMERG, str(error))
+        self.reopen_older()
 
-    def reopen_older(self) -> list[CannotOpen]:
-        """As for logs of plans that were replaced, to which tunnels still have something to write."""
-        failed = []
+    def reopen_older(self) -> None:
+        """As for logs of plans that were replaced, to which tunnels still have something to write. One that this
+        process may not open goes on where it is."""
         for file in self.older_files:
             try:
                 file.reopen(None)
             except CannotOpen as error:
-                failed.append(error)
-        return failed
+                report(None, WARN, str(error))
 
     def _close_idle(self) -> None:
         for each in self._serving:
