@@ -22,6 +22,7 @@ LOCATIONS = """
     location / { websocket auto; proxy_pass http://127.0.0.1:{port:back}; }
     location /slow { websocket auto; proxy_pass http://127.0.0.1:{port:back}; websocket_close_timeout 2s; }
     location /page { return 200 ok; }
+    location = /favicon.ico { return 204; }
     location /idle { websocket auto; proxy_pass http://127.0.0.1:{port:back}; proxy_read_timeout 300ms; }
     location /nginx {
         access_log access.log;
@@ -181,14 +182,19 @@ def test_a_peer_that_never_answers_has_its_time(start) -> None:
         assert 1 < time.monotonic() - began < 8
 
 
-def test_as_a_browser_sees_it(start, browser) -> None:
-    front, _ = start(plain(b"hello", TEXT), pause(0.3), reset)
+def test_as_a_browser_sees_it(proxy, raw_backend, browser) -> None:
+    hello = [switch, plain(b"hello", TEXT), pause(0.2)]
+    backend = raw_backend([*hello, reset], [*hello, read_until_end], [*hello, masked(b"masked"), read_until_end])
+    front = proxy(in_http(FORMAT + SERVER), ports={"back": backend.port})
     page = browser.open(front.url("/page", "http"))
-    page.script(
-        """
-        const socket = new WebSocket("ws://" + location.host + "/gone");
-        socket.onclose = event => { window.end = event.code + " " + event.wasClean; };
-        """
-    )
-    page.wait_until("window.end")
-    assert page.script("return window.end") == "1014 true"
+    for path, end in (("/gone", "1014 true"), ("/idle", "1001 true"), ("/wrong", "1002 true")):
+        page.script(
+            """
+            window.end = null;
+            const socket = new WebSocket("ws://" + location.host + arguments[0]);
+            socket.onclose = event => { window.end = event.code + " " + event.wasClean; };
+            """,
+            path,
+        )
+        page.wait_until("window.end")
+        assert page.script("return window.end") == end
