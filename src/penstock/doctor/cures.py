@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from penstock.config.tree import Directive
-from penstock.doctor.edits import before, behind_own, quoted, replaced
+from penstock.doctor.edits import before, behind_own, quoted, replaced, unit
 from penstock.doctor.finding import Edit
 from penstock.doctor.level import Level
 from penstock.doctor.maps import CLEARTEXT_HTTP2, HANDSHAKE, ORDINARY, Values
@@ -13,8 +13,8 @@ from penstock.doctor.site import Pass, Site
 
 MAP = (
     "map $http_upgrade {name} {{",
-    "    default   '';",
-    "    websocket upgrade;",
+    "{unit}default   '';",
+    "{unit}websocket upgrade;",
     "}}",
     "",
 )
@@ -68,7 +68,7 @@ def connection_for(site: Site, place: Pass) -> tuple[str, list[Edit]]:
     if server is None or server.directive is None:
         return '"upgrade"', []
     name = "$connection_upgrade" if "connection_upgrade" not in site.maps else "$connection_websocket"
-    return name, [before(server.directive, [line.format(name=name) for line in MAP])]
+    return name, [before(server.directive, [line.format(name=name, unit=unit(server)) for line in MAP])]
 
 
 def _suits(site: Site, place: Pass, value: str) -> bool:

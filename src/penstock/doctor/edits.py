@@ -118,6 +118,17 @@ def behind_own(level: Level, lines: Sequence[str], *names: str) -> Edit | None:
     return opening(level, lines)
 
 
+def unit(level: Level) -> str:
+    """By how much what is in a block is indented further than the block; four spaces where that can not be seen."""
+    outer, first = level.directive, level.items[0] if level.items else None
+    if outer is None or first is None or first.span.source is not outer.span.source:
+        return "    "
+    around, inside = (_indent(each.span.source, each.span.start) for each in (outer, first))
+    if around is None or inside is None or not inside.startswith(around) or inside == around:
+        return "    "
+    return inside.removeprefix(around)
+
+
 def _end(directive: Directive) -> int | None:
     """The offset behind a simple directive's semicolon."""
     match = _END.match(directive.span.source.text, directive.span.end)

@@ -142,6 +142,22 @@ def test_all_on_one_line(bad: Path) -> None:
     )
 
 
+def test_indented_as_the_rest(bad: Path) -> None:
+    """By two spaces, or by tabs; nothing of it from us."""
+    for step in ("  ", "\t"):
+        bad.write_text(BAD.read_text("utf-8").replace("    ", step))
+        assert check("nginx.conf", "--fix") == 0
+        assert bad.read_text() == FIXED.read_text("utf-8").replace("    ", step)
+
+
+def test_who_may_see_an_application_s_metrics_is_not_decided(
+    bad: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad.write_text("server { listen 80; location /metrics { proxy_pass http://127.0.0.1:9000; } }\n")
+    (finding,) = objects(capsys, "nginx.conf")["findings"]
+    assert (finding["rule"], finding["fix"]) == ("status-public", None)
+
+
 # The configurations people copy
 
 
