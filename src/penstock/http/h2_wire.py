@@ -20,12 +20,13 @@ from dataclasses import dataclass
 from struct import Struct
 
 from h2.config import H2Configuration
-from h2.connection import ConnectionInputs, H2Connection
+from h2.connection import ConnectionInputs, ConnectionState, H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
     ConnectionTerminated,
     DataReceived,
     Event,
+    RequestReceived,
     StreamEnded,
     StreamReset,
     UnknownFrameReceived,
@@ -370,12 +371,38 @@ class Wire(H2Connection):
         yield from self._headers(whole, flags, sid)
 
     def _headers(self, block: bytes, flags: int, sid: int) -> list[Event]:
+        if sid & 1 and sid > self.highest_inbound_stream_id and not self.config.client_side:
+            return [self._request(block, flags, sid)]
         frame = HeadersFrame(sid)
         frame.data = block
         frame.flags.add("END_HEADERS")
         if flags & _END_STREAM:
             frame.flags.add("END_STREAM")
         return self._handled(frame)
+
+    def _request(self, block: bytes, flags: int, sid: int) -> Event:
+        """The head of a new stream, which is what nearly every head is: without a frame and its way through `h2`, which
+        takes as long as decoding it."""
+        try:
+            fields = self.decoder.decode(block, raw=True)
+        except OversizedHeaderListError:
+            self.highest_inbound_stream_id = sid
+            raise ConnectionFault(ErrorCodes.ENHANCE_YOUR_CALM, "client sent too large header") from None
+        except (HPACKError, IndexError, TypeError) as error:
+            self.highest_inbound_stream_id = sid
+            raise ConnectionFault(ErrorCodes.COMPRESSION_ERROR, f"client sent invalid header block: {error}") from None
+        if self.state_machine.state is ConnectionState.IDLE:
+            self.state_machine.process_input(ConnectionInputs.RECV_HEADERS)
+        machine = self._begin_new_stream(sid, 1).state_machine
+        machine.client = False
+        machine.headers_received = True
+        ended = None
+        if flags & _END_STREAM:
+            machine.state = StreamState.HALF_CLOSED_REMOTE
+            ended = StreamEnded(stream_id=sid)
+        else:
+            machine.state = StreamState.OPEN
+        return RequestReceived(stream_id=sid, headers=list(fields), stream_ended=ended)
 
     def _other(self, data: bytes) -> list[Event]:
         """The frames that are few: as `h2` reads them."""

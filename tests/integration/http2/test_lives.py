@@ -107,7 +107,7 @@ def test_connect(proxy, raw_backend) -> None:
         second = client.open_with(ask, ended=False)
         client.head(second)
         client.reset(second)
-        eventually(lambda: backend.conversations[1].ended.is_set())
+        eventually(lambda: len(backend.conversations) == 2 and backend.conversations[1].ended.is_set())
         nobody = client.open_with([(":method", "CONNECT"), (":authority", "127.0.0.1:1")], ended=False)
         assert client.read(nobody).status == 502
     assert backend.conversations[0].received == b"what"
