@@ -1,1 +1,1 @@
-"""The WebSocket protocol, sans-IO: handshake, frame scanner, close and ping."""
+"""The WebSocket protocol, sans-IO: handshake, frames, directions and their rules, close and ping."""

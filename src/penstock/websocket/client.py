@@ -1,7 +1,7 @@
 """The client's end of a WebSocket, sans-IO: the request, its own data frames, and the frames it is sent.
 
-For those who hold a conversation of a few messages, such as a probe. Tunnels are looked at with `frames.FrameScanner`,
-which copies nothing.
+For those who hold a conversation of a few messages, such as a probe. Tunnels are looked at with
+`direction.Direction` alone, which copies nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import zlib
 from typing import NamedTuple
 
-from penstock.websocket.frames import CONTINUATION, NO_CODE, RSV1, FrameScanner, Side
+from penstock.websocket.direction import Direction
+from penstock.websocket.frames import CONTINUATION, NO_CODE, RSV1, Side
 
 DEFLATE_OFFER = "permessage-deflate; client_max_window_bits"
 """What a client offers that takes compressed messages in any form (RFC 7692 section 7.1)."""
@@ -107,7 +108,7 @@ class FrameReader:
     """
 
     def __init__(self, *, deflate: bool, limit: int = 65536) -> None:
-        self._scanner = FrameScanner(Side.SERVER, RSV1 if deflate else 0)
+        self._way = Direction(Side.SERVER, RSV1 if deflate else 0)
         self._limit = limit
         self._head = b""
         self._frame: tuple[int, int] | None = None  # first byte, payload bytes still to come
@@ -117,7 +118,7 @@ class FrameReader:
 
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that these bytes complete."""
-        self._scanner.feed(data, len(data))
+        self._way.feed(data, 0.0)
         found: list[Frame] = []
         at = 0
         while True:
@@ -128,9 +129,9 @@ class FrameReader:
             at = self._take_payload(data, at, found)
             if self._frame is not None:
                 break
-        self.error = self._scanner.error
+        self.error = self._way.wrong or None
         before, self._count = self._count, self._count + len(found)
-        return found[: max(0, self._scanner.frames - before)]
+        return found[: max(0, self._way.frames - before)]
 
     def _take_head(self, data: bytes, at: int) -> int:
         """Gather a frame's header byte by byte, at most ten; where the payload begins."""

@@ -9,7 +9,8 @@ from websockets.frames import Frame as TheirFrame
 from websockets.frames import Opcode
 
 from penstock.websocket.client import FrameReader, MessageReader, ask, data_frame
-from penstock.websocket.frames import CLOSE, PING, TEXT, FrameScanner, Side
+from penstock.websocket.direction import Direction
+from penstock.websocket.frames import CLOSE, PING, TEXT, Side
 from penstock.websocket.handshake import check_request
 
 MASK = b"\x01\x02\xf3\x04"
@@ -46,9 +47,9 @@ def test_a_header_of_ones_own_replaces_or_removes() -> None:
 @given(st.binary(max_size=300) | st.integers(60000, 70000).map(bytes), st.sampled_from([1, 2]))
 def test_a_data_frame_is_one(payload: bytes, opcode: int) -> None:
     frame = data_frame(opcode, payload, MASK)
-    scanner = FrameScanner(Side.CLIENT)
-    scanner.feed(frame, len(frame))
-    assert (scanner.error, scanner.messages, scanner.length, scanner.at_boundary) == (None, 1, len(payload), True)
+    way = Direction(Side.CLIENT)
+    assert way.feed(frame, 0.0) == frame
+    assert (way.broken, way.messages, way.payload, way.at_boundary) == (None, 1, len(payload), True)
     assert frame.endswith(MASK + bytes(byte ^ MASK[at & 3] for at, byte in enumerate(payload)))
 
 
