@@ -161,7 +161,10 @@ class HeadTemplate:
 
     def sends(self, request: Request, name: str) -> bool:
         """Whether the backend gets an Upgrade header with this request."""
-        return any(value.evaluate(request) for value in self._upgrade)
+        for value in self._upgrade:  # `any` would leave a generator behind that has to be ended
+            if value.evaluate(request):
+                return True
+        return False
 
 
 def build_uri(request: Request, uri: str, location: str, *, variables: bool) -> str:

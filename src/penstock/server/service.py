@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -316,7 +316,16 @@ class Service:
             tunnel.close(End.SHUTDOWN)
 
 
-async def begin(connection: Connection) -> None:
+def begin(connection: Connection) -> Coroutine[Any, Any, None]:
+    """What a connection does, from its beginning to its end."""
+    listen = connection.listen
+    options = listen.options
+    if options.ssl or options.proxy_protocol or spoken_at(listen, connection.server):
+        return _begin(connection)
+    return serve(connection)
+
+
+async def _begin(connection: Connection) -> None:
     """What comes before the first request: the PROXY protocol and TLS, where the address asks for them."""
     options = connection.listen.options
     if options.proxy_protocol:

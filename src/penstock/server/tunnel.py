@@ -31,7 +31,9 @@ async def open_tunnel(connection: Connection, stream: Stream, request: Request, 
     request.status = answer.status
     head = render_head(request, answer, chunked=False)
     try:
-        await stream.send_all(head, timeout=core.send_timeout)
+        sent = stream.send_now(head)
+        if sent != len(head):
+            await stream.send_all(memoryview(head)[sent:], timeout=core.send_timeout)
     except NetError:
         upgraded.close()
         raise

@@ -119,7 +119,7 @@ class Exchange:
             while True:
                 try:
                     # One attempt, written out: a coroutine for it would be felt with every request.
-                    stream = self._kept(hot.now) or await self._reach(hot.now)
+                    stream = self._kept(hot.now) or await self._dial(hot.now)
                     if not self._send(stream):
                         head = await self._head(stream)
                     else:
@@ -262,12 +262,10 @@ class Exchange:
         line.mark = stream.sent
         return stream
 
-    async def _reach(self, now: float) -> Stream:
+    async def _dial(self, now: float) -> Stream:
         """A new connection to the peer that was chosen. Raises `ProxyError`."""
-        assert self.peer is not None
-        return self._taken(await self._dial(self.peer, now))
-
-    async def _dial(self, peer: Peer, now: float) -> Line:
+        peer = self.peer
+        assert peer is not None
         policy = self.policy
         local = self.bind
         try:
@@ -291,7 +289,7 @@ class Exchange:
         if self.plan.secure is not None:
             stream = await self.plan.secure(stream, self.request)
         self.attempt.connect_time = stream.hot.now - now
-        return Line(stream, peer.address, stream.hot.now)
+        return self._taken(Line(stream, peer.address, stream.hot.now))
 
     def _start_sending(self, sending: Coroutine[Any, Any, None]) -> None:
         """Send in a fiber of its own, as the answer may come before all is sent."""
