@@ -168,12 +168,13 @@ class Reload:
             "control": cycle.control,
         }
         memories = [fd for _, fd in record.memories]
-        for child in list(self.workers.living()):
+        deaf: list[Child] = []
+        unfit: list[Child] = []
+        for child in self.workers.living():
             if child.index >= cycle.workers:
                 continue
             if not adjust(child.pid, before, cycle):
-                report(None, NOTICE, f"worker process {child.pid} is replaced: only a new one can have these limits")
-                self.workers.replace(child)
+                unfit.append(child)
                 continue
             sockets = cycle.sockets.for_worker(child.index)
             fields["listens"] = [listen.address for listen in sockets]
@@ -181,8 +182,13 @@ class Reload:
             if child.channel.send("plan", fields, [bundle, *memories, *numbers, *logs]):
                 self._waiting[child.pid] = child
             else:
-                self._give_up(child, "it takes no messages")
+                deaf.append(child)
         os.close(bundle)
+        for child in unfit:
+            report(None, NOTICE, f"worker process {child.pid} is replaced: only a new one can have these limits")
+            self.workers.replace(child)
+        for child in deaf:
+            self._give_up(child, "it takes no messages")
         self.workers.match_number()
         self._deadline = monotonic() + PATIENCE + 20 * took
         self._look()

@@ -1,0 +1,147 @@
+"""The master's part in a reload: whom it tells, whom it waits for, and what it does with those that do not answer."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from penstock.config.material import Record
+from penstock.plan.plan import Plan
+from penstock.process import reload as module
+from penstock.process.channel import Channel, Message
+from penstock.process.launch import Launch, NotStarted
+from penstock.process.listening import Sockets
+from penstock.process.reload import Reload, Workers
+
+
+class Workshop:
+    """Two workers, and what is done with them."""
+
+    def __init__(self) -> None:
+        self.children = []
+        for pid in (101, 102):
+            ours, theirs = Channel.pair()
+            self.children.append(SimpleNamespace(pid=pid, index=pid - 101, channel=ours, theirs=theirs))
+        self.replaced: list[int] = []
+        self.over = 0
+        self.reload = Reload(
+            Launch("/", "/x.conf", ""),
+            cycle(),
+            Workers(lambda: self.children, lambda child: self.replaced.append(child.pid), lambda: None, lambda: None),
+            self._over,
+        )
+
+    def _over(self) -> None:
+        self.over += 1
+
+    def say(self, child: object, kind: str, **more: object) -> None:
+        self.reload.answered(child, Message(kind, {"generation": self.reload.generation, **more}))
+
+
+def cycle(user: object = None) -> SimpleNamespace:
+    main = SimpleNamespace(
+        rlimit_nofile=None, priority=0, daemon=True, master_process=True, working_directory=None, env=()
+    )
+    plan = Plan(None, None, [], [], None, [], "/", "/x.conf")  # type: ignore[arg-type]
+    files = type("Files", (), {"close": lambda self: None, "__iter__": lambda self: iter(())})()
+    return SimpleNamespace(
+        user=user, main=main, plan=plan, files=files, sockets=Sockets(), workers=2, control="", record=None, watched=[]
+    )
+
+
+@pytest.fixture
+def shop(monkeypatch):
+    monkeypatch.setattr(module, "succeed", lambda launch, before, record: cycle())
+    return Workshop()
+
+
+def told(shop: Workshop) -> list[list[str]]:
+    found = []
+    for child in shop.children:
+        messages = child.theirs.receive()
+        found.append([message.kind for message in messages])
+        for message in messages:
+            message.drop()
+    return found
+
+
+def test_it_is_over_when_all_have_answered(shop) -> None:
+    shop.reload.begin()
+    assert told(shop) == [["plan"], ["plan"]]
+    shop.say(shop.children[0], "adopted")
+    assert not shop.over
+    shop.say(shop.children[1], "adopted")
+    assert (shop.over, shop.replaced, shop.reload.deadline) == (1, [], None)
+
+
+def test_one_that_refuses_is_replaced(shop) -> None:
+    shop.reload.begin()
+    shop.say(shop.children[0], "refused", why="it is full")
+    shop.say(shop.children[1], "adopted")
+    assert (shop.over, shop.replaced) == (1, [101])
+
+
+def test_one_that_does_not_answer_is_replaced(shop, monkeypatch) -> None:
+    shop.reload.begin()
+    shop.say(shop.children[1], "adopted")
+    shop.reload.tick()
+    assert not shop.replaced
+    deadline = shop.reload.deadline
+    monkeypatch.setattr(module, "monotonic", lambda: deadline + 1)
+    shop.reload.tick()
+    assert (shop.over, shop.replaced) == (1, [101])
+    shop.say(shop.children[0], "adopted")  # too late to matter
+    assert shop.over == 1
+
+
+def test_one_that_dies_is_waited_for_no_more(shop) -> None:
+    shop.reload.begin()
+    shop.say(shop.children[0], "adopted")
+    shop.reload.gone(shop.children[1])
+    assert (shop.over, shop.replaced) == (1, [])
+
+
+def test_one_that_takes_no_messages_is_replaced(shop) -> None:
+    shop.children[0].theirs.close()
+    shop.reload.begin()
+    assert shop.replaced == [101]
+    shop.say(shop.children[1], "adopted")
+    assert shop.over == 1
+
+
+def test_reloads_that_come_meanwhile_are_one(shop) -> None:
+    for _ in range(5):
+        shop.reload.begin()
+    assert told(shop) == [["plan"], ["plan"]]
+    for child in shop.children:
+        shop.say(child, "adopted")
+    assert told(shop) == [["plan"], ["plan"]]
+    assert shop.reload.generation == 3
+    for child in shop.children:
+        shop.say(child, "adopted")
+    assert told(shop) == [[], []]
+    assert shop.over == 2
+
+
+def test_an_answer_about_another_generation_is_none(shop) -> None:
+    shop.reload.begin()
+    for child in shop.children:
+        shop.reload.answered(child, Message("adopted", {"generation": 1}))
+    assert not shop.over
+
+
+def test_what_is_not_taken_up_changes_nothing(shop, monkeypatch) -> None:
+    def fail(launch: object, before: object, record: Record) -> None:
+        raise NotStarted
+
+    monkeypatch.setattr(module, "succeed", fail)
+    before = shop.reload.cycle
+    shop.reload.begin()
+    assert (shop.over, shop.reload.cycle, told(shop)) == (1, before, [[], []])
+
+
+def test_another_user_needs_other_workers(shop, monkeypatch) -> None:
+    monkeypatch.setattr(module, "succeed", lambda launch, before, record: cycle("somebody"))
+    started = []
+    shop.reload.workers.succeed = lambda: started.append(True)
+    shop.reload.begin()
+    assert (shop.over, started, told(shop)) == (1, [True], [[], []])
