@@ -297,6 +297,23 @@ def test_a_taker_that_fails_loses_nothing(program, ws_backend, mode, said) -> No
         assert front.access_log("tunnel.log").count("\n") == 2
 
 
+def test_a_taker_that_dies_is_followed_by_another(proxy) -> None:
+    with EchoServers(2) as echo:
+        ports = {"one": echo.ports[0], "two": echo.ports[1]}
+        front = proxy(SMALL, ports=ports, expect=["exited on signal 9"])
+        old = front.pid
+        with Fleet(front.port()) as fleet:
+            fleet.open(100, "/ws")
+            (taker,) = children(begin(front))
+            os.kill(taker, signal.SIGSTOP)
+            os.kill(old, signal.SIGQUIT)
+            front.logged("gracefully shutting down", name="error.log")
+            os.kill(taker, signal.SIGKILL)
+            eventually(lambda: gone(old), 15)
+            assert fleet.settle().unharmed(100)
+        end(front)
+
+
 def front_children(front: Proxy) -> set[int]:
     return children(front._process.pid)
 

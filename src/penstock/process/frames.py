@@ -67,6 +67,10 @@ class Gone(Exception):
     """The other side has closed, or can not be understood; the text says which."""
 
 
+class Closed(Gone):
+    """The other side has closed, or its process has ended: another one may do better."""
+
+
 class Talk:
     """One end of the connection: frames out of a non-blocking socket, and into it."""
 
@@ -96,7 +100,7 @@ class Talk:
             except OSError as error:
                 if error.errno in (EAGAIN, EINTR):
                     return False
-                raise Gone(os.strerror(error.errno or 0)) from None
+                raise Closed(os.strerror(error.errno or 0)) from None
             if sent == len(data):
                 self._out.popleft()
             else:
@@ -122,7 +126,7 @@ class Talk:
         except OSError as error:
             if error.errno in (EAGAIN, EINTR):
                 return
-            raise Gone(os.strerror(error.errno or 0)) from None
+            raise Closed(os.strerror(error.errno or 0)) from None
         for level, kind, content in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 whole = len(content) - len(content) % 4
@@ -131,7 +135,7 @@ class Talk:
             # Nobody could tell any more which descriptor belongs to which frame.
             raise Gone("too many open files to take descriptors")
         if not data:
-            raise Gone("the other side has closed")
+            raise Closed("the other side has closed")
         self._buffer += data
 
     def _next(self) -> Frame | None:

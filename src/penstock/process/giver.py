@@ -13,7 +13,7 @@ from penstock.net.loop import IN, OUT
 from penstock.net.timers import Alarm
 from penstock.observe.errorlog import NOTICE, WARN, report
 from penstock.plan.strict import Strange
-from penstock.process.frames import Frame, Gone, Kind, Talk, check_greeting, greeting
+from penstock.process.frames import Closed, Frame, Gone, Kind, Talk, check_greeting, greeting
 from penstock.process.launch import PROGRAM
 from penstock.server.carried import ending_of, let_go, tell
 
@@ -43,6 +43,8 @@ class Giver:
         self.loop = loop
         self.given = 0
         self.seen = False
+        self.failed = False
+        """Whether it ended for a reason that another taker may not have."""
         self._on_seen = on_seen
         self._on_over = on_over
         self._talk = Talk(sock)
@@ -73,11 +75,12 @@ class Giver:
         self._late.set(READY_WITHIN)
         self._send()
 
-    def end(self, why: str = "") -> None:
-        """Give nothing more; what stands still goes on here."""
+    def end(self, why: str = "", *, failed: bool = False) -> None:
+        """Give nothing more; what stands still goes on here. `failed`: somebody else may take it."""
         if self._talk.sock.fileno() < 0:
             return
         self.seen = True
+        self.failed = failed
         self._late.close()
         self._look.close()
         self.loop.hot.forget(self._talk.sock.fileno())
@@ -132,7 +135,8 @@ class Giver:
                 for frame in self._talk.hear():
                     self._answered(frame)
         except Gone as gone:
-            self.end(str(gone) if self._batch or not self._greeted else "")
+            words = str(gone) if self._batch or not self._greeted else ""
+            self.end(words, failed=isinstance(gone, Closed))
             return
         except Strange as strange:
             self.end(str(strange))
@@ -190,14 +194,14 @@ class Giver:
         try:
             mask = IN if self._talk.flush() else IN | OUT
         except Gone as gone:
-            self.end(str(gone))
+            self.end(str(gone), failed=isinstance(gone, Closed))
             return
         if mask != self._mask:
             self._mask = mask
             self.loop.hot.change(self._talk.sock.fileno(), mask)
 
     def _too_late(self) -> None:
-        self.end("the other process does not answer")
+        self.end("the other process does not answer", failed=self._greeted)
 
 
 def _go_on(tunnel: Tunnel) -> None:

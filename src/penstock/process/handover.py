@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from penstock.net.timers import Alarm
+
 if TYPE_CHECKING:
     from penstock.net.loop import Loop
     from penstock.observe.files import LogFiles
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
 
 GIVE = "give"
 TAKE = "take"
+AGAIN = "again"
+"""A worker whose taker has died asks for another one."""
+
+TRIES = 3
+PAUSE = 1.0
+"""How often it asks, and seconds before it does."""
 
 Serving = Callable[[], "tuple[Service, LogFiles] | None"]
 """What a worker serves now; None for one that is leaving."""
@@ -70,6 +78,9 @@ class Hands:
         self._givers: set[Giver] = set()
         self._takers: set[Taker] = set()
         self._waiting: list[Callable[[], None]] = []
+        self._tries = TRIES
+        self._channel = channel
+        self._retry = Alarm(loop.timers, self._ask_again)
         channel.handlers[GIVE] = self._give
         channel.handlers[TAKE] = self._take
 
@@ -77,9 +88,20 @@ class Hands:
         from penstock.process.giver import Giver
 
         (fd,) = message.descriptors
-        giver = Giver(self._loop, socket.socket(fileno=fd), self._given, self._given)
+        giver = Giver(self._loop, socket.socket(fileno=fd), self._given, self._over)
         self._givers.add(giver)
         self._given(giver)
+
+    def _over(self, giver: Giver) -> None:
+        """If its taker has died, there may be another one in a moment."""
+        self._givers.discard(giver)
+        self._given(giver)
+        if giver.failed and self._tries and self._loop.tunnels:
+            self._tries -= 1
+            self._retry.set(PAUSE)
+
+    def _ask_again(self) -> None:
+        self._channel.send(AGAIN)
 
     def when_given(self, action: Callable[[], None]) -> None:
         """Call `action` once every tunnel has been offered to those who shall have them; now, if nobody shall."""

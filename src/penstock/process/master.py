@@ -32,10 +32,10 @@ from typing import NoReturn
 
 from penstock.observe.errorlog import ALERT, EMERG, ERROR, NOTICE, report
 from penstock.process.adoption import Adopter
-from penstock.process.channel import Channel
+from penstock.process.channel import Channel, Message
 from penstock.process.control import remove_folder as remove_control
 from penstock.process.cycle import Cycle
-from penstock.process.handover import TAKE, give_to_sibling, order
+from penstock.process.handover import AGAIN, TAKE, give_to_sibling, order
 from penstock.process.inherited import Inherited
 from penstock.process.launch import Launch
 from penstock.process.listening import Sockets
@@ -222,6 +222,12 @@ class Master:
                 order(staying[self._turn % len(staying)].channel, TAKE, offered)
             os.close(offered)
 
+    def _give_again(self, child: Child, message: Message) -> None:
+        """The worker of the other master that took its tunnels is no more: another one may take the rest."""
+        message.drop()
+        if self._stopping:
+            self.change.hand_over([child.channel])
+
     # Workers
 
     def _start_again(self) -> None:
@@ -292,6 +298,7 @@ class Master:
         child = self.children[pid] = Child(pid, index, failures, ours, cell)
         for kind in ("adopted", "refused"):
             ours.handlers[kind] = partial(self.reload.answered, child)
+        ours.handlers[AGAIN] = partial(self._give_again, child)
         return True
 
     def _become_worker(self, index: int, begun: tuple[int, int] | None, channel: Channel, cell: int) -> NoReturn:
