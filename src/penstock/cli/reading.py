@@ -124,6 +124,7 @@ def _certificates(tree: Iterable[Directive], folder: str) -> Iterator[str]:
         if each.name.text in CERTIFICATES and each.args and "$" not in each.words[0]:
             path = each.words[0]
             yield path if path.startswith("/") else f"{folder.rstrip('/')}/{path}"
+            yield str(PurePosixPath(folder) / path)
         yield from _certificates(each.block or (), folder)
 
 

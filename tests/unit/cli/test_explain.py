@@ -254,7 +254,7 @@ def test_certificates_that_are_not_here(explained: Any) -> None:
     Path("nginx.conf").write_text(
         "events { } http { server { listen 443 ssl; ssl_certificate /nowhere/a.pem; ssl_certificate_key b.key;\n"
         "ssl_client_certificate ca.pem; ssl_verify_client optional;\n"
-        "proxy_ssl_certificate /nowhere/c.pem; proxy_ssl_certificate_key /nowhere/d.pem;\n"
+        "proxy_ssl_certificate c.pem; proxy_ssl_certificate_key /nowhere/d.pem;\n"
         "location / { proxy_pass https://10.0.0.1; } } }\n"
     )
     told = explained("https://x/")
