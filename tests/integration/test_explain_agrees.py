@@ -70,12 +70,13 @@ class Writer:
 
     def text(self) -> str:
         names = self.dice.sample(NAMES, 4)
+        method = self.dice.choice(("", "least_conn;", "ip_hash;"))
         servers = "\n".join(self.server(names[place : place + 2]) for place in range(0, 4, 2))
         return f"""
         http {{
             map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
             map $host $group {{ default echo; two.org 127.0.0.1:{{port:api}}; }}
-            upstream echo {{ {self.dice.choice(("", "least_conn;", "ip_hash;"))} server 127.0.0.1:{{port:api}}; keepalive 0; }}
+            upstream echo {{ {method} server 127.0.0.1:{{port:api}}; keepalive 0; }}
             {servers}
         }}"""
 
