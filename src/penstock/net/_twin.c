@@ -27,15 +27,20 @@
 
 enum { NOTHING, SHORT, FULL, END, FAILED };
 
-/* One descriptor. `trouble` says why Python was called; `kept` are the bytes its peer did not take. */
+/* Why Python was called, and the bytes that the peer did not take. */
 typedef struct {
-    int peer;
-    int trouble;
+    int kind;
     int error;
+    size_t length;
+    char kept[];
+} Trouble;
+
+/* One descriptor. There may be tens of thousands: what is rare has its own piece of memory. */
+typedef struct {
+    Trouble *trouble;
     uint64_t read;
     double last;
-    char *kept;
-    size_t length;
+    int peer;
 } Entry;
 
 typedef struct {
@@ -59,14 +64,27 @@ static int would_block(int error)
     return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
 }
 
-/* Is it Python's business? If so, neither of the two is carried any more until they are engaged anew. */
-static int give_up(Twin *self, int fd, int trouble, int error)
+static Trouble starved = {FULL, ENOMEM, 0};
+
+/* It is Python's business: neither of the two is carried any more until they are engaged anew. Where there is no memory
+   to say why, that is the trouble. Always 1. */
+static int give_up(Twin *self, int fd, int kind, int error, const char *kept, size_t length)
 {
     Entry *entry = &self->entries[fd];
     self->entries[entry->peer].peer = ALONE;
     entry->peer = ALONE;
-    entry->trouble = trouble;
-    entry->error = error;
+    if (kind == NOTHING)
+        return 1;
+    entry->trouble = malloc(sizeof(Trouble) + length);
+    if (entry->trouble == NULL) {
+        entry->trouble = &starved;
+        return 1;
+    }
+    entry->trouble->kind = kind;
+    entry->trouble->error = error;
+    entry->trouble->length = length;
+    if (length)
+        memcpy(entry->trouble->kept, kept, length);
     return 1;
 }
 
@@ -76,9 +94,9 @@ static int carry(Twin *self, int fd, double now)
     Entry *entry = &self->entries[fd];
     ssize_t count = recv(fd, self->buffer, SIZE, MSG_DONTWAIT);
     if (count < 0)
-        return would_block(errno) ? 0 : give_up(self, fd, FAILED, errno);
+        return would_block(errno) ? 0 : give_up(self, fd, FAILED, errno, NULL, 0);
     if (count == 0)
-        return give_up(self, fd, END, 0);
+        return give_up(self, fd, END, 0, NULL, 0);
     ssize_t sent = send(entry->peer, self->buffer, (size_t)count, MSG_DONTWAIT | MSG_NOSIGNAL);
     int error = sent < 0 ? errno : 0;
     entry->read += (uint64_t)count;
@@ -87,15 +105,10 @@ static int carry(Twin *self, int fd, double now)
         return 0;
     if (sent < 0) {
         if (!would_block(error))
-            return give_up(self, fd, FULL, error);
+            return give_up(self, fd, FULL, error, NULL, 0);
         sent = 0;
     }
-    entry->length = (size_t)(count - sent);
-    entry->kept = malloc(entry->length);
-    if (entry->kept == NULL)
-        return give_up(self, fd, FULL, ENOMEM);
-    memcpy(entry->kept, self->buffer + sent, entry->length);
-    return give_up(self, fd, SHORT, 0);
+    return give_up(self, fd, SHORT, 0, self->buffer + sent, (size_t)(count - sent));
 }
 
 /* Polls until `deadline` (below 0: for ever) or until there is something for Python; the number of events left in
@@ -118,7 +131,7 @@ static int serve(Twin *self, double deadline, int most)
             int fd = event.data.fd;
             if (fd >= 0 && fd < self->size && self->entries[fd].peer != ALONE) {
                 int unusual =
-                    event.events == EPOLLIN ? carry(self, fd, now) : give_up(self, fd, NOTHING, 0);
+                    event.events == EPOLLIN ? carry(self, fd, now) : give_up(self, fd, NOTHING, 0, NULL, 0);
                 if (!unusual)
                     continue;
             }
@@ -171,7 +184,7 @@ static int reach(Twin *self, int fd)
         return 0;
     int size = self->size ? self->size : 64;
     while (size <= fd)
-        size *= 2;
+        size += size / 4;
     Entry *entries = realloc(self->entries, (size_t)size * sizeof(Entry));
     if (entries == NULL)
         return -1;
@@ -185,12 +198,10 @@ static int reach(Twin *self, int fd)
 
 static void forget(Entry *entry)
 {
-    free(entry->kept);
-    entry->kept = NULL;
-    entry->length = 0;
+    if (entry->trouble != &starved)
+        free(entry->trouble);
+    entry->trouble = NULL;
     entry->peer = ALONE;
-    entry->trouble = NOTHING;
-    entry->error = 0;
 }
 
 static PyObject *twin_engage(PyObject *object, PyObject *args)
@@ -248,8 +259,10 @@ static PyObject *twin_dismiss(PyObject *object, PyObject *argument)
     Entry *entry = entry_of(self, argument);
     if (entry == NULL)
         return NULL;
-    PyObject *result = Py_BuildValue("Kdiiy#", (unsigned long long)entry->read, entry->last, entry->trouble, entry->error,
-                                     entry->kept != NULL ? entry->kept : "", (Py_ssize_t)entry->length);
+    static const Trouble none = {NOTHING, 0, 0};
+    const Trouble *trouble = entry->trouble != NULL ? entry->trouble : &none;
+    PyObject *result = Py_BuildValue("Kdiiy#", (unsigned long long)entry->read, entry->last, trouble->kind,
+                                     trouble->error, trouble->kept, (Py_ssize_t)trouble->length);
     if (result == NULL)
         return NULL;
     if (entry->peer != ALONE)
@@ -286,7 +299,7 @@ static void twin_dealloc(PyObject *object)
     Twin *self = (Twin *)object;
     PyTypeObject *type = Py_TYPE(object);
     for (int i = 0; i < self->size; i++)
-        free(self->entries[i].kept);
+        forget(&self->entries[i]);
     free(self->entries);
     free(self->events);
     free(self->buffer);
