@@ -51,6 +51,7 @@ class Proxy:
         self._listening: list[str] = []
         self._environment = {**os.environ, **(env or {})}
         self._process: subprocess.Popen[bytes] | None = None
+        self._group = 0
         for folder in ("logs", *(f"temp/{kind}" for kind in _TEMPORARY)):
             (self.directory / folder).mkdir(parents=True, exist_ok=True)
         for name, content in (files or {}).items():
@@ -118,6 +119,7 @@ class Proxy:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._group = self._process.pid
         try:
             eventually(self._ready, _START_SECONDS, why="the proxy writes its pid file")
         except AssertionError as late:
@@ -246,6 +248,13 @@ class Proxy:
     def discard(self) -> None:
         """Kill what runs and remove the directory, unless it was given."""
         self.kill()
+        if self._group:
+            try:
+                # A program that took the place of the first one is in its group.
+                os.killpg(self._group, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            self._group = 0
         if not self._keep_directory:
             shutil.rmtree(self.directory, ignore_errors=True)
 
