@@ -18,6 +18,9 @@ from penstock.net.fiber import Fiber, current, pause
 from penstock.net.stream import Buffer, Name
 from penstock.net.waiting import timeout_alarm
 
+HIGH = 65536
+"""Bytes that may wait for the socket before lanes have to."""
+
 if TYPE_CHECKING:
     import socket
 
@@ -241,10 +244,10 @@ class Lane:
         session = self.session
         left = count
         while left > 0:
-            room = min(session.room(self.half), left, self.chunk) if not self.lost else 0
+            if self.lost:
+                raise PeerGone(self.lost, "send")
+            room = min(self._budget(), left)
             if room <= 0:
-                if self.lost:
-                    raise PeerGone(self.lost, "send")
                 await self._room(timeout)
                 continue
             data = os.pread(file, room, offset)
@@ -259,7 +262,7 @@ class Lane:
         return count - left
 
     def send_now(self, data: Buffer, *, ended: bool = False, flush: bool = True) -> int:
-        """What there is room for, at most a frame. Raises `PeerGone`."""
+        """What there is room for. Raises `PeerGone`."""
         count = self._frame(data, ended=ended)
         if flush:
             self.session.flush()
@@ -267,6 +270,18 @@ class Lane:
 
     def _may(self) -> bool:
         return not self.lost and self.session.room(self.half) > 0
+
+    def _budget(self) -> int:
+        """How many bytes may go now: a frame, or several where nobody else waits."""
+        session = self.session
+        room = session.room(self.half)
+        if room <= self.chunk or session.queue:
+            return min(room, self.chunk)
+        wire = session.wire
+        frames = 1 + (HIGH - session.backlog) // self.chunk
+        return min(
+            wire.outbound_flow_control_window, self.half.outbound_flow_control_window, frames * self.chunk
+        )
 
     def _frame(self, data: Buffer, *, ended: bool) -> int:
         if self.lost:
@@ -276,7 +291,7 @@ class Lane:
             if ended:
                 self._write(b"", ended=True)
             return 0
-        count = min(self.session.room(self.half), size, self.chunk)
+        count = min(self._budget(), size)
         if count <= 0 or self.lost:
             return 0
         piece = data if count == size else memoryview(data)[:count]
@@ -284,8 +299,7 @@ class Lane:
         return count
 
     def _write(self, piece: Buffer, *, ended: bool) -> None:
-        self.session.wire.data(self.half, piece, ended=ended)
-        self.wire_sent += 9 + len(piece)
+        self.wire_sent += self.session.wire.data(self.half, piece, self.chunk, ended=ended)
         if ended:
             self.finished = True
 

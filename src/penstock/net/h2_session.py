@@ -30,13 +30,12 @@ from h2.events import (
 from penstock.http.h2_wire import ConnectionFault, HalfStream, Wire
 from penstock.net.errors import NetError
 from penstock.net.fiber import Fiber, current, pause
+from penstock.net.h2_lane import HIGH, Lane
 
 if TYPE_CHECKING:
-    from penstock.net.h2_lane import Lane
     from penstock.net.stream import Stream
 
 READ = 16384
-HIGH = 65536
 FULL = 262144
 ROUNDS = 64
 """Frames that lanes may send in a row before the loop has its turn."""
@@ -179,6 +178,11 @@ class Session:
     def backlog(self) -> int:
         """Bytes that the socket has not taken yet."""
         return len(self._pending) + self.wire.waiting
+
+    def touch(self, lane: Lane) -> None:
+        """Something has come for a lane: let it read on when all that came has been dealt with."""
+        if lane not in self._touched:
+            self._touched.append(lane)
 
     def begin(self, lane: Lane, start: Callable[[], None]) -> None:
         """Call `start` when all that came with the head of a stream has been dealt with."""

@@ -94,8 +94,8 @@ def test_windows_both_ways() -> None:
     assert stream.granted == 100 and wire.room(stream) == 16384
     wire.grant(stream, 50)
     assert wire.take() == frame(8, 0, 1, b"\0\0\0\x32") and stream.granted == 150
-    wire.data(stream, b"x" * 1000, ended=False)
-    assert wire.take() == frame(0, 0, 1, b"x" * 1000)
+    assert wire.data(stream, b"x" * 1000, 600, ended=False) == 1018
+    assert wire.take() == frame(0, 0, 1, b"x" * 600) + frame(0, 0, 1, b"x" * 400)
     list(wire.receive(frame(4, 0, 0, b"\0\4\0\0\3\xe9")))
     assert wire.room(stream) == 1
 
