@@ -42,7 +42,12 @@ def describe(request: Request, passing: Passing, upstreams: dict[str, Level]) ->
     except ProxyError:
         return None
     block = upstreams.get(there.group.name.lower()) if not there.group.implicit and group is not None else None
-    line, headers, left_out = _head(request, passing, prepared.head) if isinstance(passing, Proxy) else ("", [], [])
+    headers: list[Header] = []
+    left_out: list[Header] = []
+    if isinstance(passing, Proxy):
+        line, headers, left_out = _head(request, passing, prepared.head)
+    else:
+        line = f"{request.method} {request.head.target}, in the form of {passing.prefix}"
     return Backend(
         module=passing.prefix,
         target=f"{target.scheme}{target.host_header or target.name}",
