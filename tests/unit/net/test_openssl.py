@@ -59,7 +59,7 @@ def test_hidden_functions_are_missed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("fresh")
-@pytest.mark.parametrize("address", [0, 64, id(Certificate)])
+@pytest.mark.parametrize("address", [0, 64, id(Certificate)], ids=["null", "unmapped", "something else"])
 def test_pointers_are_not_followed_blindly(monkeypatch: pytest.MonkeyPatch, address: int) -> None:
     monkeypatch.setattr(openssl, "of_context", lambda context: address)
     assert openssl.missing() == "the objects of Python's ssl are not laid out as expected"
