@@ -281,3 +281,27 @@ def test_many_beside_a_large_download(proxy, ws_backend, tmp_path) -> None:
     with (front.directory / "www/file/big").open("wb") as file:
         file.truncate(size)
     run_many(front, 100, size, 20)
+
+
+def test_pings_and_limits_hold_for_it(proxy, ws_backend) -> None:
+    text = CONFIGURATION.replace("websocket on;", "websocket on; websocket_ping 200ms; websocket_max_message 1k;", 1)
+    front = start(proxy, ws_backend, text)
+    with Http2Client(front.port()) as client:
+        stream = client.websocket("/easy")
+        assert client.hear(stream)[0] == 9, "the proxy asks whether the client is there"
+        client.say(stream, b"x" * 2000)
+        opcode, payload = 9, b""
+        while opcode == 9:
+            opcode, payload = client.hear(stream)
+        assert (opcode, payload[:2]) == (8, (1009).to_bytes(2, "big"))
+
+
+def test_it_is_seen_and_can_be_closed_like_any_other(proxy, ws_backend) -> None:
+    text = CONFIGURATION.replace("location /text", "location = /status { status; } location /text", 1)
+    front = start(proxy, ws_backend, text)
+    with Http2Client(front.port()) as client:
+        stream = client.websocket("/easy")
+        client.say(stream, b"hello")
+        assert client.hear(stream) == (1, b"hello")
+        assert '"/easy"' in client.get("/status").text
+        assert client.get("/status").status == 200
