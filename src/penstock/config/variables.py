@@ -192,6 +192,10 @@ class VariableTable:
                 self._bind(made)
         return made
 
+    def mentioned(self, prefix: str) -> bool:
+        """Whether any text of the configuration, log formats aside, has a variable whose name begins so."""
+        return any(name.startswith(prefix) for made in self._templates for name in made.names)
+
     def want(self, name: str, span: Span | None, take: Callable[[Variable], None]) -> None:
         """Call `take` with the variable once all are known."""
         name = name.lower()

@@ -71,6 +71,11 @@ def _ends_tunnels(scope: Scope) -> bool:
 
 
 def _counts(scope: Scope) -> bool:
-    """Whether a log wants to know of frames."""
+    """Whether a log wants to know of frames, itself or by way of a `map` and the like."""
     logs = scope.settings(AccessLogs).logs
-    return any(name.startswith(COUNTERS) for log in logs for name in log.format.names)
+    if any(name.startswith(COUNTERS) for log in logs for name in log.format.names):
+        return True
+    shared = scope.compilation.shared
+    if COUNTERS not in shared:
+        shared[COUNTERS] = scope.compilation.variables.mentioned(COUNTERS)
+    return bool(logs) and bool(shared[COUNTERS])
