@@ -161,7 +161,7 @@ class HeadTemplate:
 
     def sends(self, request: Request, name: str) -> bool:
         """Whether the backend gets an Upgrade header with this request."""
-        for value in self._upgrade:  # `any` would leave a generator behind that has to be ended
+        for value in self._upgrade:  # noqa: SIM110  `any` would leave a generator behind that has to be ended
             if value.evaluate(request):
                 return True
         return False
