@@ -182,6 +182,20 @@ def test_a_peer_that_never_answers_has_its_time(start) -> None:
         assert 1 < time.monotonic() - began < 8
 
 
+def test_who_is_inside_a_frame_gets_the_rest_first(start) -> None:
+    long = plain(b"z" * 1000)
+    front, _ = start(long[:500], pause(0.7), long[500:] + plain(b"never"), read_until_end)
+    with WireClient(front.port(), "/slow") as client:
+        assert client.recv_exactly(500) == long[:500]
+        client.send(b"\x83\x80\0\0\0\0")
+        assert client.recv_exactly(504) == long[500:]
+        assert codes(client.frames_until_end()) == [1002]
+    with WireClient(front.port(), "/") as client:
+        assert client.recv_exactly(500) == long[:500]
+        client.send(b"\x83\x80\0\0\0\0")
+        assert client.recv_all() == b"", "after websocket_close_timeout there is nothing to be said any more"
+
+
 def test_as_a_browser_sees_it(proxy, raw_backend, browser) -> None:
     hello = [switch, plain(b"hello", TEXT), pause(0.2)]
     backend = raw_backend([*hello, reset], [*hello, read_until_end], [*hello, masked(b"masked"), read_until_end])
