@@ -265,7 +265,7 @@ def test_shutdown_timeout_ends_tunnels(proxy, ws_backend) -> None:
     with connect(front.url("/ws", "ws")) as client:
         began = time.monotonic()
         front.send_signal(signal.SIGQUIT)
-        with pytest.raises(Exception, match="close|going away"):
+        with pytest.raises(Exception, match=r"close|going away"):
             client.recv(5)
         assert 0.3 < time.monotonic() - began < 3
     assert front._process.wait(5) == 0
