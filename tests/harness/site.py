@@ -65,7 +65,6 @@ class Client:
     peer: Any = None
     started = 0.0
     service = SimpleNamespace(draining=False, timers=SimpleNamespace(now=0.0))
-    last = False
     client_port = 40000
     local_address = "127.0.0.1"
     local_port = 8080
