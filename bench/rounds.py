@@ -1,14 +1,16 @@
 """One run of one scenario against one proxy, and the order of the runs."""
 
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import meters
-from load import Backend, Client, Loadgen, Result
+from load import Backend, Client, LoadFailed, Loadgen, Result
 from proxies import Proxy
-from scenarios import Beside, Idle, Paced, Traffic
+from scenarios import Beside, Idle, Multiplexed, Paced, Traffic
 
 P = TypeVar("P")
 _SECONDS_PER_RUN = 20
@@ -71,6 +73,22 @@ def traffic(scenario: Traffic, proxy: Proxy, backend: Backend, loadgen: Loadgen,
         backend_busy=behind / result.seconds,
         others_busy=others / result.seconds,
     )
+
+
+def multiplexed(scenario: Multiplexed, proxy: Proxy, portion: float) -> Sample:
+    """CPU of all the proxy's processes around h2load's requests, its handshakes included. Raises LoadFailed."""
+    if shutil.which("h2load") is None:
+        raise LoadFailed("h2load is not installed (Debian: apt-get install nghttp2-client)")
+    count = int(scenario.count * portion)
+    url = f"https://127.0.0.1:{proxy.tls}{scenario.path}"
+    command = ["h2load", "-n", str(count), "-c", str(scenario.connections), "-m", str(scenario.streams), url]
+    processes = proxy.processes()
+    began = meters.cpu(processes)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS_PER_RUN * 3, check=False)
+    used = meters.cpu(processes) - began
+    if f"{count} succeeded" not in done.stdout or "protocol: h2" not in done.stdout:
+        raise LoadFailed(f"h2load: {done.stdout[-300:]}{done.stderr[-300:]}")
+    return Sample(used / count * 1e6)
 
 
 def idle(scenario: Idle, proxy: Proxy, loadgen: Loadgen) -> Sample:

@@ -22,7 +22,7 @@ import load
 import proxies
 import report
 import rounds
-from scenarios import SCENARIOS, Beside, Idle, Paced, Scenario, Start, Traffic
+from scenarios import SCENARIOS, Beside, Idle, Multiplexed, Paced, Scenario, Start, Traffic
 
 _ROUNDS = 5
 _QUICK_ROUNDS = 3
@@ -62,6 +62,8 @@ class Bench:
             return rounds.paced(scenario, self._running[peer.name], self._loadgen, half, self._portion)
         if isinstance(scenario, Beside):
             return rounds.beside(scenario, self._running[peer.name], self._loadgen, self._portion)
+        if isinstance(scenario, Multiplexed):
+            return rounds.multiplexed(scenario, self._running[peer.name], self._portion)
         with self._fresh(peer) as proxy:
             if isinstance(scenario, Start):
                 return rounds.start(proxy)

@@ -85,7 +85,23 @@ class Beside:
     absolute: bool = True
 
 
-Scenario = Traffic | Idle | Start | Paced | Beside
+@dataclass(frozen=True, slots=True)
+class Multiplexed:
+    """CPU of the proxy per request over HTTP/2 with TLS, by h2load: `streams` at once on each of `connections`."""
+
+    name: str
+    title: str
+    connections: int
+    streams: int
+    count: int
+    target: float | None = None
+    path: str = "/"
+    tls: bool = False
+    unit: str = "us/req"
+    absolute: bool = False
+
+
+Scenario = Traffic | Idle | Start | Paced | Beside | Multiplexed
 
 _KIB = 1024
 
@@ -115,6 +131,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Traffic("tls-handshakes", "TLS handshake, one echo, close", "handshakes", 16, 1_200, 100, 2.5, tls=True),
     Traffic("requests", "HTTP GET, kept connections", "requests", 32, 15_000, 1_500, 3.0, path="/"),
     Traffic("visits", "HTTP GET, a connection each", "visits", 16, 4_000, 400, 3.0, path="/"),
+    Multiplexed("h2-requests", "HTTP/2 GET over TLS, 10 connections x 10", 10, 10, 10_000),
     Paced("paced", "latency, 100 tunnels x 64 B at half load", 100, 40_000, 1.3),
     Beside("beside", "latency of 100 tunnels beside a download of 1 GiB", 100, 2_000, 1024, 3.0),
     Idle("idle", "idle tunnel, of 2,000", 2000, 4.0),
