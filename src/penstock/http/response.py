@@ -55,8 +55,8 @@ class ResponseHead:
     version: 10 or 11. headers: (name, value) in order, names byte for byte. fields: lower-case name -> first
     value. dropped: repeated headers of which only the first counts. content_length: None without the header,
     or when chunked. keep_alive: the backend will take another request. length: bytes on the wire. A status of
-    1xx is up to the caller. One object may stand for many responses that came with the same bytes: it is not changed
-    once it has been parsed; `passed` is for who passes it on, to remember what came of that.
+    1xx is up to the caller. shared: this stands for all responses that come with the same
+    bytes, and is not changed; `passed` is then for who passes it on, to remember what came of that.
     """
 
     __slots__ = (
@@ -69,6 +69,7 @@ class ResponseHead:
         "length",
         "passed",
         "repeated",
+        "shared",
         "status",
         "status_line",
         "version",
@@ -86,6 +87,7 @@ class ResponseHead:
         self.chunked = False
         self.keep_alive = version == 11
         self.length = 0
+        self.shared = False
         self.passed: Any = None
 
     @property

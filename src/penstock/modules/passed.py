@@ -245,7 +245,7 @@ class Passed:
                 headers.append(pair)
         if answer.charset is not None and answer.content_type is not None:
             answer.content_type = answer.content_type.partition(";")[0].rstrip()
-        if alike:
+        if alike and head.shared:
             head.passed = (
                 self._mark, answer.content_type, answer.last_modified, answer.modified_at, answer.etag, headers.copy()
             )

@@ -46,15 +46,17 @@ class Http1:
             end = head_end(data, seen)  # a line feed alone ends a line, and perhaps the head, too
         if end < 0:
             return None if is_status_line(data) else bare()
+        text = data[:end]
         try:
-            head = parse_response(data[:end])
-            if head.status != 101 and _known.again(data[:end]):
-                _known[data[:end]] = head
-            return head
+            head = parse_response(text)
         except BadResponse:
             if is_status_line(data):
                 raise
             return bare()
+        if head.status != 101 and _known.again(text):
+            head.shared = True
+            _known[text] = head
+        return head
 
     def framing(self, head: ResponseHead, method: str) -> Framing:
         if method == "HEAD" or head.status in BODILESS:
