@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from penstock.modules.http_core import HttpCore
 from penstock.modules.http2 import spoken_at
+from penstock.modules.http_core import HttpCore
 from penstock.modules.ssl_context import PROTOCOLS
 from penstock.net.errors import NetError, TimedOut, TlsFailed
 from penstock.net.hello import Hello, NotTls

@@ -13,8 +13,8 @@ from penstock.http.reader import HeadReader
 from penstock.modules.http2 import spoken_at
 from penstock.modules.http_core import HttpCore
 from penstock.modules.main import Events
-from penstock.net.errors import NetError
 from penstock.modules.websocket_drain import drain_rule
+from penstock.net.errors import NetError
 from penstock.net.fiber import Fiber, spawn
 from penstock.net.listener import Acceptor
 from penstock.net.relay import End
