@@ -141,7 +141,7 @@ def parse_response(data: bytes) -> ResponseHead:
         return _odd_response(text)
     head = ResponseHead(int(status), line, 11 if minor == "1" else 10, headers, first_values(headers))
     head.length = len(text)
-    _settle(head)
+    settle(head)
     return head
 
 
@@ -154,7 +154,7 @@ def _odd_response(text: str) -> ResponseHead:
     version = 11 if (int(major), int(minor)) >= (1, 1) else 10
     head = ResponseHead(int(status), line, version, headers, first_values(headers))
     head.length = len(text)
-    _settle(head)
+    settle(head)
     return head
 
 
@@ -175,7 +175,8 @@ def _odd_fields(text: str) -> Headers:
     return headers
 
 
-def _settle(head: ResponseHead) -> None:
+def settle(head: ResponseHead) -> None:
+    """Refuse what contradicts itself, and work out length and framing. Raises `BadResponse`."""
     fields = head.fields
     if head.repeated:
         _check_repeated(head)

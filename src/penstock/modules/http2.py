@@ -174,6 +174,6 @@ def _upgrades(location: Location) -> bool:
     if proxy.target is None or wish is not None:
         return proxy.target is not None and wish is not None and wish.carries
     return (
-        proxy.http_version == 11
+        proxy.http_version >= 11
         and any(each.name.lower() == "upgrade" and not each.empty for each in proxy.set_headers)
     )

@@ -220,7 +220,7 @@ class Passed:
             request.limit_rate = 0
         answer.body = body
         answer.on_end = body.close
-        if head.chunked:
+        if head.chunked or (head.version >= 20 and (length is None or "trailer" in fields)):
             self._trailers(answer, incoming)
         return answer
 

@@ -6,6 +6,7 @@ A module of the family says `class Proxy(Passing, prefix="proxy")` and how a req
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from penstock.config import values
@@ -67,8 +68,12 @@ class Passing(Settings, abstract=True):
     prefix: ClassVar[str]
     page: ClassVar[str]
     wire: ClassVar[Wire] = HTTP1
+    exchange: Callable[..., Exchange] = Exchange
+    """What tries a request at backends."""
     takes_chunks: bool = False
     """Whether a body of unknown length can be written to this backend as it arrives."""
+    writes_chunks: bool = True
+    """Whether such a body goes in chunks; or the protocol says by itself where it ends."""
     target: Any = None
     targets: Targets
     """Where requests go; made by `finish` where there is a target."""
@@ -246,7 +251,7 @@ class Passing(Settings, abstract=True):
             prepared = self.prepare(request, there, length, chunked=chunked)
             bind = self.bind
             local = None if bind is None else local_for(bind, request)
-            exchange = Exchange(request, prepared, self.policy, body, local)
+            exchange = self.exchange(request, prepared, self.policy, body, local)
             head = await exchange.run()
             return self.answers.make(request, exchange, head)
         except ProxyError as error:
@@ -274,7 +279,10 @@ class Passing(Settings, abstract=True):
                 and (body.length is not None or self.takes_chunks)
             ):
                 chunked = body.length is None
-                return Streamed(request, core.client_body_buffer_size, chunked=chunked), body.length, chunked
+                streamed = Streamed(
+                    request, core.client_body_buffer_size, chunked=chunked and self.writes_chunks
+                )
+                return streamed, body.length, chunked
             body = await read_whole(request, self.body_folder)
         if own is not None:
             return InMemory(own), len(own), False

@@ -7,7 +7,7 @@ written by `proxy_head.py`, redirects and cookies are rewritten by `proxy_rewrit
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from penstock.config.errors import ConfigError
 from penstock.config.kinds import custom, flag, template
@@ -37,7 +37,11 @@ from penstock.modules.websocket_heads import Heads
 from penstock.observe.errorlog import ERROR, report
 from penstock.upstream.target import Target, parse_target
 
+if TYPE_CHECKING:
+    from penstock.modules.proxy_http2 import Http2Heads
+
 PAGE = "ngx_http_proxy_module.html"
+VERSIONS = {"1.0": 10, "1.1": 11, "2": 20}
 URI_NOT_HERE = (
     '"proxy_pass" cannot have URI part in location given by regular expression, or inside named location, '
     'or inside "if" statement, or inside "limit_except" block'
@@ -93,14 +97,13 @@ def _set_header(call: Call) -> SetHeader:
 
 def _version(call: Call) -> int:
     text = call.args[0].text
-    if text in ("1.0", "1.1"):
-        return 10 if text == "1.0" else 11
-    hint = "backends are spoken to over HTTP/1.0 or 1.1" if text == "2" else "it may be: 1.0, 1.1"
-    raise call.fail(f'invalid value "{text}"', call.args[0], hint=hint)
+    if text in VERSIONS:
+        return VERSIONS[text]
+    raise call.fail(f'invalid value "{text}"', call.args[0], hint="it may be: 1.0, 1.1, 2")
 
 
 class Proxy(ProxySecure, Passing, prefix="proxy"):
-    """Requests passed on over HTTP/1.1, or 1.0."""
+    """Requests passed on over HTTP/1.1, 1.0, or 2."""
 
     prefix: ClassVar[str] = "proxy"
     page: ClassVar[str] = PAGE
@@ -124,10 +127,12 @@ class Proxy(ProxySecure, Passing, prefix="proxy"):
     http_version: int = directive(
         "proxy_http_version",
         where=HTTP_LEVELS,
-        takes=custom(_version, syntax="1.0 | 1.1"),
+        takes=custom(_version, syntax="1.0 | 1.1 | 2"),
         default=11,
         nginx=PAGE,
         shown="1.1",
+        doc="With `2` requests share connections, with prior knowledge or, to https, by ALPN. WebSockets go there by "
+        "RFC 8441 where a backend takes that, else over HTTP/1.1.",
     )
     pass_trailers: bool = directive("proxy_pass_trailers", where=HTTP_LEVELS, takes=flag, default=False, nginx=PAGE)
     redirects: tuple[Rewrite | str, ...] = directives(
@@ -163,10 +168,12 @@ class Proxy(ProxySecure, Passing, prefix="proxy"):
         super().finish(scope)
         self.takes_chunks = self.http_version >= 11
         headers = self.pass_request_headers
-        self.head = HeadTemplate(self.set_headers, self.http_version, pass_headers=headers)
+        version = min(self.http_version, 11)
+        self.head = HeadTemplate(self.set_headers, version, pass_headers=headers)
         self.heads = None
+        self.http2: Http2Heads | None = None
         if self.carries_websockets:
-            self.heads = Heads(scope.compilation, self.set_headers, self.http_version, pass_headers=headers)
+            self.heads = Heads(scope.compilation, self.set_headers, version, pass_headers=headers)
         self.domains = _no_off(self.cookie_domains, self.origin("cookie_domains"))
         self.paths = _no_off(self.cookie_paths, self.origin("cookie_paths"))
         self.flags = _no_off(self.cookie_flags, self.origin("cookie_flags"))
@@ -174,6 +181,10 @@ class Proxy(ProxySecure, Passing, prefix="proxy"):
         if self.target is not None:
             upstreams = upstreams_of(scope.compilation)
             self.targets = Targets(self.target.target, self.target.template, upstreams, self.target.span)
+            if self.http_version == 20:
+                from penstock.modules.proxy_http2 import begin
+
+                begin(self, scope)
             self.finish_secure(scope)
 
     def _rewrites(self) -> tuple[Rewrite, ...]:
@@ -217,6 +228,8 @@ class Proxy(ProxySecure, Passing, prefix="proxy"):
             template, method = self._for_upgrade(request, method)
         elif self.heads is not None:
             template = self.heads.plain
+        if self.http2 is not None:
+            return self.http2.prepare(request, there, method, uri, length, template)
         head = template.render(request, method, uri, there.host_header, length, chunked=chunked)
         return Prepared(
             there.group,

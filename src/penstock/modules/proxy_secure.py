@@ -57,12 +57,14 @@ class ProxySecure(Settings, abstract=True):
 
     connect_timeout: float
     target: Any
+    negotiates: bool = False
+    """Whether connections say which protocol they are for."""
 
     def finish_secure(self, scope: Scope) -> None:
         """Check what can be checked before the first connection."""
         self.contexts: dict[tuple[str, str], Context] = {}
         self.folder = Path(scope.compilation.folder)
-        self.lasts: dict[tuple[Context, Any, str], TlsStream] = {}
+        self.lasts: dict[tuple[Context, Any, str, tuple[str, ...]], TlsStream] = {}
         """The last connection to each peer: tickets come after the handshake, so that is asked for its session late."""
         if self.ssl_verify and self.ssl_trusted_certificate is None:
             raise ConfigError(
@@ -100,12 +102,18 @@ class ProxySecure(Settings, abstract=True):
     def _literal(name: Template | None) -> str:
         return "" if name is None or name.literal is None else name.literal
 
-    def secure_for(self, request: Request, target: Target) -> Secure:
-        """What begins TLS on a fresh connection for this request."""
+    def secure_for(self, request: Request, target: Target, protocols: tuple[str, ...] = ()) -> Secure:
+        """What begins TLS on a fresh connection for this request, where one of `protocols` is to be spoken (ALPN)."""
         name = self.ssl_name.evaluate(request) if self.ssl_name is not None else target.name
-        return lambda stream, request: self._begin(stream, request, _bare(name))
+        return lambda stream, request: self._begin(stream, request, _bare(name), protocols)
 
-    async def _begin(self, stream: Stream, request: Request, name: str) -> Stream:
+    def identity(self, request: Request, target: Target) -> tuple[str, ...]:
+        """By what connections for one request and another differ."""
+        own = (self.ssl_certificate, self.ssl_certificate_key)
+        name = self.ssl_name.evaluate(request) if self.ssl_name is not None else target.name
+        return (name, *("" if each is None else each.evaluate(request) for each in own))
+
+    async def _begin(self, stream: Stream, request: Request, name: str, protocols: tuple[str, ...]) -> Stream:
         try:
             context = self._context(request)
         except CannotMake as error:
@@ -113,7 +121,9 @@ class ProxySecure(Settings, abstract=True):
             text = f"SSL for upstream can not be set up: {error} while SSL handshaking to upstream"
             raise ProxyError(Side.INTERNAL, 500, "", text, error, "crit") from None
         sent = name if self.ssl_server_name and name and not is_address(name) else None
-        key = (context, stream.peer_name_, name)
+        if protocols:
+            context.set_alpn_protocols(list(protocols))  # it is this location's, and the connection is made at once
+        key = (context, stream.peer_name_, name, protocols)
         last = self.lasts.get(key) if self.ssl_session_reuse else None
         session = None if last is None else last.ssl.session
         try:
@@ -154,6 +164,7 @@ class ProxySecure(Settings, abstract=True):
             trusted=self.ssl_trusted_certificate,
             crl=self.ssl_crl,
             depth=self.ssl_verify_depth,
+            negotiates=self.negotiates,
         )
 
     def _make(self, certificate: str, key: str) -> Context:

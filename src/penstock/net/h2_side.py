@@ -79,6 +79,8 @@ class LaneSide(Side):
                 self.peer.hold(data[sent:])
         if lane.ended and not lane.inbox and not self.ended and self.fd > 0:
             self._end_of_input()
+        elif lane.lost and not lane.ended and self.fd > 0:
+            self.lost()  # before the tunnel was one
 
     def writer(self) -> Callable[[Any], int]:
         """What writes to this side."""

@@ -27,7 +27,7 @@ CannotMake = (OSError, ValueError)
 @dataclass(frozen=True, slots=True)
 class ClientTls:
     """What is asked of a backend. `trusted` and `crl` are paths of PEM files, `depth` the most intermediates of
-    a chain; nothing is verified without `verify`."""
+    a chain; nothing is verified without `verify`. `negotiates`: whoever connects sets the protocols (ALPN) first."""
 
     protocols: frozenset[str]
     ciphers: str
@@ -35,6 +35,7 @@ class ClientTls:
     trusted: str | None = None
     crl: str | None = None
     depth: int = 1
+    negotiates: bool = False
 
 
 def client_context(options: ClientTls, certificate: str, key: str, passwords: Sequence[str]) -> ssl.SSLContext:

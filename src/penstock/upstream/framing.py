@@ -14,9 +14,13 @@ class Framing(Protocol):
     `trailers` are known once it is done.
     """
 
-    done: bool
     surplus: str
-    trailers: list[tuple[str, str]]
+
+    @property
+    def done(self) -> bool: ...
+
+    @property
+    def trailers(self) -> list[tuple[str, str]]: ...
 
     def feed(self, data: bytes) -> bytes:
         """Raises `BadResponse` where the coding is broken."""

@@ -11,12 +11,13 @@ from penstock.upstream.peers import Peer, PeerSet
 
 if TYPE_CHECKING:
     from penstock.config.source import Span
+    from penstock.upstream.h2_links import Links
 
 
 class Group:
     """`implicit` groups come from an address in `proxy_pass`: they have no pool, as in nginx."""
 
-    __slots__ = ("backup", "balancer", "implicit", "name", "pool", "primary", "span", "tries")
+    __slots__ = ("backup", "balancer", "implicit", "links", "name", "pool", "primary", "span", "tries")
 
     def __init__(
         self,
@@ -32,6 +33,8 @@ class Group:
         self.span = span
         self.implicit = implicit
         self.balancer = balancer
+        self.links: Links | None = None
+        """Connections of HTTP/2, once there was one."""
         self.pool = Pool(keepalive) if keepalive is not None and keepalive.most else None
         self.arrange(peers)
 

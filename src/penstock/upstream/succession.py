@@ -39,7 +39,12 @@ def succeed(before: Group, after: Group) -> dict[int, Peer]:
 
 
 def succeed_pool(before: Group, after: Group | None) -> None:
-    """Keep the idle connections that the new group may use, and close the others."""
+    """Keep the idle connections that the new group may use, and close the others.
+
+    Those of HTTP/2 end with what is under way on them: the new group makes its own.
+    """
+    if before.links is not None:
+        before.links.retire()
     pool = before.pool
     if pool is None:
         return

@@ -1,0 +1,305 @@
+"""An HTTP/2 connection of which we are the client: what `h2_session` and `h2_lane` are to a server, seen from there.
+
+    heads     of an answer, interim ones too, wait in the lane like its bytes do, and they are few
+    GOAWAY    takes away the lanes that the peer has not begun with; the others come to their end
+    the end   of an answer is the end of it, whatever is said of the stream afterwards
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from errno import ECONNRESET, EPROTO
+from typing import TYPE_CHECKING
+
+from h2.errors import ErrorCodes
+from h2.events import (
+    ConnectionTerminated,
+    Event,
+    InformationalResponseReceived,
+    PingReceived,
+    RemoteSettingsChanged,
+    ResponseReceived,
+    StreamReset,
+)
+
+from penstock.http.h2_wire import ConnectionFault, Limits, SettingCodes, Wire
+from penstock.net.errors import NetError, PeerGone
+from penstock.net.fiber import current
+from penstock.net.h2_lane import CANCEL, PROTOCOL_ERROR, Lane
+from penstock.net.h2_session import Over, Session
+
+if TYPE_CHECKING:
+    from penstock.net.stream import Stream
+
+WINDOW = 131072
+"""Bytes of one answer that may come before they are read."""
+ASSUMED = 100
+"""Streams that a peer is taken to allow until it has said how many."""
+HEADS = 16
+"""Heads of one stream that may wait to be read."""
+CHATTER = 1000
+"""Frames that say nothing about any stream, and may come in a row."""
+LAST_SID = (1 << 31) - 1000
+NOT_HTTP2 = "upstream sent no HTTP/2, but an answer of HTTP/1"
+
+
+class Given(PeerGone):
+    """The peer has ended a stream, or the connection: `words` say how. `unprocessed`: nothing was done about it."""
+
+    def __init__(self, words: str, *, unprocessed: bool = False) -> None:
+        super().__init__(ECONNRESET)
+        self.words = words
+        self.unprocessed = unprocessed
+
+    def __str__(self) -> str:
+        return self.words
+
+
+class ClientLane(Lane):
+    """A request of ours and what comes back. `heads` are fields of heads that came and their bytes on the wire.
+
+    `fault` is what ended it, once `lost` is set.
+    """
+
+    __slots__ = ("fault", "heads")
+
+    session: ClientSession
+
+    def __init__(self, session: ClientSession) -> None:
+        super().__init__(session, session.wire.open(), ended=False)
+        self.heads: deque[tuple[list[tuple[bytes, bytes]], int]] = deque()
+        self.fault: NetError | None = None
+
+    @property
+    def sent(self) -> int:
+        """Bytes of frames that were sent, heads included."""
+        return self.wire_sent
+
+    async def change(self, timeout: float | None = None) -> None:
+        """Wait until something comes, or somebody resumes the fiber. Raises `TimedOut`, and what `fault` is."""
+        self.grant()
+        self._reader = me = current()
+        try:
+            await self._wait(me, timeout)
+        finally:
+            self._reader = None
+
+    async def recv(self, limit: int = 65536, timeout: float | None = None) -> bytes:
+        """As `Stream.recv`."""
+        while not self.inbox:
+            if self.ended:
+                return b""
+            if self.lost:
+                raise self.fault or PeerGone(self.lost)
+            await self.change(timeout)
+        return self.taken(limit)
+
+    def lose(self, errno: int) -> None:
+        """The stream was reset, or its connection is gone. An answer that is here wholly stays."""
+        if self.lost:
+            return
+        if self.fault is None:
+            self.fault = PeerGone(errno or ECONNRESET)
+        fault = self.fault
+        self.lost = errno or ECONNRESET
+        if self.side is not None:
+            self.inbox.clear()
+            self.held = 0
+            self.side.lost()
+            return
+        writer, self._writer = self._writer, None
+        if not self.ended:
+            self.inbox.clear()
+            self.held = 0
+            reader, self._reader = self._reader, None
+            if reader is not None:
+                reader.interrupt(fault)
+        if writer is not None:
+            writer.interrupt(fault)
+
+    def close(self, code: int = CANCEL) -> None:
+        """Let go of the stream; it is reset unless both sides have said all they have to say."""
+        if not self.lost and not (self.finished and self.ended):
+            self.reset(code)
+        self.lost = self.lost or ECONNRESET
+        self.inbox.clear()
+        self.session.wire.forget(self.half)
+        self.session.removed(self)
+
+
+class ClientSession(Session):
+    """`stream` is connected, and agreed to speak HTTP/2 if it is TLS. `changed()` is called when settings have come, or
+    nothing more will. `why` says in words what ended the connection. `heard` is when something came last (monotonic).
+    """
+
+    __slots__ = ("_chatter", "changed", "heard", "known", "opened_count", "why")
+
+    def __init__(
+        self,
+        stream: Stream,
+        *,
+        head_size: int,
+        send_timeout: float,
+        changed: Callable[[], None],
+        idle: Callable[[], None],
+    ) -> None:
+        settings = {SettingCodes.ENABLE_PUSH: 0, SettingCodes.INITIAL_WINDOW_SIZE: WINDOW}
+        size = max(head_size, 65536)
+        wire = Wire(settings, Limits(field=size, fields=size), client_side=True)
+        super().__init__(
+            stream, wire, opened=self._nobody_asked, noticed=self._noticed, idle=idle, send_timeout=send_timeout
+        )
+        self.changed = changed
+        self.known = False
+        self.heard = stream.hot.now
+        self.opened_count = 0
+        self.why = ""
+        self._chatter = 0
+        wire.announce(tuple(settings))
+
+    # -- lanes
+
+    @property
+    def allowed(self) -> int:
+        """How many streams the peer takes at once."""
+        return self.wire.remote_settings.max_concurrent_streams if self.known else ASSUMED
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request may be sent."""
+        return (
+            self.error is None
+            and not self.why
+            and not self.wire.leaving
+            and len(self.lanes) < self.allowed
+            and self.wire.highest_outbound_stream_id < LAST_SID
+        )
+
+    @property
+    def extended(self) -> bool:
+        """Whether the peer takes an extended CONNECT (RFC 8441)."""
+        return bool(self.wire.remote_settings.enable_connect_protocol)
+
+    def open(self) -> ClientLane:
+        """A stream; the session must be `usable`."""
+        self.opened_count += 1
+        return ClientLane(self)
+
+    def retire(self) -> None:
+        """Take no more requests."""
+        self.wire.leaving = True
+
+    # -- the connection
+
+    async def run(self) -> None:
+        """Read until one of both has had enough; the stream is closed then, and every lane told."""
+        try:
+            self.flush()
+            await self.read(self._received)
+            self.why = "upstream prematurely closed connection"
+        except ConnectionFault as fault:
+            self.why = fault.reason.replace("client", "upstream", 1)
+            if self.known:
+                self.wire.goaway(fault.code)
+                self.flush()
+        except Over:
+            self.why = "the connection was closed"
+        except NetError as error:
+            self.why = str(error)
+        finally:
+            self.why = self.why or "the connection was closed"
+            for lane in list(self.lanes.values()):
+                self._lose(lane, Given(self.why))
+            self.lose(Given(self.why))
+            self.stream.close()
+            self.changed()
+
+    def hang_up(self) -> None:
+        """Nothing more is wanted of the peer."""
+        self.retire()
+        if self.error is None:
+            self.wire.goaway()
+            self.flush()
+            self.end()
+
+    def feed(self, data: bytes) -> None:
+        """As `Session.feed`; the peer begins with its settings, or does not speak HTTP/2."""
+        if not self.known and data.startswith(b"HTTP/"):
+            raise ConnectionFault(ErrorCodes.PROTOCOL_ERROR, NOT_HTTP2)
+        super().feed(data)
+
+    def _received(self, count: int) -> None:
+        self.heard = self.stream.hot.now
+
+    def _nobody_asked(self, event: Event) -> None:
+        raise ConnectionFault(ErrorCodes.PROTOCOL_ERROR, "upstream sent a request")
+
+    def _noticed(self, event: Event) -> None:
+        kind = type(event)
+        if kind is ResponseReceived or kind is InformationalResponseReceived:
+            self._chatter = 0
+            self._head(event)  # type: ignore[arg-type]
+        elif kind is StreamReset:
+            assert isinstance(event, StreamReset)
+            lane = self.lanes.get(event.stream_id)
+            if lane is not None and not lane.lost:
+                assert isinstance(lane, ClientLane)
+                lane.fault = _reset(event)
+        elif kind is RemoteSettingsChanged:
+            if not self.known:
+                self.known = True
+                self.changed()
+            self._count()
+        elif kind is ConnectionTerminated:
+            self._goaway(event)  # type: ignore[arg-type]
+        elif kind is PingReceived:
+            self._count()
+
+    def _count(self) -> None:
+        self._chatter += 1
+        if self._chatter > CHATTER:
+            raise ConnectionFault(ErrorCodes.ENHANCE_YOUR_CALM, "upstream sent too many settings and ping frames")
+
+    def _head(self, event: ResponseReceived | InformationalResponseReceived) -> None:
+        lane = self.lanes.get(event.stream_id)
+        if lane is None:
+            return
+        assert isinstance(lane, ClientLane)
+        if len(lane.heads) >= HEADS or lane.inbox:
+            lane.fault = Given("upstream sent heads where none may be")
+            lane.session.wire.reset(lane.half, PROTOCOL_ERROR)
+            lane.lose(EPROTO)
+            return
+        lane.heads.append((event.headers, self.wire.block_length + 9))
+        if isinstance(event, ResponseReceived) and event.stream_ended is not None:
+            lane.ended = True
+        self.touch(lane)
+
+    def _goaway(self, event: ConnectionTerminated) -> None:
+        self.retire()
+        last = event.last_stream_id or 0
+        code = int(event.error_code or 0)
+        for lane in list(self.lanes.values()):
+            if lane.sid > last and not lane.ended:
+                words = f"upstream sent goaway with error {code}, and has not looked at the request"
+                self._lose(lane, Given(words, unprocessed=True))
+        self.changed()
+
+    def _lose(self, lane: Lane, fault: Given) -> None:
+        assert isinstance(lane, ClientLane)
+        if not lane.lost and lane.fault is None:
+            lane.fault = fault
+        lane.lose(ECONNRESET)
+
+
+def _reset(event: StreamReset) -> Given:
+    code = int(event.error_code or 0)
+    try:
+        name = f" ({ErrorCodes(code).name})"
+    except ValueError:
+        name = ""
+    if not event.remote_reset:
+        return Given("upstream broke the protocol on its stream")
+    refused = code == ErrorCodes.REFUSED_STREAM
+    return Given(f"upstream rejected request with error {code}{name}", unprocessed=refused)

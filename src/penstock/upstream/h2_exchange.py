@@ -1,0 +1,229 @@
+"""An exchange over HTTP/2: each attempt is a stream of a connection that others may have streams on, too.
+
+What may be tried again is as with HTTP/1.1, but for one thing: where a backend says that it has not looked at a request
+(REFUSED_STREAM, or GOAWAY from before it), that holds for any method, and says nothing against the backend.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from penstock.http.errors import BadResponse
+from penstock.http.h2_fields import field
+from penstock.http.http2_response import response_head
+from penstock.net.errors import NetError, TimedOut
+from penstock.net.h2_client import ClientLane, Given
+from penstock.upstream.errors import ClientGone, ProxyError, failed, timed_out
+from penstock.upstream.exchange import Exchange
+from penstock.upstream.h2_framing import Http2ResponseHead
+from penstock.upstream.h2_links import Link, Links, links_of
+from penstock.upstream.keepalive import Line
+from penstock.upstream.prepared import Prepared
+from penstock.upstream.reading import DOING, EARLY_HINTS
+from penstock.upstream.sending import push
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from penstock.http.request import Request
+    from penstock.net.stream import Stream
+    from penstock.upstream.policy import Policy
+    from penstock.upstream.prepared import Local
+    from penstock.upstream.sending import Outgoing
+
+AGAIN = 2
+"""How often a request that nobody has looked at is sent again without costing a try."""
+SENDING = "sending request to upstream"
+
+
+@dataclass(slots=True)
+class Http2Prepared(Prepared):
+    """`fields` is the head as HPACK writes it, without the length: that is `length`, None where it is not known or not
+    to be said. `head` is the same in HTTP/1.1, where that may be needed. `identity` tells connections apart."""
+
+    fields: bytes = b""
+    length: int | None = None
+    identity: tuple[str, ...] = ()
+
+
+class Http2Exchange(Exchange):
+    """As `Exchange`; `line.stream` is a stream of a connection."""
+
+    __slots__ = ("refused",)
+
+    reuses = False
+    """The pool of the group holds connections of HTTP/1.1."""
+    plan: Http2Prepared
+
+    def __init__(
+        self, request: Request, plan: Http2Prepared, policy: Policy, body: Outgoing, bind: Local | None = None
+    ) -> None:
+        super().__init__(request, plan, policy, body, bind)
+        self.refused = 0
+
+    # -- a stream
+
+    @property
+    def links(self) -> Links:
+        """The connections of the group."""
+        return links_of(self.plan.group)
+
+    def _key(self) -> Hashable:
+        assert self.peer is not None
+        pool = self.plan.group.pool
+        owner = self.policy.owner if pool is None or pool.options.local else None
+        return self.peer.address, owner, self.plan.secure is not None, self.plan.identity, self.bind
+
+    async def dial(self) -> Line:
+        """A connection to the peer that was chosen, to be shared. Raises `ProxyError`."""
+        await super()._dial(self.stream.hot.now)
+        line, self.line = self.line, None
+        assert line is not None
+        return line
+
+    async def _dial(self, now: float) -> Stream:
+        link, _ = await self._link(now)
+        return self._begun(link)
+
+    async def _link(self, now: float) -> tuple[Link, bool]:
+        assert self.peer is not None
+        link, reused = await self.links.find(self, self.peer.address, self._key())
+        self.attempt.connect_time = 0.0 if reused else self.stream.hot.now - now
+        return link, reused
+
+    def _begun(self, link: Link) -> Stream:
+        assert self.peer is not None
+        used = link.opened_count > 0
+        lane = link.open()
+        line = Line(lane, self.peer.address, self.stream.hot.now)  # type: ignore[arg-type]
+        line.reused = used
+        return self._taken(line)
+
+    def release(self, *, reusable: bool) -> None:
+        """As `Exchange.release`: the stream has had its use, the connection is not ours to keep."""
+        super().release(reusable=False)
+
+    # -- out
+
+    def _send(self, stream: Stream) -> bool:
+        lane = stream
+        assert isinstance(lane, ClientLane)
+        plan, body = self.plan, self.body
+        self.sent = True
+        block = plan.fields
+        if plan.length is not None and (not body.whole or plan.length == len(body.inline)):
+            block += field("content-length", str(plan.length))
+        data = body.inline
+        empty = body.whole and not data
+        try:
+            lane.head(block, ended=empty, flush=empty)
+            if not body.whole:
+                self._start_sending(self._send_body(lane))
+                return False
+            count = lane.send_now(data, ended=True) if data else 0
+        except NetError as error:
+            raise self._lost(lane, SENDING, error) from None
+        if count < len(data):
+            self._start_sending(self._push(lane, data[count:]))
+        return False
+
+    async def _send_body(self, lane: ClientLane) -> None:
+        await self.body.send(lane, b"", self.policy.send_timeout)  # type: ignore[arg-type]
+        await self._push(lane, b"")
+
+    async def _push(self, lane: ClientLane, data: bytes) -> None:
+        """Send the rest, and say that it was all."""
+        if data:
+            await push(lane, data, self.policy.send_timeout)  # type: ignore[arg-type]
+        try:
+            lane.send_now(b"", ended=True)
+        except NetError as error:
+            raise self._lost(lane, SENDING, error) from None
+
+    # -- in
+
+    async def _head(self, stream: Stream) -> Http2ResponseHead:
+        lane = stream
+        assert isinstance(lane, ClientLane)
+        hinted = 0
+        while True:
+            if lane.heads:
+                pairs, size = lane.heads.popleft()
+                self.attempt.bytes_received += size
+                head = self._parsed(pairs, lane)
+                if head.status >= 200:
+                    if lane.ended and not lane.trailers and lane.inbox:
+                        self.rest = lane.taken(lane.held) if len(lane.inbox) == 1 else b"".join(_all(lane))
+                        self.attempt.bytes_received += len(self.rest)
+                    return head
+                if head.status == EARLY_HINTS and self.policy.hint is not None:
+                    hinted += size
+                    if hinted <= self.policy.head_size:
+                        await self.policy.hint(self.request, head)
+                    else:
+                        self.log("info", "upstream sent too big early hints")
+                continue
+            if lane.inbox:
+                raise failed(f"upstream sent unexpected http2 frame: 0 while {DOING}", retry="invalid_header")
+            if lane.lost:
+                raise self._lost(lane, DOING, lane.fault)
+            await self._change(lane)
+
+    async def _change(self, lane: ClientLane) -> None:
+        """Wait for something to happen; as long as it takes while the request is still being sent."""
+        sender = self.sender
+        if sender is not None and sender.done:
+            self.sender = None
+            try:
+                sender.outcome()
+            except ProxyError:
+                if not lane.lost:
+                    raise
+                raise self._lost(lane, SENDING, lane.fault) from None
+            return
+        try:
+            await lane.change(None if sender is not None else self.policy.read_timeout)
+        except TimedOut as error:
+            link = lane.session
+            assert isinstance(link, Link)
+            link.suspect(self.attempt.started)
+            raise timed_out(DOING, error) from None
+        except ClientGone:
+            raise
+        except NetError as error:
+            raise self._lost(lane, DOING, error) from None
+
+    def _parsed(self, pairs: list[tuple[bytes, bytes]], lane: ClientLane) -> Http2ResponseHead:
+        if sum(len(name) + len(value) + 4 for name, value in pairs) > self.policy.head_size:
+            raise failed(f"upstream sent too big header while {DOING}", retry="invalid_header")
+        try:
+            head = response_head(pairs, Http2ResponseHead)
+        except BadResponse as error:
+            raise failed(f"{error.reason} while {DOING}", retry="invalid_header", cause=error) from None
+        head.lane = lane
+        return head
+
+    def _lost(self, lane: ClientLane, doing: str, error: BaseException | None) -> ProxyError:
+        """What to say of a stream that was ended. One that nobody has looked at may be sent again, wherever."""
+        fault = lane.fault or error
+        if not isinstance(fault, Given):
+            return failed(f"{fault} while {doing}", cause=fault)
+        if not fault.unprocessed:
+            # That a backend refuses one request says nothing about the connection; without one it is gone.
+            retry = "error" if lane.session.why else "invalid_header"
+            return failed(f"{fault} while {doing}", retry=retry, cause=fault)  # type: ignore[arg-type]
+        if self.body.replayable:
+            self.sent = False
+            line = self.line
+            if line is not None:
+                line.reused = self.refused < AGAIN
+            self.refused += 1
+        return failed(f"{fault} while {doing}", cause=fault)
+
+
+def _all(lane: ClientLane) -> list[bytes]:
+    pieces = []
+    while lane.inbox:
+        pieces.append(lane.taken(65536))
+    return pieces

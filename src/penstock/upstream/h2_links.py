@@ -1,0 +1,225 @@
+"""Connections of HTTP/2 to the backends of one group: as few as their streams allow.
+
+A request takes a stream of a connection that is there. Only where all are full, or there is none, another is made,
+and those who come meanwhile wait for it: there are never more connections than HTTP/1.1 would need, and mostly one.
+A connection on which nothing is under way is kept where `keepalive` says so, and closed where it does not.
+
+Who shares a connection is said by its key: nobody's bytes go where another address, name or certificate was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING
+
+from penstock.net.fiber import Fiber, current, pause, spawn
+from penstock.net.h2_client import ASSUMED, ClientSession
+from penstock.net.timers import Alarm
+from penstock.net.waiting import timeout_alarm
+from penstock.upstream.errors import ProxyError, failed
+
+if TYPE_CHECKING:
+    from penstock.net.dial import Address
+    from penstock.net.stream import Stream
+    from penstock.upstream.group import Group
+    from penstock.upstream.h2_exchange import Http2Exchange
+    from penstock.upstream.keepalive import KeepAlive
+
+REMEMBERED = 300.0
+"""Seconds for which it is remembered that a backend takes no extended CONNECT."""
+REMEMBERED_MOST = 256
+
+
+class Link(ClientSession):
+    """One connection. `holders` are those who wait for what the peer says first."""
+
+    __slots__ = ("_alarm", "_waiting", "born", "holders", "key", "links")
+
+    def __init__(self, links: Links, key: Hashable, stream: Stream, exchange: Http2Exchange) -> None:
+        policy = exchange.policy
+        super().__init__(
+            stream,
+            head_size=policy.head_size,
+            send_timeout=policy.send_timeout,
+            changed=self._changed,
+            idle=self.rest,
+        )
+        self.links = links
+        self.key = key
+        self.born = stream.hot.now
+        self.holders = 0
+        self._waiting: list[Fiber[object]] = []
+        self._alarm = Alarm(stream.loop.timers, self.hang_up)
+
+    async def settings(self, timeout: float) -> None:
+        """Wait until the peer has said what it takes, or is gone. Raises `TimedOut`."""
+        self.holders += 1
+        me = current()
+        alarm = me.alarm or timeout_alarm(me, self.stream.loop)
+        self._waiting.append(me)
+        alarm.set(timeout)
+        try:
+            while not self.known and not self.why:
+                await pause()
+        finally:
+            alarm.clear()
+            self._waiting.remove(me)
+            self.holders -= 1
+            self.stream.loop.call_soon(self.rest)
+
+    def takes_more(self) -> bool:
+        """Whether another request may be sent, by the peer's word and by ours."""
+        self._spend()
+        if self.usable:
+            self._alarm.clear()
+            return True
+        return False
+
+    def _spend(self) -> None:
+        """Take no more requests once there have been enough (`keepalive_requests`, `keepalive_time`)."""
+        options = self.links.options
+        if options is not None and (
+            self.opened_count >= options.requests or self.stream.hot.now - self.born > options.time
+        ):
+            self.retire()
+
+    def suspect(self, since: float) -> None:
+        """An answer does not come. If nothing at all has come since, the connection may be dead without our knowing:
+        nobody else shall wait for it."""
+        if self.heard <= since:
+            self.retire()
+
+    def rest(self) -> None:
+        """Nothing is under way any more."""
+        if self.lanes or self.holders or self.why:
+            return
+        self._spend()
+        options = self.links.options
+        if options is None or not options.most or self.wire.leaving:
+            self.hang_up()
+            return
+        self._alarm.set(options.timeout)
+        self.links.crowd(options.most)
+
+    def _changed(self) -> None:
+        for fiber in list(self._waiting):
+            fiber.resume()
+        if self.why:
+            self._alarm.close()
+            self.links.gone(self)
+        elif self.wire.leaving:
+            self.rest()
+
+
+class Dial:
+    """A connection that is being made, and how many wait for it."""
+
+    __slots__ = ("fiber", "waiting")
+
+    fiber: Fiber[Link]
+
+    def __init__(self) -> None:
+        self.waiting = 0
+
+
+class Links:
+    """Those of one group in one worker."""
+
+    __slots__ = ("_dials", "_links", "_without", "options")
+
+    def __init__(self, options: KeepAlive | None) -> None:
+        self.options = options
+        self._links: list[Link] = []
+        self._dials: dict[Hashable, Dial] = {}
+        self._without: dict[Address, float] = {}
+
+    async def find(self, exchange: Http2Exchange, address: Address, key: Hashable) -> tuple[Link, bool]:
+        """A connection that takes a request now, and whether it has been there before. Raises `ProxyError`."""
+        while True:
+            for link in self._links:
+                if link.key == key and link.takes_more():
+                    return link, True
+            dial = self._dials.get(key)
+            mine = dial is None or dial.waiting >= ASSUMED
+            if dial is None or mine:
+                dial = self._dial(exchange, key)
+            dial.waiting += 1
+            try:
+                link = await dial.fiber.join()
+            except ProxyError as error:
+                # Each who waited has failed by itself: what becomes of it is its own affair.
+                raise ProxyError(
+                    error.side, error.status, error.retry, error.text, error.cause, error.level
+                ) from None
+            if link.takes_more():
+                return link, False
+            if mine:
+                text = link.why or "upstream allows no streams (SETTINGS_MAX_CONCURRENT_STREAMS is 0)"
+                raise failed(f"{text} while connecting to upstream")
+
+    def _dial(self, exchange: Http2Exchange, key: Hashable) -> Dial:
+        self._dials[key] = dial = Dial()
+        dial.fiber = fiber = Fiber(self._connected(exchange, key))
+        fiber.keep_error = True
+        fiber.on_done(lambda _: self._dialled(dial, key))
+        fiber.resume()
+        return dial
+
+    async def _connected(self, exchange: Http2Exchange, key: Hashable) -> Link:
+        line = await exchange.dial()
+        link = Link(self, key, line.stream, exchange)
+        self._links.append(link)
+        spawn(link.run())
+        # Whoever wanted it may be gone by now.
+        link.stream.loop.call_soon(link.rest)
+        return link
+
+    def _dialled(self, dial: Dial, key: Hashable) -> None:
+        if self._dials.get(key) is dial:
+            del self._dials[key]
+
+    def gone(self, link: Link) -> None:
+        """A connection has ended."""
+        if link in self._links:
+            self._links.remove(link)
+
+    def crowd(self, most: int) -> None:
+        """Close the oldest of those at rest while there are more than so many."""
+        resting = [link for link in self._links if not link.lanes and not link.holders and not link.wire.leaving]
+        for link in resting[: max(0, len(resting) - most)]:
+            link.hang_up()
+
+    def retire(self) -> None:
+        """The group is no more, or is another one: what is under way comes to its end."""
+        self.options = None
+        self._without.clear()
+        for link in list(self._links):
+            link.retire()
+            link.rest()
+
+    # -- who takes no extended CONNECT
+
+    def without(self, address: Address, now: float) -> bool:
+        """Whether a peer is known to take WebSockets over HTTP/1.1 alone."""
+        until = self._without.get(address)
+        if until is None:
+            return False
+        if until <= now:
+            del self._without[address]
+            return False
+        return True
+
+    def remember(self, address: Address, now: float) -> None:
+        """A peer does not take an extended CONNECT."""
+        if len(self._without) >= REMEMBERED_MOST:
+            self._without.clear()
+        self._without[address] = now + REMEMBERED
+
+
+def links_of(group: Group) -> Links:
+    """A group's connections of HTTP/2."""
+    links: Links | None = group.links
+    if links is None:
+        pool = group.pool
+        links = group.links = Links(None if pool is None else pool.options)
+    return links
