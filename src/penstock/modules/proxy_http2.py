@@ -7,9 +7,8 @@ whoever asks for it; a value that would end its field early fails the request.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from penstock.config.errors import ConfigError
 from penstock.http.errors import excerpt
@@ -26,6 +25,7 @@ from penstock.upstream.h2_handshake import Handshake, Http2Handshake
 
 if TYPE_CHECKING:
     from penstock.config.scope import Scope
+    from penstock.config.variables import Template
     from penstock.http.request import Request
     from penstock.modules.proxy import Proxy
     from penstock.modules.proxy_targets import Destination
@@ -42,9 +42,6 @@ _NAME = re.compile(r"[^\x00-\x20\x7f-\xff:A-Z]+", re.ASCII)
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _NOT_IN_PATH = re.compile(r"[\x00-\x20\x7f]")
 _NOT_IN_VALUE = re.compile(r"[\x00\r\n]")
-
-Own: TypeAlias = "tuple[str, Callable[[Request], str]]"
-"""A header that was set: its name and what gives its value."""
 
 
 def begin(proxy: Proxy, scope: Scope) -> None:
@@ -141,8 +138,8 @@ class FieldsTemplate:
         self._skip = NEVER.union(names)
         hosts = [each.value for each in headers if each.name.lower() == "host"]
         self._host = hosts[-1] if hosts else None
-        self._own: list[Own] = [
-            (name, each.value.evaluate)
+        self._own: list[tuple[str, Template]] = [
+            (name, each.value)
             for name, each in zip(names, headers, strict=True)
             if not each.empty and (name not in NEVER or name == "te")
         ]
@@ -158,8 +155,8 @@ class FieldsTemplate:
             raise _unfit(request, f'the host "{excerpt(host)}"')
         parts = [field(name, value) for name, value in pseudo]
         parts.append(field(":authority", host))
-        for name, evaluate in self._own:
-            value = evaluate(request).strip(" \t")
+        for name, template in self._own:
+            value = template.evaluate(request).strip(" \t")
             if not value or (name == "te" and value.lower() != "trailers"):
                 continue
             if _NOT_IN_VALUE.search(value):
