@@ -83,6 +83,8 @@ class Service:
         """Accept on these sockets, which are bound and listening."""
         plan = self.plan
         self._listens = {listen.address: listen for listen in plan.listens}
+        if any(spoken_at(listen, server) for listen in plan.listens for server in listen.servers):
+            import penstock.server.http2  # noqa: F401  now, so that no client has to wait for it
         for listen, sock in sockets.items():
             self._accept_on(listen, sock)
         events = plan.events
