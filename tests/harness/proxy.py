@@ -173,16 +173,17 @@ class Proxy:
         os.kill(self.pid, number)
 
     def reload(self, configuration: str | None = None) -> None:
-        """SIGHUP, with a new configuration if given; returns when the log says that it was taken up.
+        """SIGHUP, with a new configuration if given; returns when the log says that it is in force, or is not to be.
 
         Old workers of nginx may still serve for a moment; `eventually` is for what must hold after that.
         """
         if configuration is not None:
             self.configure(configuration)
-        before = self.error_log().count("reconfiguring")
+        over = "reconfiguring" if self.binary.reference else "in force"
+        before = self.error_log().count(over)
         workers = self.children()
         self.send_signal(signal.SIGHUP)
-        eventually(lambda: self.error_log().count("reconfiguring") > before, why="the log says reconfiguring")
+        eventually(lambda: self.error_log().count(over) > before, 10, why=f"the log says {over}")
         if self.binary.reference:
             eventually(lambda: self.children() - workers, why="nginx starts new workers")
 

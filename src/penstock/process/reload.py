@@ -203,14 +203,19 @@ class Reload:
 
     def _finish(self) -> None:
         self._deadline = None
-        took = 1000 * (monotonic() - self._began)
-        report(None, NOTICE, f"configuration {self.generation} is in force, {took:.0f} ms after the reload began")
+        say_in_force(self.generation, self._began)
         forget_others(self.cycle.plan)
         self._over()
         wanted, self._wanted = self._wanted, None
         if wanted is not None and not self.stopped:
             report(None, NOTICE, "reconfiguring, as was asked for meanwhile")
             self.begin(wanted)
+
+
+def say_in_force(generation: int, began: float) -> None:
+    """The line that whoever reloads waits for."""
+    took = 1000 * (monotonic() - began)
+    report(None, NOTICE, f"configuration {generation} is in force, {took:.0f} ms after the reload began")
 
 
 def adjust(pid: int, before: Cycle, after: Cycle) -> bool:

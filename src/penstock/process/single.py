@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from signal import SIGHUP, SIGUSR2, SIGWINCH
+from time import monotonic
 
 from penstock.config.material import Record
 from penstock.observe.errorlog import ERROR, NOTICE, report
@@ -11,6 +12,7 @@ from penstock.process.control import remove_folder as remove_control
 from penstock.process.cycle import Cycle, succeed
 from penstock.process.launch import Launch, NotStarted
 from penstock.process.pidfile import remove_pid_file
+from penstock.process.reload import say_in_force
 from penstock.process.worker import Worker
 
 
@@ -20,6 +22,7 @@ class Single:
     def __init__(self, launch: Launch, cycle: Cycle) -> None:
         self.launch = launch
         self.cycle = cycle
+        self.generation = 1
         self.worker = Worker()
 
     def run(self) -> None:
@@ -37,6 +40,7 @@ class Single:
 
     def _reload(self) -> None:
         report(None, NOTICE, "reconfiguring")
+        began = monotonic()
         try:
             cycle = succeed(self.launch, self.cycle, Record())
         except NotStarted:
@@ -46,6 +50,8 @@ class Single:
         descriptors = {file.path: os.dup(file.fd) for file in cycle.files}
         cycle.files.succeed(self.worker.files, descriptors, self.worker.older_files)
         self.worker.adopt(self.cycle.plan, self.cycle.sockets.for_worker(0), self.cycle.files)
+        self.generation += 1
+        say_in_force(self.generation, began)
 
     def _ignore(self) -> None:
         """Without a master there is nobody to start another, nor workers to stop."""
