@@ -225,10 +225,12 @@ class Lane:
             data = b"".join(data)
         session = self.session
         size = len(data)
-        if size <= self.chunk and self.send_now(data, ended=ended) == size:
-            return
-        view = memoryview(data)
         at = 0
+        if size <= self.chunk:
+            at = self.send_now(data, ended=ended)
+            if at == size:
+                return
+        view = memoryview(data)
         while True:
             at += self._frame(view[at:], ended=ended)
             if at == size:
