@@ -7,6 +7,7 @@ import socket
 import ssl
 import struct
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -28,6 +29,11 @@ from h2.settings import SettingCodes
 from h2.stream import StreamInputs
 
 Fields = list[tuple[str, str]]
+
+
+def texts(fields: Iterable[tuple[str | bytes, str | bytes]] | None) -> Fields:
+    """Fields as `h2` gives them to one who wants text."""
+    return [(str(name), str(value)) for name, value in fields or ()]
 
 
 @dataclass(slots=True)
@@ -83,7 +89,7 @@ class Http2Client:
         name: str = "localhost",
         timeout: float = 10.0,
         greedy: bool = True,
-        settings: dict[SettingCodes, int] | None = None,
+        settings: dict[SettingCodes | int, int] | None = None,
     ) -> None:
         self.socket: socket.socket = socket.create_connection(("127.0.0.1", port), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -242,15 +248,15 @@ class Http2Client:
         if answered is None:
             return
         if isinstance(event, ResponseReceived):
-            answered.headers = list(event.headers)
+            answered.headers = texts(event.headers)
         elif isinstance(event, InformationalResponseReceived):
-            answered.interim.append(list(event.headers))
+            answered.interim.append(texts(event.headers))
         elif isinstance(event, DataReceived):
             answered.body += event.data
             if self.greedy and event.flow_controlled_length:
                 self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
         elif isinstance(event, TrailersReceived):
-            answered.trailers = list(event.headers)
+            answered.trailers = texts(event.headers)
         elif isinstance(event, StreamEnded):
             answered.ended = True
         elif isinstance(event, StreamReset):

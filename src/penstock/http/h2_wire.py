@@ -60,6 +60,8 @@ from penstock.http.h2_parts import (
 
 __all__ = ["PREFACE", "ConnectionFault", "ErrorCodes", "HalfStream", "Limits", "SettingCodes", "Wire"]
 
+BAD_BLOCK = "client sent invalid header block"
+
 
 class Wire(Outgoing):
     """`settings` are those announced to the peer. `out` gathers what is to be sent: take it with `take`.
@@ -319,9 +321,9 @@ class Wire(Outgoing):
         except OversizedHeaderListError:
             self.highest_inbound_stream_id = sid
             raise ConnectionFault(ErrorCodes.ENHANCE_YOUR_CALM, "client sent too large header") from None
-        except (HPACKError, IndexError, TypeError) as error:
+        except (HPACKError, IndexError, TypeError):
             self.highest_inbound_stream_id = sid
-            raise ConnectionFault(ErrorCodes.COMPRESSION_ERROR, f"client sent invalid header block: {error}") from None
+            raise ConnectionFault(ErrorCodes.COMPRESSION_ERROR, BAD_BLOCK) from None
         if self.state_machine.state is ConnectionState.IDLE:
             self.state_machine.process_input(ConnectionInputs.RECV_HEADERS)
         machine = self._begin_new_stream(sid, 1).state_machine
@@ -341,8 +343,8 @@ class Wire(Outgoing):
             self.decoder.decode(block, raw=True)
         except OversizedHeaderListError:
             raise ConnectionFault(ErrorCodes.ENHANCE_YOUR_CALM, "client sent too large header") from None
-        except (HPACKError, IndexError, TypeError) as error:
-            raise ConnectionFault(ErrorCodes.COMPRESSION_ERROR, f"client sent invalid header block: {error}") from None
+        except (HPACKError, IndexError, TypeError):
+            raise ConnectionFault(ErrorCodes.COMPRESSION_ERROR, BAD_BLOCK) from None
 
     def _other(self, data: bytes) -> list[Event]:
         """The frames that are few: as `h2` reads them."""
@@ -365,18 +367,18 @@ class Wire(Outgoing):
             return self._receive_frame(frame)
         except OversizedHeaderListError:
             raise ConnectionFault(ErrorCodes.ENHANCE_YOUR_CALM, "client sent too large header") from None
-        except HPACKError as error:
-            raise ConnectionFault(ErrorCodes.COMPRESSION_ERROR, f"client sent invalid header block: {error}") from None
+        except HPACKError:
+            raise ConnectionFault(ErrorCodes.COMPRESSION_ERROR, BAD_BLOCK) from None
         except FrameDataMissingError as error:
             raise ConnectionFault(ErrorCodes.FRAME_SIZE_ERROR, f"client sent incorrect frame: {error}") from None
         except ProtocolError as error:
-            code = error.error_code
-            if isinstance(error.__cause__, HPACKError):
-                if not isinstance(error, DenialOfServiceError):
-                    code = ErrorCodes.COMPRESSION_ERROR
+            if isinstance(error.__cause__, (HPACKError, IndexError, TypeError)):
                 if self._idle(frame.stream_id):
                     self.highest_inbound_stream_id = frame.stream_id
-            raise ConnectionFault(code, f"client broke the protocol: {error}") from None
+                if isinstance(error, DenialOfServiceError):
+                    raise ConnectionFault(error.error_code, "client sent too large header") from None
+                raise ConnectionFault(ErrorCodes.COMPRESSION_ERROR, BAD_BLOCK) from None
+            raise ConnectionFault(error.error_code, f"client broke the protocol: {error}") from None
 
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
         """Streams that are open come to their end all the same."""

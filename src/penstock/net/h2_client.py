@@ -17,7 +17,6 @@ from h2.events import (
     ConnectionTerminated,
     Event,
     InformationalResponseReceived,
-    PingReceived,
     RemoteSettingsChanged,
     ResponseReceived,
     StreamReset,
@@ -34,12 +33,13 @@ if TYPE_CHECKING:
 
 WINDOW = 131072
 """Bytes of one answer that may come before they are read."""
-ASSUMED = 100
-"""Streams that a peer is taken to allow until it has said how many."""
+ASSUMED = 1
+"""Streams that a peer is taken to allow until it has said how many: a library may end the connection over one more."""
 HEADS = 16
 """Heads of one stream that may wait to be read."""
 CHATTER = 1000
-"""Frames that say nothing about any stream, and may come in a row."""
+"""Frames that carry nothing for anybody, and may come within `PERIOD` seconds."""
+PERIOD = 10.0
 LAST_SID = (1 << 31) - 1000
 NOT_HTTP2 = "upstream sent no HTTP/2, but an answer of HTTP/1"
 
@@ -133,7 +133,7 @@ class ClientSession(Session):
     nothing more will. `why` says in words what ended the connection. `heard` is when something came last (monotonic).
     """
 
-    __slots__ = ("_chatter", "changed", "heard", "known", "opened_count", "why")
+    __slots__ = ("_chatter", "_since", "changed", "heard", "known", "opened_count", "why")
 
     def __init__(
         self,
@@ -156,6 +156,7 @@ class ClientSession(Session):
         self.opened_count = 0
         self.why = ""
         self._chatter = 0
+        self._since = self.heard
         wire.announce(tuple(settings))
 
     # -- lanes
@@ -175,6 +176,11 @@ class ClientSession(Session):
             and len(self.lanes) < self.allowed
             and self.wire.highest_outbound_stream_id < LAST_SID
         )
+
+    @property
+    def silent(self) -> bool:
+        """Whether the peer is still to say what it takes."""
+        return not (self.known or self.why or self.wire.leaving or self.error is not None)
 
     @property
     def extended(self) -> bool:
@@ -238,7 +244,6 @@ class ClientSession(Session):
     def _noticed(self, event: Event) -> None:
         kind = type(event)
         if kind is ResponseReceived or kind is InformationalResponseReceived:
-            self._chatter = 0
             self._head(event)  # type: ignore[arg-type]
         elif kind is StreamReset:
             assert isinstance(event, StreamReset)
@@ -252,14 +257,19 @@ class ClientSession(Session):
                 self.changed()
             self._count()
         elif kind is ConnectionTerminated:
+            self._count()
             self._goaway(event)  # type: ignore[arg-type]
-        elif kind is PingReceived:
+        else:
             self._count()
 
     def _count(self) -> None:
+        now = self.stream.hot.now
+        if now - self._since > PERIOD:
+            self._since = now
+            self._chatter = 0
         self._chatter += 1
         if self._chatter > CHATTER:
-            raise ConnectionFault(ErrorCodes.ENHANCE_YOUR_CALM, "upstream sent too many settings and ping frames")
+            raise ConnectionFault(ErrorCodes.ENHANCE_YOUR_CALM, "upstream sent too many frames that carry nothing")
 
     def _head(self, event: ResponseReceived | InformationalResponseReceived) -> None:
         lane = self.lanes.get(event.stream_id)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from penstock.http.fields import first_values
 from penstock.http.response import ResponseHead
-from penstock.net.errors import NetError, TimedOut, TlsFailed
-from penstock.net.h2_client import NOT_HTTP2, ClientLane
-from penstock.upstream.errors import ProxyError, failed, timed_out
+from penstock.net.errors import NetError, TlsFailed
+from penstock.net.h2_client import NOT_HTTP2, ClientLane, Given
+from penstock.upstream.errors import ProxyError, failed
 from penstock.upstream.exchange import Exchange
 from penstock.upstream.h2_exchange import SENDING, Http2Exchange, Http2Prepared
+from penstock.upstream.h2_links import WAITING
 from penstock.upstream.reading import read_head
 from penstock.upstream.wire import HTTP1
 from penstock.websocket.handshake import accept_key
@@ -81,17 +82,17 @@ class Http2Handshake(Http2Exchange):
             try:
                 link, _ = await self._link(now)
             except ProxyError as error:
-                if isinstance(error.cause, TlsFailed) and error.cause.reason.endswith(NO_PROTOCOL):
+                cause = error.cause
+                if isinstance(cause, TlsFailed) and cause.reason.endswith(NO_PROTOCOL):
+                    return None
+                if isinstance(cause, Given) and cause.words == NOT_HTTP2:
                     return None
                 raise
-            try:
-                await link.settings(self.policy.connect_timeout)
-            except TimedOut as error:
-                raise timed_out("waiting for HTTP/2 settings of upstream", error) from None
+            await link.settings(self.policy.connect_timeout)
             if link.why == NOT_HTTP2:
                 return None
             if not link.known:
-                raise failed(f"{link.why} while waiting for HTTP/2 settings of upstream")
+                raise failed(f"{link.why or 'upstream sent goaway'} while {WAITING}")
             if not link.extended:
                 return None
             if link.usable:

@@ -2,6 +2,7 @@
 
 A request takes a stream of a connection that is there. Only where all are full, or there is none, another is made,
 and those who come meanwhile wait for it: there are never more connections than HTTP/1.1 would need, and mostly one.
+The first request leaves with the connection's first bytes; the others wait until the peer has said how many it takes.
 A connection on which nothing is under way is kept where `keepalive` says so, and closed where it does not.
 
 Who shares a connection is said by its key: nobody's bytes go where another address, name or certificate was asked for.
@@ -12,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
+from penstock.net.errors import TimedOut
 from penstock.net.fiber import Fiber, current, pause, spawn
-from penstock.net.h2_client import ASSUMED, ClientSession
+from penstock.net.h2_client import ClientSession, Given
 from penstock.net.timers import Alarm
 from penstock.net.waiting import timeout_alarm
-from penstock.upstream.errors import ProxyError, failed
+from penstock.upstream.errors import ProxyError, failed, timed_out
 
 if TYPE_CHECKING:
     from penstock.net.dial import Address
@@ -25,9 +27,12 @@ if TYPE_CHECKING:
     from penstock.upstream.h2_exchange import Http2Exchange
     from penstock.upstream.keepalive import KeepAlive
 
+SHARERS = 100
+"""How many wait for the same new connection, where it is not known how many it will take."""
 REMEMBERED = 300.0
 """Seconds for which it is remembered that a backend takes no extended CONNECT."""
 REMEMBERED_MOST = 256
+WAITING = "waiting for HTTP/2 settings of upstream"
 
 
 class Link(ClientSession):
@@ -52,15 +57,17 @@ class Link(ClientSession):
         self._alarm = Alarm(stream.loop.timers, self.hang_up)
 
     async def settings(self, timeout: float) -> None:
-        """Wait until the peer has said what it takes, or is gone. Raises `TimedOut`."""
+        """Wait until the peer has said what it takes, or is gone. Raises `ProxyError`."""
         self.holders += 1
         me = current()
         alarm = me.alarm or timeout_alarm(me, self.stream.loop)
         self._waiting.append(me)
         alarm.set(timeout)
         try:
-            while not self.known and not self.why:
+            while self.silent:
                 await pause()
+        except TimedOut as error:
+            raise timed_out(WAITING, error) from None
         finally:
             alarm.clear()
             self._waiting.remove(me)
@@ -95,7 +102,7 @@ class Link(ClientSession):
             return
         self._spend()
         options = self.links.options
-        if options is None or not options.most or self.wire.leaving:
+        if options is None or not options.most or not self.usable:
             self.hang_up()
             return
         self._alarm.set(options.timeout)
@@ -135,12 +142,25 @@ class Links:
 
     async def find(self, exchange: Http2Exchange, address: Address, key: Hashable) -> tuple[Link, bool]:
         """A connection that takes a request now, and whether it has been there before. Raises `ProxyError`."""
+        most = SHARERS
         while True:
+            silent = None
             for link in self._links:
-                if link.key == key and link.takes_more():
+                if link.key != key:
+                    continue
+                if link.takes_more():
                     return link, True
+                if link.silent:
+                    silent = link
+                elif link.known:
+                    most = max(1, link.allowed)
+            if silent is not None:
+                await silent.settings(exchange.policy.connect_timeout)
+                if silent.why and not silent.known:
+                    raise failed(f"{silent.why} while {WAITING}", cause=Given(silent.why))
+                continue
             dial = self._dials.get(key)
-            mine = dial is None or dial.waiting >= ASSUMED
+            mine = dial is None or dial.waiting >= most
             if dial is None or mine:
                 dial = self._dial(exchange, key)
             dial.waiting += 1
@@ -153,7 +173,7 @@ class Links:
                 ) from None
             if link.takes_more():
                 return link, False
-            if mine:
+            if mine and not link.silent:
                 text = link.why or "upstream allows no streams (SETTINGS_MAX_CONCURRENT_STREAMS is 0)"
                 raise failed(f"{text} while connecting to upstream")
 
