@@ -1,6 +1,7 @@
 """A WebSocket over HTTP/2 to a backend (RFC 8441): an extended CONNECT, where the backend takes one.
 
-One that does not gets the handshake of HTTP/1.1, on a connection of its own, and it is remembered that it does not.
+One that does not gets the handshake of HTTP/1.1, on a connection of its own, and it is remembered that it does not:
+its settings say so, or it does not speak HTTP/2 at all.
 What comes back is a 101 in either case: a 200 to the CONNECT is put in the words of HTTP/1.1, with an answer to the
 client's key, so that nobody behind here needs to know which it was.
 """
@@ -14,7 +15,7 @@ from penstock.http.fields import first_values
 from penstock.http.response import ResponseHead
 from penstock.net.errors import NetError, TlsFailed
 from penstock.net.h2_client import NOT_HTTP2, ClientLane, Given
-from penstock.upstream.errors import ProxyError, failed
+from penstock.upstream.errors import ProxyError
 from penstock.upstream.exchange import Exchange
 from penstock.upstream.h2_exchange import SENDING, Http2Exchange, Http2Prepared
 from penstock.upstream.h2_links import WAITING
@@ -42,9 +43,9 @@ class Handshake(Http2Prepared):
 
 
 class Http2Handshake(Http2Exchange):
-    """As `Http2Exchange`. `http1`: this attempt is one of HTTP/1.1."""
+    """As `Http2Exchange`. `http1`: this attempt is one of HTTP/1.1. `unsure`: it may be that HTTP/2 would have done."""
 
-    __slots__ = ("_over_http1", "_over_http2", "http1")
+    __slots__ = ("_over_http1", "_over_http2", "http1", "unsure")
 
     plan: Handshake
 
@@ -54,17 +55,19 @@ class Http2Handshake(Http2Exchange):
         super().__init__(request, plan, policy, body, bind)
         self._over_http2 = policy
         self._over_http1 = replace(policy, wire=HTTP1)
-        self.http1 = False
+        self.http1 = self.unsure = False
 
     async def _dial(self, now: float) -> Stream:
         peer = self.peer
         assert peer is not None
+        self.unsure = False
         self._speak(http1=self.links.without(peer.address, now))
         if not self.http1:
             link = await self._willing(now)
             if link is not None:
                 return self._begun(link)
-            self.links.remember(peer.address, now)
+            if not self.unsure:
+                self.links.remember(peer.address, now)
             self._speak(http1=True)
         secure, self.plan.secure = self.plan.secure, self.plan.secure_http1
         try:
@@ -85,22 +88,30 @@ class Http2Handshake(Http2Exchange):
                 cause = error.cause
                 if isinstance(cause, TlsFailed) and cause.reason.endswith(NO_PROTOCOL):
                     return None
-                if isinstance(cause, Given) and cause.words == NOT_HTTP2:
+                if isinstance(cause, Given):
+                    self._silent(cause.words)
                     return None
                 raise
             await link.settings(self.policy.connect_timeout)
-            if link.why == NOT_HTTP2:
-                return None
             if not link.known:
-                raise failed(f"{link.why or 'upstream sent goaway'} while {WAITING}")
+                self._silent(link.why or "upstream sent goaway")
+                return None
             if not link.extended:
                 return None
             if link.usable:
                 return link
 
+    def _silent(self, why: str) -> None:
+        """A connection ended before the backend had said a word of HTTP/2: many that know HTTP/1.1 alone hang up. That
+        is remembered once the other way has worked."""
+        self.unsure = why != NOT_HTTP2
+        if self.unsure:
+            self.log("info", f"{why} while {WAITING}, the WebSocket is asked for over HTTP/1.1")
+
     def _send(self, stream: Stream) -> bool:
         if self.http1:
-            return Exchange._send(self, stream)
+            Exchange._send(self, stream)
+            return False
         assert isinstance(stream, ClientLane)
         self.sent = True
         try:
@@ -111,7 +122,10 @@ class Http2Handshake(Http2Exchange):
 
     async def _head(self, stream: Stream) -> ResponseHead:  # type: ignore[override]
         if self.http1:
-            return await read_head(self, stream, b"")
+            head: ResponseHead = await read_head(self, stream, b"")
+            if self.unsure and head.status == 101 and self.peer is not None:
+                self.links.remember(self.peer.address, stream.hot.now)
+            return head
         head = await super()._head(stream)
         return self._switched(head) if 200 <= head.status < 300 else head
 

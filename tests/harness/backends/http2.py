@@ -39,10 +39,12 @@ class Asked:
         return self.field(":path") or ""
 
     def answer(self, body: bytes = b"", *fields: tuple[str, str], status: int = 200) -> None:
-        """A whole answer; its length is not said."""
-        self.head(status, *fields, ended=not body)
-        if body:
-            self.data(body, ended=True)
+        """A whole answer, in one piece if windows allow; its length is not said."""
+        with self.talk.lock:
+            self.talk.head(self.stream, [(":status", str(status)), *fields], ended=not body, flush=False)
+            if body:
+                self.data(body, ended=True)
+            self.talk.flush()
 
     def head(self, status: int, *fields: tuple[str, str], ended: bool = False) -> None:
         self.talk.head(self.stream, [(":status", str(status)), *fields], ended=ended)
@@ -88,14 +90,15 @@ class Talk:
             self.flush()
             self.socket.sendall(data)
 
-    def head(self, stream: int, fields: Fields, *, ended: bool) -> None:
+    def head(self, stream: int, fields: Fields, *, ended: bool, flush: bool = True) -> None:
         encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
         with self.lock:
             self.h2.send_headers(stream, encoded, end_stream=ended)
-            self.flush()
+            if flush:
+                self.flush()
 
     def data(self, stream: int, data: bytes, *, ended: bool) -> None:
-        with self.lock:
+        with self.lock, suppress(StreamClosedError):
             waiting, _ = self._pending.get(stream, (bytearray(), False))
             self._pending[stream] = waiting + data, ended
             self._pump(stream)
@@ -161,29 +164,39 @@ class Talk:
 
 
 class Http2Backend(ThreadedServer):
-    """Calls `answer(asked)` for each request once it is whole, or with its head if `early`; keeps all in `requests`."""
+    """Calls `answer(asked)` for each request once it is whole, or with its head if `early`; keeps all in `requests`.
+
+    `more(asked)` is called whenever something came of a body. `http1` has the connections that begin with HTTP/1.
+    """
 
     def __init__(
         self,
         answer: Callable[[Asked], None],
         *,
         early: bool = False,
+        more: Callable[[Asked], None] | None = None,
+        http1: Callable[[socket.socket], None] | None = None,
         settings: dict[SettingCodes | int, int] | None = None,
         port: int = 0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._answer = answer
         self._early = early
+        self._more = more
+        self._http1 = http1
         self._settings = settings or {}
         self.requests: list[Asked] = []
         self.talks: list[Talk] = []
         self.ended: set[int] = set()
         """Numbers of connections that have ended."""
         if tls is not None:
-            tls.set_alpn_protocols(["h2"])
+            tls.set_alpn_protocols(["h2"] if http1 is None else ["h2", "http/1.1"])
         super().__init__(port, None, tls)
 
     def serve(self, connection: socket.socket, number: int) -> None:
+        if self._http1 is not None and not _is_http2(connection):
+            self._http1(connection)
+            return
         talk = Talk(connection, number, self._settings)
         self.talks.append(talk)
         try:
@@ -193,5 +206,13 @@ class Http2Backend(ThreadedServer):
                         self.requests.append(asked)
                     if isinstance(event, RequestReceived if self._early else StreamEnded):
                         self._answer(asked)
+                    elif self._more is not None and isinstance(event, DataReceived):
+                        self._more(asked)
         finally:
             self.ended.add(number)
+
+
+def _is_http2(connection: socket.socket) -> bool:
+    if isinstance(connection, ssl.SSLSocket):
+        return connection.selected_alpn_protocol() == "h2"
+    return connection.recv(3, socket.MSG_PEEK) == b"PRI"
