@@ -11,6 +11,8 @@
  *
  *   --path /ws    --size BYTES (payload, >= 8)    --warmup N    --count N    --seconds S    --tls    --steps
  *   --rate N (tunnels: messages per second, instead of as fast as it goes)
+ *   --streams N (tunnels, idle: over HTTP/2, so many tunnels on each connection; RFC 8441)
+ *   --download PATH (with --streams: messages are measured for as long as this lasts, on the first connection)
  *
  * A client makes `warmup` transactions, then `count` or as many as fit into `seconds`, and prints one line
  * of JSON. With --steps it first prints "ready" and waits for a line on stdin, and after the JSON for another
@@ -79,7 +81,10 @@ enum state {
     REQUESTING, AWAITING_END,          /* HTTP client */
     SERVING_HTTP, SERVING_FRAMES,      /* backend */
     SERVING_BULK,
+    CARRYING,                          /* HTTP/2: a connection whose streams are tunnels */
 };
+
+struct carrier;
 
 struct connection {
     int fd;
@@ -92,6 +97,9 @@ struct connection {
     uint64_t bulk;                  /* bytes of a long answer that are still to be sent, or to come */
     int said_goodbye;               /* client: the backend's close frame has arrived */
     char accept[ACCEPT + 1];
+    struct carrier *carrier, *carries;  /* HTTP/2: what a tunnel is a stream of; what a connection carries */
+    uint32_t stream;
+    int64_t window, taken;          /* what it may send; what came and was not told of yet */
 #ifdef WITH_TLS
     SSL *ssl;
 #endif
@@ -111,11 +119,11 @@ static const struct workload WORKLOADS[] = {
 static struct {
     const struct workload *workload;
     int port, tls, steps;
-    uint32_t connections;
+    uint32_t connections, streams;
     size_t size;
     uint64_t warmup, count, rate;
     double seconds;
-    const char *path;
+    const char *path, *download;
 } options = {.connections = 1, .size = 64, .count = 1, .seconds = 30, .path = "/"};
 
 static int poller;
@@ -473,9 +481,13 @@ static long transmit(struct connection *c, const void *from, size_t size)
     return errno == EAGAIN || errno == EINTR ? NOT_NOW : BROKEN;
 }
 
+static int h2_carry(struct connection *c);
+
 /* Sends what is in `out`; 0 when the connection is broken. */
 static int flush(struct connection *c)
 {
+    if (c->carrier != NULL)
+        return h2_carry(c);
     while (filled(&c->out) > 0) {
         long sent = transmit(c, c->out.data + c->out.start, filled(&c->out));
         if (sent == NOT_NOW)
@@ -491,6 +503,7 @@ static int flush(struct connection *c)
 /* ---- the client ---- */
 
 static void begin(struct connection *c);
+static void h2_established(struct carrier *k);
 
 static void flush_or_fail(struct connection *c)
 {
@@ -548,7 +561,9 @@ static void send_upgrade(struct connection *c)
 
 static void established(struct connection *c)
 {
-    if (options.workload->websocket)
+    if (c->carries != NULL)
+        h2_established(c->carries);
+    else if (options.workload->websocket)
         send_upgrade(c);
     else
         send_get(c);
@@ -615,6 +630,16 @@ static void begin(struct connection *c)
         send_get(c);
 }
 
+static void h2_open_tunnel(struct connection *c);
+
+static void open_tunnel(struct connection *c)
+{
+    if (options.streams)
+        h2_open_tunnel(c);
+    else
+        open_connection(c);
+}
+
 static void upgraded(struct connection *c)
 {
     c->state = OPEN;
@@ -624,7 +649,7 @@ static void upgraded(struct connection *c)
     }
     opened++;
     if (asked_for < options.connections)
-        open_connection(&connections[asked_for++]);
+        open_tunnel(&connections[asked_for++]);
 }
 
 static void read_upgrade(struct connection *c)
@@ -719,9 +744,11 @@ static void ended(struct connection *c)
     finish(c);
 }
 
+#include "loadgen_h2.c"
+
 static void client_event(struct connection *c, uint32_t events)
 {
-    size_t wanted = options.size + 1024;
+    size_t wanted = options.size + 1024 + (c->carries != NULL ? 4 * H2_FRAME : 0);
     if (c->state == CONNECTING) {
         connected(c);
         return;
@@ -749,9 +776,12 @@ static void client_event(struct connection *c, uint32_t events)
         case OPEN: read_echo(c); break;
         case SAYING_GOODBYE: read_goodbye(c); break;
         case REQUESTING: read_response(c); break;
+        case CARRYING: h2_read(c->carries); break;
         default: fail("connection %u: bytes in state %d", c->number, c->state);
         }
     } while (more_received(c));
+    if (c->carries != NULL)
+        h2_send(c->carries);
 }
 
 static int ticker = -1;
@@ -805,7 +835,7 @@ static void open_tunnels(void)
 {
     uint64_t deadline = now() + (uint64_t)60e9;
     while (asked_for < options.connections && asked_for < RAMP)
-        open_connection(&connections[asked_for++]);
+        open_tunnel(&connections[asked_for++]);
     while (opened < options.connections) {
         pump(client_event, 1000);
         if (now() > deadline)
@@ -820,12 +850,14 @@ static uint64_t run(uint64_t count, double seconds)
     begun = done = rested = woken = 0;
     limit = count;
     time_is_up = 0;
+    if (latencies != NULL && options.download != NULL)
+        h2_download();
     for (uint32_t i = 0; i < options.connections && (options.rate || begun < limit); i++)
         if (options.rate)
             resting[rested++] = &connections[i];
         else
             begin(&connections[i]);
-    while (done < begun || (options.rate && begun < limit && !time_is_up)) {
+    while (done < begun || (options.rate && begun < limit && !time_is_up) || (beside.stream && !beside.ended)) {
         uint64_t time;
         if (options.rate)
             begin_due(start);
@@ -928,10 +960,11 @@ static void measure(void)
     qsort(measured, count, sizeof *measured, by_size);
     printf("{\"workload\": \"%s\", \"count\": %llu, \"complete\": %s, \"seconds\": %.6f, "
            "\"cpu_seconds\": %.6f, \"p50_us\": %.1f, \"p90_us\": %.1f, \"p99_us\": %.1f, "
-           "\"max_us\": %.1f, \"tls\": \"%s\"}\n",
+           "\"max_us\": %.1f, \"tls\": \"%s\", \"downloaded\": %llu, \"adler32\": %u}\n",
            options.workload->name, (unsigned long long)count, count == options.count ? "true" : "false",
            seconds, cpu, measured[count / 2] / 10.0, measured[count * 9 / 10] / 10.0,
-           measured[count * 99 / 100] / 10.0, measured[count - 1] / 10.0, tls_version);
+           measured[count * 99 / 100] / 10.0, measured[count - 1] / 10.0, tls_version,
+           (unsigned long long)beside.bytes, beside.high << 16 | beside.low);
     fflush(stdout);
     if (options.steps)
         wait_for_line();
@@ -949,6 +982,10 @@ static void prepare_client(void)
     for (size_t i = 0; i < options.size; i++)
         pattern[i] = (unsigned char)randomness();
     connections = must(calloc(options.connections, sizeof *connections));
+    if ((options.streams || options.download) && !(options.streams && options.workload->websocket && options.workload->kept))
+        fail("--streams is for tunnels and idle, --download for --streams");
+    if (options.streams)
+        h2_prepare();
     if (options.rate) {
         resting = must(calloc(options.connections, sizeof *resting));
         start_ticker();
@@ -959,6 +996,8 @@ static void prepare_client(void)
     tls_context = must(SSL_CTX_new(TLS_client_method()));
     SSL_CTX_set_mode(tls_context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_read_ahead(tls_context, 1);
+    if (options.streams && SSL_CTX_set_alpn_protos(tls_context, (const unsigned char *)"\2h2", 3) != 0)
+        fail("ALPN");
 #else
     if (options.tls)
         fail("built without TLS");
@@ -1160,7 +1199,8 @@ static void read_options(int argc, char **argv)
         {"port", 1, NULL, 'p'},   {"connections", 1, NULL, 'n'}, {"size", 1, NULL, 's'},
         {"warmup", 1, NULL, 'w'}, {"count", 1, NULL, 'c'},       {"seconds", 1, NULL, 't'},
         {"path", 1, NULL, 'P'},   {"tls", 0, NULL, 'T'},         {"steps", 0, NULL, 'S'},
-        {"rate", 1, NULL, 'r'},   {NULL, 0, NULL, 0},
+        {"rate", 1, NULL, 'r'},   {"streams", 1, NULL, 'm'},     {"download", 1, NULL, 'd'},
+        {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", NAMES, NULL)) != -1)
@@ -1173,6 +1213,8 @@ static void read_options(int argc, char **argv)
         case 't': options.seconds = (double)number(optarg); break;
         case 'P': options.path = optarg; break;
         case 'r': options.rate = number(optarg); break;
+        case 'm': options.streams = (uint32_t)number(optarg); break;
+        case 'd': options.download = optarg; break;
         case 'T': options.tls = 1; break;
         case 'S': options.steps = 1; break;
         default: exit(2);

@@ -277,7 +277,7 @@ class Lane:
         """How many bytes may go now: a frame, or several where nobody else waits."""
         session = self.session
         room = session.room(self.half)
-        if room <= self.chunk or session.queue:
+        if room <= self.chunk or session.queue or session.resting:
             return min(room, self.chunk)
         wire = session.wire
         frames = 1 + (HIGH - session.backlog) // self.chunk

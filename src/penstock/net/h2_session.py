@@ -4,6 +4,8 @@
                    write when the bytes have been dealt with
     a lane writes  one frame at a time while there is room: in the peer's windows, and in `HIGH` bytes of what the
                    socket has not taken yet. Who finds none waits in a queue; a frame each is the round
+    a turn         after `HIGH` bytes the loop has its turn, and the connection the next one when no more than `UNSENT`
+                   bytes wait in the kernel: what is long keeps nobody waiting, neither here nor behind it
     nobody reads   what the socket does not take is at most `HIGH` bytes and what had to be said about frames that
                    came; from `FULL` bytes on nothing more is read, so that nobody can make it grow
 """
@@ -11,8 +13,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from errno import ECONNRESET
 from typing import TYPE_CHECKING
 
@@ -37,6 +41,12 @@ if TYPE_CHECKING:
 
 READ = 16384
 FULL = 262144
+LOW = 4096
+"""Bytes that may wait here for the connection's next turn: a few short messages, and nothing of what is long."""
+
+UNSENT = 65536
+"""Bytes that may wait in the kernel for the network (`TCP_NOTSENT_LOWAT`): what is said next is behind them."""
+
 ROUNDS = 64
 """Frames that lanes may send in a row before the loop has its turn."""
 
@@ -53,6 +63,7 @@ class Session:
     __slots__ = (
         "_corked",
         "_pending",
+        "_pushed",
         "_touched",
         "_waking",
         "_writer",
@@ -63,6 +74,7 @@ class Session:
         "noticed",
         "opened",
         "queue",
+        "resting",
         "send_timeout",
         "stream",
         "wire",
@@ -93,6 +105,11 @@ class Session:
         self._corked = False
         self._touched: list[Lane] = []
         self._waking = False
+        self._pushed = 0
+        self.resting = False
+        if stream.sock.family != socket.AF_UNIX:
+            with suppress(OSError):
+                stream.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
 
     # -- in
 
@@ -193,14 +210,17 @@ class Session:
         """How much the next DATA frame of a stream may hold; not more than 0 if it has to wait."""
         if self.backlog >= HIGH:
             self._send()
-            if self.backlog >= HIGH:
-                return 0
-        return self.wire.room(half)
+        return 0 if self.full else self.wire.room(half)
+
+    @property
+    def full(self) -> bool:
+        """No more may be written before the socket has taken some of what waits, or the next turn has come."""
+        return self.backlog >= (LOW if self.resting else HIGH)
 
     @property
     def blocked(self) -> bool:
         """What a lane waits for is not its own window."""
-        return self.backlog >= HIGH or self.wire.outbound_flow_control_window <= 0
+        return self.full or self.wire.outbound_flow_control_window <= 0
 
     def flush(self) -> None:
         """Send what is to be sent, unless bytes of the peer are being dealt with: then it is sent after that."""
@@ -216,7 +236,7 @@ class Session:
             writer.resume()
 
     def _push(self) -> bool:
-        """Give the socket what it takes; whether something is left."""
+        """Give the socket what it takes; whether to wait for it: something is left, or enough was given for one turn."""
         wire, stream = self.wire, self.stream
         data = self._pending
         if wire.waiting:
@@ -228,23 +248,32 @@ class Session:
                 if not sent:
                     break
                 view = view[sent:]
+            self._pushed += len(data) - len(view)
             self._pending = bytes(view)
         except NetError as error:
             self._pending = b""
             self.lose(error)
-        return bool(self._pending)
+            return False
+        return bool(self._pending) or self._pushed >= HIGH
 
     async def _drain(self) -> None:
-        """Wait for the socket to take the rest."""
+        """Wait for the next turn, as long as there is something for it."""
         try:
-            while self._pending or self.wire.waiting:
+            wait = True
+            while wait:
+                self.resting = True
                 await self.stream.writable(self.send_timeout)
-                self._push()
-                self.wake()
+                self.resting = False
+                self._pushed = 0
+                wait = self._push()
+                if not wait:
+                    self.wake()
+                    wait = self._push()
         except NetError as error:
             self.lose(error)
             return
         finally:
+            self.resting = False
             self._writer = None
         self.stream.written()
         if self.fiber is not None:
