@@ -57,6 +57,9 @@ class Lifetimes:
 
     __slots__ = ("_seen",)
 
+    youngest = YOUNGEST
+    """Of what ends at a lower age, unless it was silent for too long, nothing needs to be noted."""
+
     def __init__(self) -> None:
         self._seen: OrderedDict[tuple[str, str, str], _Ends] = OrderedDict()
 

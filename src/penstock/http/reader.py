@@ -19,6 +19,14 @@ _known: dict[HeadOptions, Memo[RequestHead]] = {}
 """Header lines that came before. What they mean depends on the options."""
 
 
+def known_by(options: HeadOptions) -> Memo[RequestHead]:
+    """Header lines that came before and were read by these options."""
+    known = _known.get(options)
+    if known is None:
+        known = _known[options] = Memo()
+    return known
+
+
 class HeadReader:
     """Gathers one head after the other.
 
@@ -45,10 +53,15 @@ class HeadReader:
     )
 
     def __init__(
-        self, options: HeadOptions = DEFAULT_OPTIONS, small: int = 1024, number: int = 4, size: int = 8192
+        self,
+        options: HeadOptions = DEFAULT_OPTIONS,
+        small: int = 1024,
+        number: int = 4,
+        size: int = 8192,
+        known: Memo[RequestHead] | None = None,
     ) -> None:
         self._options = options
-        self._known = _known.setdefault(options, Memo())
+        self._known = known if known is not None else known_by(options)
         self._empty_line = b"\n\r\n" if options.bare_line_feeds else b"\r\n\r\n"
         self._small = small
         self._number = number

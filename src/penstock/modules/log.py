@@ -272,6 +272,5 @@ class AccessLogs(Settings):
             if log.moment != ENDS:
                 log.write(request)
         request.tunnel_event = ENDS
-        return tuple(
-            line for log in self.logs if log.moment != OPENS and (line := log.freeze(request)) is not None
-        )
+        lines = [log.freeze(request) for log in self.logs if log.moment != OPENS]
+        return tuple([line for line in lines if line is not None])

@@ -74,7 +74,7 @@ class LaneSide(Side):
                 if sent < 0:
                     return
             self.read += count
-            self.last = self.timers.now
+            self.last = self.hot.now
             if sent != count:
                 self.peer.hold(data[sent:])
         if lane.ended and not lane.inbox and not self.ended and self.fd > 0:
@@ -161,4 +161,4 @@ class LaneSide(Side):
         if orderly and not lane.lost and not lane.finished:
             lane.send_now(b"", ended=True)
         lane.close(self.code)
-        del self.receive, self.send_peer, self.peer, self.tunnel
+        self._let_go()

@@ -153,7 +153,7 @@ class Acceptor:
     `on_accept(stream, peer_name)` is called for every connection. `on_trouble(exc)` is called when accepting
     fails; where descriptors or memory ran out, accepting rests for `RETRY_AFTER` seconds. `pause()` and
     `resume()` are for whoever counts connections. `shared` is for a socket several processes accept from:
-    only one of them is woken."""
+    only one of them is woken, and each in its turn unless `turns` says that there is nobody else."""
 
     __slots__ = (
         "_accept",
@@ -172,6 +172,7 @@ class Acceptor:
         "on_trouble",
         "shared",
         "sock",
+        "turns",
     )
 
     def __init__(
@@ -182,6 +183,7 @@ class Acceptor:
         *,
         on_trouble: Callable[[OSError], None] | None = None,
         shared: bool = False,
+        turns: bool = True,
     ) -> None:
         self.loop = loop
         self.sock = sock
@@ -192,6 +194,7 @@ class Acceptor:
         self.on_accept = on_accept
         self.on_trouble = on_trouble
         self.shared = shared
+        self.turns = shared and turns
         self.mask = IN | EXCLUSIVE if shared else IN
         self._alarm = Alarm(loop.timers, self._rested)
         self._reserve = _spare_descriptor()
@@ -248,7 +251,7 @@ class Acceptor:
             self._failed(exc)
             return
         self._accepted(fd, peer)
-        if self.shared and self._watching:
+        if self.turns and self._watching:
             self._left -= 1
             if self._left == 0:
                 self._queue_up()

@@ -97,11 +97,9 @@ class Tunnel:
         self._refusal: End | None = None
         self._totals = (0, 0)
         self._engaged = False
-        self._alarm = Alarm(loop.timers, self._due)
+        self._alarm = Alarm(loop.timers, self)
         client.tunnel = backend.tunnel = self
         client.peer, backend.peer = backend, client
-        client.send_peer = backend.writer()
-        backend.send_peer = client.writer()
         loop.tunnels.add(self)
 
     @property
@@ -156,6 +154,7 @@ class Tunnel:
         self.dismiss()
         send = side.peer.writer()
         side.send_peer = send if make is None else make(send)
+        side.tapped = make is not None
         if make is None:
             self.engage()
 
@@ -209,8 +208,8 @@ class Tunnel:
         twin.engage(client.fd, client.read, client.last, backend.fd, backend.read, backend.last)
         self._engaged = True
         handlers = self.loop.hot.handlers
-        handlers[client.fd] = client.given_back
-        handlers[backend.fd] = backend.given_back
+        handlers[client.fd] = client
+        handlers[backend.fd] = backend
 
     def dismiss(self, about: Side | None = None) -> tuple[int, int, bytes]:
         """Takes it back from the twin: the trouble there was with reading from `about`, its errno, and what the
@@ -307,7 +306,8 @@ class Tunnel:
         """Arms the idle deadline."""
         self.loose()
 
-    def _due(self) -> None:
+    def __call__(self) -> None:
+        """Looks at its deadlines; its alarm calls this, and so needs no bound method for it."""
         now = self.loop.timers.now
         due = inf
         for side, late in (
@@ -341,7 +341,8 @@ class Tunnel:
     def _end(self, reason: End) -> None:
         if self.reason is not None:
             return
-        self.dismiss()
+        if self._engaged:
+            self.dismiss()
         self._leave(reason)
         client, backend = self.client, self.backend
         del self.client, self.backend

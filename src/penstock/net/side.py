@@ -18,13 +18,11 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from errno import EAGAIN, EINTR
 from typing import TYPE_CHECKING, Any
 
 from penstock.net.loop import ERR, HUP, IN, OUT, RDHUP, HotSelector
 from penstock.net.tcp_info import unacknowledged
-from penstock.net.timers import Timers
 from penstock.net.twin import END, FAILED, FULL, SHORT
 
 if TYPE_CHECKING:
@@ -58,30 +56,39 @@ class Side:
         "send_timeout",
         "sock",
         "stuck",
-        "timers",
+        "tapped",
         "tunnel",
         "unsent",
     )
 
     peer: Side
     tunnel: Tunnel
+    receive: Callable[..., int]
+    send_peer: Callable[[Any], int]
 
     def __init__(self, sock: socket.socket, hot: HotSelector, send_timeout: float) -> None:
         self.sock = sock
         self.fd = sock.fileno()
         self.hot = hot
-        self.timers: Timers = hot.timers
         self.send_timeout = send_timeout
-        self.receive: Callable[..., int] = self._reader()
-        self.send_peer: Callable[[Any], int]
         self.read = 0
         self.last = hot.now
         self.stuck = 0.0
         self.unsent: bytes | None = None
+        self.tapped = False
         self.ended = False
         self.deaf = False
         self.finished = False
         self.mask = _UNWATCHED
+
+    def __getattr__(self, name: str) -> Callable[..., int]:
+        """What reads from here and what writes to the other side, made when they are first asked for: while the
+        compiled twin carries a tunnel, nobody does."""
+        found = self._reader() if name == "receive" else self.peer.writer() if name == "send_peer" else None
+        if found is None:
+            raise AttributeError(name)
+        setattr(self, name, found)
+        return found
 
     def start(self, mask: int) -> None:
         """Takes over the descriptor, registered with `mask` by whoever had it (0: not at all)."""
@@ -107,7 +114,7 @@ class Side:
             if sent < 0:
                 return
         self.read += count
-        self.last = self.timers.now
+        self.last = self.hot.now
         if sent != count:
             self.peer.hold(bytes(VIEW[sent:count]))
 
@@ -135,12 +142,12 @@ class Side:
             type(self) is Side
             and self.mask == READING
             and self.unsent is None
-            and not (self.ended or self.deaf)
-            and self.send_peer == self.peer.writer()
+            and not (self.tapped or self.ended or self.deaf)
         )
 
-    def given_back(self, mask: int) -> None:
-        """The twin met with something else than bytes that were passed on whole."""
+    def __call__(self, mask: int) -> None:
+        """The twin met with something else than bytes that were passed on whole: while it carries them, a side is its
+        own handler, which needs no bound method."""
         trouble, errno, kept = self.tunnel.dismiss(self)
         if trouble == SHORT:
             self.peer.hold(kept)
@@ -165,8 +172,10 @@ class Side:
     def finish(self) -> None:
         """Says that nothing more will come."""
         self.finished = True
-        with suppress(OSError):
+        try:
             self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # it is gone altogether
 
     def read_must_wait(self, exc: OSError) -> bool:
         """Reading raised `exc` for nothing was there."""
@@ -223,7 +232,8 @@ class Side:
     def _end_of_input(self) -> None:
         self.ended = True
         self.tunnel.note_end(self)
-        if self.tunnel.held_up(self.tunnel.reason_for(self), self):
+        tunnel = self.tunnel
+        if tunnel.guard is not None and tunnel.held_up(tunnel.reason_for(self), self):
             self.settle()
             return
         peer = self.peer
@@ -241,7 +251,7 @@ class Side:
             self.unsent += data
             return
         self.unsent = data
-        self.stuck = self.timers.now
+        self.stuck = self.hot.now
         self.settle()
         self.peer.settle()
         self.tunnel.stuck(self)
@@ -256,7 +266,7 @@ class Side:
             if not self.write_must_wait(exc):
                 self.refuse(exc)
             return
-        self.stuck = self.last = self.timers.now
+        self.stuck = self.last = self.hot.now
         if sent < len(data):
             self.unsent = data[sent:]
             return
@@ -342,7 +352,7 @@ class Side:
         """Lets go of the socket, and of everything that refers back to this side."""
         self.hot.forget(self.fd)
         self.fd = -1
-        del self.receive, self.send_peer, self.peer, self.tunnel
+        self._let_go()
         return self.sock
 
     def close(self) -> None:
@@ -350,4 +360,9 @@ class Side:
         self.hot.drop(self.fd)
         self.fd = -1
         self.sock.close()
-        del self.receive, self.send_peer, self.peer, self.tunnel
+        self._let_go()
+
+    def _let_go(self) -> None:
+        del self.peer, self.tunnel
+        if self.tapped:
+            del self.send_peer  # a tap may know the tunnel

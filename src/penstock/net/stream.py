@@ -308,8 +308,10 @@ class Stream(Waiting):
     def nodelay(self) -> None:
         """TCP_NODELAY; does nothing on a unix socket."""
         if self.sock.family != socket.AF_UNIX:
-            with suppress(OSError):
+            try:
                 self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError:
+                pass  # it is gone, which the next read tells
 
     # -- the rare branches
 

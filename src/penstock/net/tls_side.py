@@ -8,7 +8,6 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
 from errno import ECONNRESET, EPROTO
 from typing import Any
 
@@ -56,7 +55,7 @@ class TlsSide(Side):
             if sent < 0:
                 return
         self.read += count
-        self.last = self.timers.now
+        self.last = self.hot.now
         if sent != count:
             self.peer.hold(bytes(VIEW[sent:count]))
 
@@ -99,8 +98,10 @@ class TlsSide(Side):
 
     def _close_notify(self) -> None:
         self.finished = True
-        with suppress(OSError, ValueError):
+        try:
             self.sock._sslobj.shutdown()  # type: ignore[attr-defined]
+        except (OSError, ValueError):
+            pass  # it has ended, or something is unread: a FIN has to do
 
     def _unread_bytes(self) -> bool:
         try:

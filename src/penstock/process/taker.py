@@ -117,7 +117,7 @@ class Taker:
             for sock in socks:
                 sock.detach()
             raise
-        return adopt(self.loop, socks[0], socks[1], state, ending.ended)
+        return adopt(self.loop, socks[0], socks[1], state, ending)
 
     def _go(self, fields: Fields) -> None:
         for number in fields.items("ids"):

@@ -9,10 +9,10 @@ from math import inf
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from penstock.http.head import HeadOptions
-from penstock.http.reader import HeadReader
+from penstock.http.reader import HeadReader, known_by
 from penstock.modules.http2 import spoken_at
 from penstock.modules.http_core import HttpCore
-from penstock.modules.main import Events
+from penstock.modules.main import Events, Main
 from penstock.modules.websocket_drain import drain_rule
 from penstock.net.errors import NetError
 from penstock.net.fiber import Fiber, spawn
@@ -141,14 +141,16 @@ class Service:
 
     def _accept_on(self, listen: Listen, sock: socket.socket) -> None:
         shared = not listen.options.reuseport
+        turns = self.plan.main.settings(Main).worker_processes != 1
         accept = self._accept_for(listen)
         known = self._acceptors.get(listen.address)
         if known is not None and known.shared == shared:
             known.on_accept = accept
+            known.turns = shared and turns
             return
         if known is not None:
             known.close()
-        self._acceptors[listen.address] = Acceptor(self.loop, sock, accept, on_trouble=_say, shared=shared)
+        self._acceptors[listen.address] = Acceptor(self.loop, sock, accept, on_trouble=_say, shared=shared, turns=turns)
 
     def _covered_by(self, listen: Listen) -> dict[str, Listen]:
         """Addresses of a port that is bound by its wildcard only: the server is chosen by where a client came in."""
@@ -195,11 +197,13 @@ class Service:
                 ignore_invalid_headers=core.ignore_invalid_headers,
                 merge_slashes=core.merge_slashes,
                 max_headers=core.max_headers,
-                allow_connect=any(each.allow_connect for listen in server.listens for each in listen.servers),
+                allow_connect=server.meets_connect,
                 bare_line_feeds=True,
             )
             number, size = core.large_client_header_buffers
-            found = self._readers[server] = partial(HeadReader, options, core.client_header_buffer_size, number, size)
+            found = self._readers[server] = partial(
+                HeadReader, options, core.client_header_buffer_size, number, size, known_by(options)
+            )
         return found()
 
     async def subrequest(

@@ -67,7 +67,7 @@ def hand_over(connection: Connection, stream: Stream, request: Request, answer: 
         to_client=rest,
         idle_timeout=upgraded.read_timeout,
         send_timeouts=(core.send_timeout, upgraded.send_timeout),
-        on_end=ending.ended,
+        on_end=ending,
         owner=ending,
         watch=None if talk is None else talk.attach,
     )
@@ -127,7 +127,10 @@ class Ending:
         self.endings = request.endings
         self.lines = request.location[AccessLogs].freeze(request)
         self.subject = Subject(request)
-        self.request = None if all(line.self_contained for line in self.lines) else request
+        self.request: Request | None = None
+        for line in self.lines:
+            if not line.self_contained:
+                self.request = request
         self.connection = Since(connection)
         self.client: str = connection.client_address
         self.server_name = request.server.name
@@ -142,14 +145,16 @@ class Ending:
         self.completed = False
         self.finished = 0.0
 
-    def ended(self, tunnel: Tunnel, reason: End) -> None:
-        self.body_bytes_sent += tunnel.from_backend
+    def __call__(self, tunnel: Tunnel, reason: End) -> None:
+        """The tunnel has ended. (The relay calls this object: a bound method would be kept with every tunnel.)"""
+        from_client, from_backend = tunnel.from_client, tunnel.from_backend
+        self.body_bytes_sent += from_backend
         self.bytes_sent += self.body_bytes_sent
         self.completed = reason is not End.SHUTDOWN
         self.finished = self.service.timers.now
         if self.conversation is not None:
             self.conversation.over(tunnel, reason)
-        self.upgraded.ended(tunnel.from_client, tunnel.from_backend)
+        self.upgraded.ended(from_client, from_backend)
         self._book(tunnel, reason)
         _explain(self.subject, self.upgraded.module, tunnel, reason)
         late = self._late()
@@ -170,8 +175,10 @@ class Ending:
             from penstock.doctor.lifetimes import Lifetimes
 
             known = service.lifetimes = Lifetimes()
-        peer = self.attempts[-1].address if self.attempts else ""
         age = self.finished - tunnel.opened
+        if age < known.youngest and reason is not End.IDLE:
+            return
+        peer = self.attempts[-1].address if self.attempts else ""
         server, location, idle = self.server_name, self.location_name, tunnel.idle_timeout
         timeout = f"{self.upgraded.module}_read_timeout"
         words = known.note(server, location, peer, reason.name, age, idle, self.finished, timeout)

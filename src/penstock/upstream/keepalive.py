@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from penstock.net.timers import Alarm
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 class Line:
     """A connection to a backend: how many requests it has carried, and since when it is open (monotonic seconds)."""
 
-    __slots__ = ("address", "expires", "mark", "opened", "owner", "requests", "reused", "stream")
+    __slots__ = ("address", "expires", "mark", "opened", "owner", "pool", "requests", "reused", "stream")
 
     def __init__(self, stream: Stream, address: Address, now: float) -> None:
         self.stream = stream
@@ -28,6 +27,12 @@ class Line:
         self.reused = False
         self.expires = 0.0
         self.owner: object = None
+        self.pool: Pool | None = None
+
+    def hung_up(self) -> None:
+        """The backend has closed it while it was kept."""
+        if self.pool is not None:
+            self.pool.lost(self)
 
     def close(self) -> None:
         self.stream.close()
@@ -98,9 +103,10 @@ class Pool:
         if len(idle) >= options.most:
             idle.pop(0).close()
         line.owner = owner
+        line.pool = self
         line.expires = now + options.timeout
         idle.append(line)
-        stream.on_hangup = partial(self._hung_up, line)
+        stream.on_hangup = line.hung_up
         alarm = self._alarm
         if alarm is None:
             alarm = self._alarm = Alarm(stream.loop.timers, self._expire)
@@ -129,7 +135,8 @@ class Pool:
         if self._alarm is not None:
             self._alarm.clear()
 
-    def _hung_up(self, line: Line) -> None:
+    def lost(self, line: Line) -> None:
+        """It is of no use any more."""
         if line in self._idle:
             self._idle.remove(line)
         line.close()
