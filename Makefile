@@ -10,7 +10,7 @@
 #   make profile           where the time goes in SCENARIO (tunnels-100 unless told; see bench/README.md)
 #   make instructions      instructions per message, handshake and request, counted by valgrind
 #   make sanitize         the relay's compiled twin under gcc's sanitizers
-#   make soak              a thousand reloads under tunnels (some minutes; RELOADS=... for another number)
+#   make soak              a thousand reloads under tunnels, and a gigabyte beside them (minutes; RELOADS=... for others)
 #   make fuzz             random WebSocket streams against other implementations (ARGS="seconds seed")
 #   make clean             remove what the others made
 #
@@ -65,7 +65,7 @@ sanitize: $(VENV)/.dev
 	tools/sanitize.sh $(BIN)/python
 
 soak: $(VENV)/.dev
-	PENSTOCK_SOAK=$(RELOADS) $(BIN)/python -m pytest -s tests/soak $(ARGS)
+	PENSTOCK_SOAK=$(RELOADS) $(BIN)/python -m pytest -s tests/soak tests/integration/http2/test_beside.py $(ARGS)
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python tests/fuzz/frames.py $(ARGS)

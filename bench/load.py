@@ -73,7 +73,8 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a client measured by itself: transactions, wall and CPU seconds, latencies in microseconds."""
+    """What a client measured by itself: transactions, wall and CPU seconds, latencies in microseconds; of a download
+    beside them its bytes and their checksum."""
 
     workload: str
     count: int
@@ -85,6 +86,8 @@ class Result:
     p99_us: float
     max_us: float
     tls: str
+    downloaded: int = 0
+    adler32: int = 1
 
 
 class Client:

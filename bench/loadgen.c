@@ -13,6 +13,7 @@
  *   --rate N (tunnels: messages per second, instead of as fast as it goes)
  *   --streams N (tunnels, idle: over HTTP/2, so many tunnels on each connection; RFC 8441)
  *   --download PATH (with --streams: messages are measured for as long as this lasts, on the first connection)
+ *   --window BYTES (with --streams: how far ahead of us a stream may be, 65,535 unless told)
  *
  * A client makes `warmup` transactions, then `count` or as many as fit into `seconds`, and prints one line
  * of JSON. With --steps it first prints "ready" and waits for a line on stdin, and after the JSON for another
@@ -119,12 +120,12 @@ static const struct workload WORKLOADS[] = {
 static struct {
     const struct workload *workload;
     int port, tls, steps;
-    uint32_t connections, streams;
+    uint32_t connections, streams, window;
     size_t size;
     uint64_t warmup, count, rate;
     double seconds;
     const char *path, *download;
-} options = {.connections = 1, .size = 64, .count = 1, .seconds = 30, .path = "/"};
+} options = {.connections = 1, .window = 65535, .size = 64, .count = 1, .seconds = 30, .path = "/"};
 
 static int poller;
 static unsigned char *pattern;          /* the payload of every message, but for its first eight bytes */
@@ -1200,7 +1201,7 @@ static void read_options(int argc, char **argv)
         {"warmup", 1, NULL, 'w'}, {"count", 1, NULL, 'c'},       {"seconds", 1, NULL, 't'},
         {"path", 1, NULL, 'P'},   {"tls", 0, NULL, 'T'},         {"steps", 0, NULL, 'S'},
         {"rate", 1, NULL, 'r'},   {"streams", 1, NULL, 'm'},     {"download", 1, NULL, 'd'},
-        {NULL, 0, NULL, 0},
+        {"window", 1, NULL, 'W'}, {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", NAMES, NULL)) != -1)
@@ -1215,6 +1216,7 @@ static void read_options(int argc, char **argv)
         case 'r': options.rate = number(optarg); break;
         case 'm': options.streams = (uint32_t)number(optarg); break;
         case 'd': options.download = optarg; break;
+        case 'W': options.window = (uint32_t)number(optarg); break;
         case 'T': options.tls = 1; break;
         case 'S': options.steps = 1; break;
         default: exit(2);

@@ -16,7 +16,6 @@ enum { H2_HEADER_TABLE_SIZE = 1, H2_ENABLE_PUSH = 2, H2_INITIAL_WINDOW_SIZE = 4,
 enum {
     H2_HEAD = 9,
     H2_FRAME = 16384,           /* the most that a frame carries */
-    H2_WINDOW = 6 << 20,        /* how far ahead a stream may be, as in Chromium */
     H2_ALL = 0x7fffffff,
     H2_STATUS_200 = 0x88,
 };
@@ -146,12 +145,13 @@ static void h2_open_tunnel(struct connection *c)
 
 static void h2_established(struct carrier *k)
 {
-    static const unsigned char SETTINGS[] = {
-        0, H2_HEADER_TABLE_SIZE, 0, 0, 0, 0, 0, H2_ENABLE_PUSH, 0, 0, 0, 0,
-        0, H2_INITIAL_WINDOW_SIZE, H2_WINDOW >> 24, H2_WINDOW >> 16 & 255, H2_WINDOW >> 8 & 255, H2_WINDOW & 255,
+    unsigned char settings[] = {
+        0, H2_HEADER_TABLE_SIZE, 0, 0, 0, 0, 0, H2_ENABLE_PUSH, 0, 0, 0, 0, 0, H2_INITIAL_WINDOW_SIZE, 0, 0, 0, 0,
     };
+    uint32_t window = htonl(options.window);
+    memcpy(settings + 14, &window, sizeof window);
     append_text(&k->wire.out, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    h2_put(&k->wire.out, H2_SETTINGS, 0, 0, SETTINGS, sizeof SETTINGS);
+    h2_put(&k->wire.out, H2_SETTINGS, 0, 0, settings, sizeof settings);
     h2_put_number(&k->wire.out, H2_WINDOW_UPDATE, 0, H2_ALL - 65535);
     k->wire.state = CARRYING;
     k->window = k->first_window = 65535;
@@ -233,7 +233,7 @@ static void h2_data(struct carrier *k, uint32_t stream, int ended, const unsigne
         taken = &c->taken;
     }
     *taken += (int64_t)length;
-    if (*taken > H2_WINDOW / 2 && !ended) {
+    if (*taken > options.window / 2 && !ended) {
         h2_put_number(&k->wire.out, H2_WINDOW_UPDATE, stream, (uint32_t)*taken);
         *taken = 0;
     }

@@ -1,36 +1,24 @@
 """bench/loadgen.c against itself, against implementations by others, and against servers that get it wrong."""
 
 import contextlib
-import importlib.util
-import shutil
 import socket
 import ssl
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.sync.client import connect
 from websockets.sync.server import serve
 
-BENCH = Path(__file__).parents[2] / "bench"
+from harness.load import load, missing
 
-pytestmark = pytest.mark.skipif(
-    not any(map(shutil.which, ("cc", "gcc", "clang"))) or not sys.platform.startswith("linux"),
-    reason="loadgen takes a C compiler and Linux",
-)
+pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
 
-@pytest.fixture(scope="module")
-def load() -> Any:
-    """The module bench/load.py, which is in no package."""
-    spec = importlib.util.spec_from_file_location("bench_load", BENCH / "load.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(scope="module", name="load")
+def load_module() -> Any:
+    return load()
 
 
 @pytest.fixture(scope="module")
@@ -181,3 +169,11 @@ def test_says_when_nobody_listens(load: Any, drive: Callable[..., Any]) -> None:
         port = listener.getsockname()[1]
     with pytest.raises(load.LoadFailed, match="Connection refused"):
         drive("tunnels", port, count=3)
+
+
+def test_says_when_there_are_no_websockets_over_http2(load: Any, drive: Callable[..., Any], proxy: Any) -> None:
+    from harness.proxy import in_http
+
+    front = proxy(in_http("server { listen 127.0.0.1:{port:front}; http2 on; return 200 ok; }"))
+    with pytest.raises(load.LoadFailed, match="does not offer WebSockets over HTTP/2"):
+        drive("tunnels", front.port(), connections=3, streams=3)

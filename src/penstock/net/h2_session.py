@@ -236,7 +236,7 @@ class Session:
             writer.resume()
 
     def _push(self) -> bool:
-        """Give the socket what it takes; whether to wait for it: something is left, or enough was given for one turn."""
+        """Give the socket what it takes; whether to wait for it: for something is left, or a turn's worth is gone."""
         wire, stream = self.wire, self.stream
         data = self._pending
         if wire.waiting:

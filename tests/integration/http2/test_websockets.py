@@ -1,9 +1,6 @@
 """WebSockets inside of HTTP/2 (RFC 8441): the same routing, rules and logs as over HTTP/1.1, on streams."""
 
-import hashlib
-import os
 import threading
-import time
 
 import pytest
 
@@ -242,45 +239,6 @@ def test_a_backend_that_does_not_take_what_comes(proxy, raw_backend) -> None:
         assert sent < 32 << 20
         assert client.get("/text").status == 200
         done.set()
-
-
-def run_many(front, count: int, size: int, rounds: int) -> None:
-    """So many WebSockets beside a download on one connection: every byte is what it was."""
-    with Http2Client(front.port(), timeout=60.0) as client:
-        client.h2.increment_flow_control_window(1 << 20)
-        sockets = [client.websocket("/") for _ in range(count)]
-        idle = [echo(client, stream, b"x" * 100) for stream in sockets]
-        download = client.open("/file/big")
-        loaded = []
-        for number in range(rounds):
-            for stream in sockets:
-                loaded.append(echo(client, stream, os.urandom(100 + number)))
-        answered = client.read(download)
-        assert hashlib.sha256(answered.body).digest() == hashlib.sha256(bytes(size)).digest()
-        middle = sorted(loaded)[len(loaded) // 2]
-        assert middle < max(20 * sorted(idle)[len(idle) // 2], 0.25), f"an echo took {middle:.3f} s beside a download"
-
-
-def echo(client: Http2Client, stream: int, payload: bytes) -> float:
-    began = time.monotonic()
-    client.say(stream, payload, opcode=2)
-    assert client.hear(stream) == (2, payload)
-    return time.monotonic() - began
-
-
-def test_many_beside_a_download(proxy, ws_backend) -> None:
-    size = 8 << 20
-    front = start(proxy, ws_backend, files={"www/file/big": bytes(size)})
-    run_many(front, 100, size, 1)
-
-
-@pytest.mark.slow
-def test_many_beside_a_large_download(proxy, ws_backend, tmp_path) -> None:
-    size = 1 << 30
-    front = start(proxy, ws_backend, files={"www/file/big": b""})
-    with (front.directory / "www/file/big").open("wb") as file:
-        file.truncate(size)
-    run_many(front, 100, size, 20)
 
 
 def test_pings_and_limits_hold_for_it(proxy, ws_backend) -> None:
