@@ -65,6 +65,7 @@ def load(path: str, *, prefix: str, globals_text: str = "", previous: Plan | Non
     return Plan(
         main=main,
         events=main.data.get("events"),
+        http=main.data.get("http"),
         servers=servers,
         listens=listens,
         problems=problems,

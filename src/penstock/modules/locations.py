@@ -132,7 +132,6 @@ def complete(location: Location, server: Server) -> None:
     """Give a location its settings and the handlers of each phase, and everything below it too."""
     scope = location.scope
     assert scope is not None
-    location.server = server
     location.update((kind, scope.settings(kind)) for kind in KINDS)
     location.internal = location[LocationSettings].internal
     location.handle(_handlers(location))

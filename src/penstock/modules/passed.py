@@ -5,7 +5,7 @@ nginx: ngx_http_upstream_process_headers and its table of headers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 from penstock.config.values import number
@@ -158,24 +158,39 @@ class Trailers:
         return iter(self._incoming.framing.trailers)
 
 
+def _trailers(passing: Passing, answer: Answer, incoming: Incoming) -> None:
+    if getattr(passing, "pass_trailers", False):
+        answer.trailers = Trailers(incoming)
+
+
+def _rate(passing: Passing, request: Request) -> int:
+    rate = passing.limit_rate
+    if rate is None:
+        return 0
+    from penstock.config.values import size
+
+    try:
+        return size(rate.evaluate(request) or "0")
+    except ValueError:
+        return 0
+
+
 class Passed:
     """Makes the answers of one location."""
 
-    __slots__ = ("_ignored", "_mark", "_passing", "_refused")
+    __slots__ = ("_ignored", "_mark", "_refused")
 
-    def __init__(self, passing: Passing) -> None:
+    def __init__(self, ignored: Iterable[str]) -> None:
         self._refused = Refusals()
         self._mark = object()
         """Stands for this in what is remembered of heads, which may outlive a configuration."""
-        self._passing = passing
-        self._ignored = frozenset(name.lower() for name in passing.ignored_headers)
+        self._ignored = frozenset(name.lower() for name in ignored)
 
-    def make(self, request: Request, exchange: Exchange, head: ResponseHead) -> Outcome:
-        """What to do with a backend's answer. Raises `ProxyError`."""
-        passing = self._passing
+    def make(self, passing: Passing, request: Request, exchange: Exchange, head: ResponseHead) -> Outcome:
+        """What to do with a backend's answer, by the settings that have this. Raises `ProxyError`."""
         status = head.status
         if status == 101:
-            return self._upgrade(request, exchange, head)
+            return self._upgrade(passing, request, exchange, head)
         fields = head.fields
         if "upgrade" in request.head.fields:
             self._refused.note(request, exchange, head)
@@ -186,12 +201,12 @@ class Passed:
             if page is not None:
                 return page
         if "x-accel-redirect" in fields and "x-accel-redirect" not in self._ignored:
-            return self._redirect(request, exchange, head)
+            return self._redirect(passing, request, exchange, head)
         answer = Answer(status)
         answer.from_upstream = True
         if head.status_line:
             answer.reason = head.status_line[4:]
-        self._headers(request, answer, head)
+        self._headers(passing, request, answer, head)
         answer.length = length = head.content_length
         if passing.force_ranges:
             answer.allow_ranges = True
@@ -207,30 +222,29 @@ class Passed:
         if incoming.framing.done:
             answer.body = first
             if incoming.framing.trailers:
-                self._trailers(answer, incoming)
+                _trailers(passing, answer, incoming)
             return answer
         buffering = passing.buffering
         if "x-accel-buffering" in fields and "x-accel-buffering" not in self._ignored:
             wish = fields["x-accel-buffering"].lower()
             buffering = wish == "yes" if wish in ("yes", "no") else buffering
         if buffering:
-            body: Buffered | Unbuffered = Buffered(incoming, first, self._rate(request))
+            body: Buffered | Unbuffered = Buffered(incoming, first, _rate(passing, request))
         else:
             body = Unbuffered(incoming, first)
             request.limit_rate = 0
         answer.body = body
         answer.on_end = body.close
         if head.chunked or (head.version >= 20 and (length is None or "trailer" in fields)):
-            self._trailers(answer, incoming)
+            _trailers(passing, answer, incoming)
         return answer
 
-    def _headers(self, request: Request, answer: Answer, head: ResponseHead) -> None:
+    def _headers(self, passing: Passing, request: Request, answer: Answer, head: ResponseHead) -> None:
         made = head.passed
         if made is not None and made[0] is self._mark:
             _, answer.content_type, answer.last_modified, answer.modified_at, answer.etag, headers = made
             answer.headers = headers.copy()
             return
-        passing = self._passing
         routes = passing.routes
         headers = answer.headers
         alike = "upgrade" not in head.fields
@@ -250,21 +264,6 @@ class Passed:
                 self._mark, answer.content_type, answer.last_modified, answer.modified_at, answer.etag, headers.copy()
             )
 
-    def _trailers(self, answer: Answer, incoming: Incoming) -> None:
-        if getattr(self._passing, "pass_trailers", False):
-            answer.trailers = Trailers(incoming)
-
-    def _rate(self, request: Request) -> int:
-        rate = self._passing.limit_rate
-        if rate is None:
-            return 0
-        from penstock.config.values import size
-
-        try:
-            return size(rate.evaluate(request) or "0")
-        except ValueError:
-            return 0
-
     def _intercept(self, request: Request, exchange: Exchange, head: ResponseHead) -> Answer | None:
         status = head.status
         if request.location[ErrorPages].find(status) is None:
@@ -275,7 +274,7 @@ class Passed:
         exchange.open(head).drop()
         return page
 
-    def _redirect(self, request: Request, exchange: Exchange, head: ResponseHead) -> Outcome:
+    def _redirect(self, passing: Passing, request: Request, exchange: Exchange, head: ResponseHead) -> Outcome:
         """X-Accel-Redirect: the answer comes from elsewhere on this server."""
         target = head.fields["x-accel-redirect"]
         exchange.open(head).drop()
@@ -285,7 +284,7 @@ class Passed:
         if "content-type" in head.fields:
             request.kept_type = head.fields["content-type"]
         if "x-accel-limit-rate" in head.fields and "x-accel-limit-rate" not in self._ignored:
-            _limit_rate(self._passing, request, Answer(head.status), "", head.fields["x-accel-limit-rate"])
+            _limit_rate(passing, request, Answer(head.status), "", head.fields["x-accel-limit-rate"])
         if target.startswith("@"):
             return Redirect(name=target)
         path, _, args = target.partition("?")
@@ -297,7 +296,7 @@ class Passed:
             request.method = "GET"
         return Redirect(path, args)
 
-    def _upgrade(self, request: Request, exchange: Exchange, head: ResponseHead) -> Answer:
+    def _upgrade(self, passing: Passing, request: Request, exchange: Exchange, head: ResponseHead) -> Answer:
         """101: the connection is no longer HTTP's. Raises `ProxyError` where the client did not ask for that."""
         if not request.head.fields.get("upgrade"):
             text = (
@@ -312,7 +311,7 @@ class Passed:
             exchange.log("error", "connection upgrade in subrequest")
             exchange.abandon()
             raise failed("", retry="", status=500)
-        wish = self._passing.websocket
+        wish = passing.websocket
         if wish is not None and wish.carries and (wrong := answered_wrong(wish, request, head)):
             text = f"upstream sent 101 Switching Protocols that can not be passed on: {wrong}"
             exchange.log("error", f"{text}, while reading response header from upstream")
@@ -325,7 +324,7 @@ class Passed:
         answer.from_upstream = True
         answer.reason = head.reason
         answer.length = None
-        self._headers(request, answer, head)
+        self._headers(passing, request, answer, head)
         answer.upgraded = Upgrade(exchange, exchange.rest)
         return answer
 

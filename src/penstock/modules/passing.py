@@ -31,7 +31,7 @@ from penstock.observe.errorlog import CRIT, ERROR, INFO, WARN, report
 from penstock.plan import phases
 from penstock.upstream.errors import ProxyError
 from penstock.upstream.exchange import Exchange
-from penstock.upstream.policy import CONDITIONS, Policy
+from penstock.upstream.policy import CONDITIONS, Hint, Policy
 from penstock.upstream.prepared import Prepared
 from penstock.upstream.sending import NOTHING, FromSpool, InMemory, Outgoing, Streamed
 from penstock.upstream.spool import Spooled
@@ -147,6 +147,7 @@ class Passing(Settings, abstract=True):
         self.websocket = scope.settings(WebSocket).wish
         self._check_sizes()
         self.body_folder = compilation.logs_path("client_body_temp")
+        self.routes = routes_for((*self.hides, *self.hidden_headers), self.passed_headers, self.ignored_headers)
         self.policy = Policy(
             connect_timeout=self.connect_timeout,
             send_timeout=self.send_timeout,
@@ -165,11 +166,10 @@ class Passing(Settings, abstract=True):
             module=self.prefix,
             wire=self.wire,
             log=log_line,
-            hint=self._hint,
+            hint=_hints(self.routes),
             owner=owner_of(scope, self.origins),
         )
-        self.routes = routes_for((*self.hides, *self.hidden_headers), self.passed_headers, self.ignored_headers)
-        self.answers = Passed(self)
+        self.answers = Passed(self.ignored_headers)
 
     @property
     def carries_websockets(self) -> bool:
@@ -253,14 +253,9 @@ class Passing(Settings, abstract=True):
             local = None if bind is None else local_for(bind, request)
             exchange = self.exchange(request, prepared, self.policy, body, local)
             head = await exchange.run()
-            return self.answers.make(request, exchange, head)
+            return self.answers.make(self, request, exchange, head)
         except ProxyError as error:
             return self._refused(request, error)
-
-    async def _hint(self, request: Request, head: ResponseHead) -> None:
-        """Pass a 103 on, without what is hidden."""
-        own = self.routes
-        await pass_hints(request, [pair for pair in head.headers if own.get(LOWER[pair[0]], pass_hints) is not None])
 
     def _refused(self, request: Request, error: ProxyError) -> Answer:
         """The one place where a failure becomes an answer; what went wrong has been logged with its attempt."""
@@ -291,6 +286,15 @@ class Passing(Settings, abstract=True):
         if body.file is None:
             return InMemory(body.memory), body.length, False
         return FromSpool(body), body.length, False
+
+
+def _hints(routes: Routes) -> Hint:
+    async def hint(request: Request, head: ResponseHead) -> None:
+        """Pass a 103 on, without what is hidden."""
+        kept = [pair for pair in head.headers if routes.get(LOWER[pair[0]], pass_hints) is not None]
+        await pass_hints(request, kept)
+
+    return hint
 
 
 def log_line(request: Request, level: str, message: str) -> None:

@@ -229,7 +229,7 @@ class Proxy(ProxySecure, Passing, prefix="proxy"):
         elif self.heads is not None:
             template = self.heads.plain
         if self.http2 is not None:
-            return self.http2.prepare(request, there, method, uri, length, template)
+            return self.http2.prepare(self, request, there, method, uri, length, template)
         head = template.render(request, method, uri, there.host_header, length, chunked=chunked)
         return Prepared(
             there.group,

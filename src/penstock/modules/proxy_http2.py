@@ -66,10 +66,9 @@ def exchange_for(
 class Http2Heads:
     """The heads of one location's requests."""
 
-    __slots__ = ("_handshake", "_plain", "_proxy")
+    __slots__ = ("_handshake", "_plain")
 
     def __init__(self, proxy: Proxy, scope: Scope) -> None:
-        self._proxy = proxy
         for each in proxy.set_headers:
             if not _NAME.fullmatch(each.name.lower()):
                 raise ConfigError(
@@ -88,10 +87,17 @@ class Http2Heads:
             self._handshake = FieldsTemplate((*proxy.set_headers, *needed), pass_headers=False)
 
     def prepare(
-        self, request: Request, there: Destination, method: str, uri: str, length: int | None, template: HeadTemplate
+        self,
+        proxy: Proxy,
+        request: Request,
+        there: Destination,
+        method: str,
+        uri: str,
+        length: int | None,
+        template: HeadTemplate,
     ) -> Prepared:
-        """The request as it goes out; `template` writes it in HTTP/1.1. Raises `ProxyError`."""
-        proxy = self._proxy
+        """The request as it goes out, by the settings that have this; `template` writes it in HTTP/1.1. Raises
+        `ProxyError`."""
         target = there.target
         if _NOT_IN_PATH.search(uri) or not uri:
             raise _unfit(request, f'the URI "{excerpt(uri)}"')
@@ -101,7 +107,7 @@ class Http2Heads:
         identity = proxy.identity(request, target) if there.secure else ()
         scheme = "https" if there.secure else "http"
         label = (target.scheme, uri)
-        if self._is_handshake(request, template):
+        if _is_handshake(proxy, request, template):
             start = (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", scheme), (":path", uri)
             return Handshake(
                 there.group,
@@ -119,12 +125,13 @@ class Http2Heads:
         head = f"{method} {uri} HTTP/1.1\r\n\r\n".encode("latin-1")
         return Http2Prepared(there.group, head, method, label, secure, fields, length, identity)
 
-    def _is_handshake(self, request: Request, template: HeadTemplate) -> bool:
-        """Whether a request goes out as one for a WebSocket."""
-        if "upgrade" not in request.head.fields or request.parent is not None or not asks(request):
-            return False
-        heads = self._proxy.heads
-        return template is heads.handshake if heads is not None else template.sends(request, "upgrade")
+
+def _is_handshake(proxy: Proxy, request: Request, template: HeadTemplate) -> bool:
+    """Whether a request goes out as one for a WebSocket."""
+    if "upgrade" not in request.head.fields or request.parent is not None or not asks(request):
+        return False
+    heads = proxy.heads
+    return template is heads.handshake if heads is not None else template.sends(request, "upgrade")
 
 
 class FieldsTemplate:

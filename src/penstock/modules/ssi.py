@@ -7,8 +7,9 @@ from collections.abc import AsyncGenerator
 
 from penstock.config.kinds import flag, texts
 from penstock.config.registry import HTTP_LEVELS, IF_LOCATION, inert
+from penstock.config.scope import Scope
 from penstock.config.settings import Settings, directive, phase
-from penstock.config.variables import variable
+from penstock.config.variables import VariableTable, variable
 from penstock.http.request import Answer, Request
 from penstock.modules.bodies import Made, pieces
 from penstock.modules.ssi_commands import Scanner
@@ -31,6 +32,11 @@ class Ssi(Settings):
         "ssi_last_modified", where=HTTP_LEVELS, takes=flag, default=False, nginx=PAGE
     )
 
+    variables: VariableTable
+
+    def finish(self, scope: Scope) -> None:
+        self.variables = scope.compilation.variables
+
     @phase(phases.HEADERS, when=lambda self: self.enabled)
     def process(self, request: Request, answer: Answer) -> None:
         """Put the page that is made of the commands in place of the text."""
@@ -43,7 +49,7 @@ class Ssi(Settings):
             answer.last_modified = answer.etag = None
         elif answer.etag is not None and not answer.etag.startswith("W/"):
             answer.etag = f"W/{answer.etag}"
-        page = Page(request, silent=self.silent)
+        page = Page(request, self.variables.look_up, silent=self.silent)
         request.context(CONTEXT, lambda: page)
         answer.body = Made(_made(page, pieces(answer.body)), answer.body)
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncGenerator, Callable
 
 from penstock.config.pcre import compile_pcre
+from penstock.config.variables import Getter
 from penstock.http.errors import BadRequest
 from penstock.http.request import Request
 from penstock.http.uri import escape_entities, normalize, split_target
@@ -45,8 +46,10 @@ class Trouble(Exception):
 class Page:
     """What commands of one answer share. The pages of a request and its subrequests share variables and blocks."""
 
-    def __init__(self, request: Request, *, silent: bool) -> None:
+    def __init__(self, request: Request, look_up: Callable[[str], Getter | None], *, silent: bool) -> None:
         self.request = request
+        self.look_up = look_up
+        """What finds variables of the configuration."""
         self.silent = silent
         self.time_format = TIME_FORMAT
         self.error_text = _ERROR
@@ -154,9 +157,7 @@ class Page:
         own = self.variables.get(name.lower())
         if own is not None:
             return own
-        scope = self.request.location.scope
-        assert scope is not None
-        get = scope.compilation.variables.look_up(name.lower())
+        get = self.look_up(name.lower())
         return None if get is None else get(self.request)
 
     def _text(self, text: str) -> str:
@@ -243,7 +244,7 @@ class Page:
         if not inner.location[Ssi].enabled:
             yield text.encode("latin-1")
             return
-        page = Page(inner, silent=self.silent)
+        page = Page(inner, self.look_up, silent=self.silent)
         scanner = Scanner()
         for part in (*scanner.feed(text), scanner.end()):
             async for made in page.take(part):

@@ -228,9 +228,11 @@ def addresses(scope: Scope, servers: list[Server]) -> list[Listen]:
                     known.default = each
                     known.options = replace(known.options, default_server=True)
             known.servers.append(each)
-            each.listens.append(known)
     for known in made.values():
         _names(known, problems)
+        if any(each.allow_connect for each in known.servers):
+            for each in known.servers:
+                each.meets_connect = True
     return list(made.values())
 
 

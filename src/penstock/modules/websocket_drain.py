@@ -55,5 +55,4 @@ class Draining(Settings):
 
 def drain_rule(plan: Plan) -> DrainRule | None:
     """How the tunnels of a plan are ended when its worker has to go; None: they are waited for."""
-    level = plan.main.data.get("http")
-    return None if level is None else level.settings(Draining).drain
+    return None if plan.http is None else plan.http.settings(Draining).drain

@@ -15,7 +15,7 @@ import os
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from ctypes import CFUNCTYPE, c_int, c_void_p, cast, create_string_buffer, memmove, string_at
+from ctypes import CFUNCTYPE, c_int, c_void_p, create_string_buffer, memmove, string_at
 from typing import Any, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
@@ -89,7 +89,8 @@ def set_ticket_keys(context: ssl.SSLContext, secrets: TicketSecrets, identity: b
         lib.SSL_CTX_ctrl(pointer, _SET_TICKET_KEYS, len(text), create_string_buffer(text, len(text)))
         return
     callback = _TicketCallback(_ticket_callback(secrets, identity))
-    lib.SSL_CTX_callback_ctrl(pointer, _SET_TICKET_CALLBACK, cast(callback, c_void_p))
+    # Not `cast`, by which a callback would hold itself for ever.
+    lib.SSL_CTX_callback_ctrl(pointer, _SET_TICKET_CALLBACK, c_void_p.from_buffer_copy(callback))
     _callbacks[context] = callback
 
 

@@ -44,7 +44,6 @@ class Location(dict[Any, Any]):
         "phases",
         "regex",
         "scope",
-        "server",
         "span",
         "straight",
     )
@@ -60,8 +59,8 @@ class Location(dict[Any, Any]):
         self.auto_redirect = False
         self.error_log: Any = None
         self.nested: LocationTree | None = None
-        self.server: Server | None = None
         self.scope: Scope | None = None
+        """Where it was written, while it is compiled."""
         self.phases: tuple[Handlers, ...] = ((),) * phases.COUNT
         self.filters: Handlers = ()
         self.straight: Handler | None = None
@@ -96,10 +95,11 @@ class Location(dict[Any, Any]):
 class Server:
     """A `server` block: its names, and the locations under it. `root` is the server level itself as a location.
 
-    `allow_connect` says that a `tunnel_pass` is somewhere in it.
+    `allow_connect` says that a `tunnel_pass` is somewhere in it, `meets_connect` that one is in a server at one of its
+    addresses. Nothing here leads back: whoever lets go of a plan frees it, without a search for cycles.
     """
 
-    __slots__ = ("allow_connect", "listens", "locations", "name", "named", "root", "span", "tls")
+    __slots__ = ("allow_connect", "locations", "meets_connect", "name", "named", "root", "span", "tls")
 
     def __init__(self, name: str, span: Span | None, root: Location) -> None:
         self.name = name
@@ -109,7 +109,7 @@ class Server:
         self.named: dict[str, Location] = {}
         self.tls: Any = None
         self.allow_connect = False
-        self.listens: list[Listen] = []
+        self.meets_connect = False
 
     def __repr__(self) -> str:
         return f"<server {self.name!r}>"

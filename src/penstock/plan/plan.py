@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Plan:
-    """`main` and `events` are the scopes of those levels; `listens` the addresses; `shared` what modules made
+    """`main`, `events` and `http` are the scopes of those levels; `listens` the addresses; `shared` what modules made
     (upstream groups, log files, zones), by module name. `sources` are the files read, for `-T`.
     """
 
     main: Scope
     events: Scope | None
+    http: Scope | None
     servers: list[Server]
     listens: list[Listen]
     problems: Problems

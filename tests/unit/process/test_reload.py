@@ -41,7 +41,7 @@ def cycle(user: object = None) -> SimpleNamespace:
     main = SimpleNamespace(
         rlimit_nofile=None, priority=0, daemon=True, master_process=True, working_directory=None, env=()
     )
-    plan = Plan(None, None, [], [], None, [], "/", "/x.conf")  # type: ignore[arg-type]
+    plan = Plan(None, None, None, [], [], None, [], "/", "/x.conf")  # type: ignore[arg-type]
     files = type("Files", (), {"close": lambda self: None, "__iter__": lambda self: iter(())})()
     return SimpleNamespace(
         user=user, main=main, plan=plan, files=files, sockets=Sockets(), workers=2, control="", record=None, watched=[]
