@@ -10,11 +10,13 @@ from h2.settings import SettingCodes
 
 from harness.backends import HttpEcho
 from harness.backends.http2 import Asked, Http2Backend
+from harness.http2 import Http2Client
 from harness.proxy import in_http
 from harness.raw import RawClient
 from harness.waiting import eventually
 
 REFUSED_STREAM, CANCEL, INTERNAL_ERROR, NO_ERROR = 7, 8, 2, 0
+DATA, HEADERS, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 5, 6, 8, 9
 CONFIGURATION = "error_log error.log info;" + in_http(
     """
     log_format up "$request $status $upstream_status [$upstream_addr] $upstream_response_length";
@@ -140,6 +142,21 @@ def test_bodies_go_both_ways_whole(proxy, where: str) -> None:
             client.recv_all()
         assert bytes(backend.requests[1].body) == data
         assert backend.requests[1].field("transfer-encoding") is None
+
+
+def test_small_windows_on_both_sides(proxy) -> None:
+    """A piece for which there is half the room goes in two, and nothing of it twice."""
+    data = os.urandom(60_000)
+    with Http2Backend(echo, settings={SettingCodes.INITIAL_WINDOW_SIZE: 1500}) as backend:
+        front = start(proxy, backend, CONFIGURATION.replace("server {", "server { http2 on;", 1))
+        assert front.get("/kept").status == 200
+        with Http2Client(front.port(), settings={SettingCodes.INITIAL_WINDOW_SIZE: 1100}) as client:
+            for path in ("/kept", "/stream", "/slow"):
+                for size in (1100, 2000, 9000, 60_000):
+                    stream = client.open(path, method="POST", ended=False)
+                    client.send(stream, data[:size], ended=True)
+                    assert bytes(client.read(stream).body) == data[:size]
+        assert backend.connections == 1
 
 
 def test_trailers_and_early_hints(proxy) -> None:
@@ -421,20 +438,79 @@ def test_a_length_that_lies_in_time_is_no_answer(proxy) -> None:
         front.logged("larger than indicated", name="error.log")
 
 
-@pytest.mark.parametrize(
-    ("sent", "words"),
-    [
-        (b"\0\0\1\0\0\0\0\0\1a", "unexpected http2 frame"),
-        (b"\0\0\4\5\4\0\0\0\1\0\0\0\2", "PUSH_PROMISE|push"),
-        (b"\0\0\1\1\4\0\0\0\1\xff", "invalid header block while"),
-        (b"\0\0\4\x08\0\0\0\0\0\0\0\0\0", "window increment 0"),
-    ],
-)
-def test_a_backend_that_breaks_the_protocol(proxy, sent: bytes, words: str) -> None:
-    with Http2Backend(lambda asked: asked.talk.raw(sent)) as backend:
+def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
+
+
+BROKEN = {
+    "a body without a head": (frame(DATA, 0, 1, b"a"), "unexpected http2 frame"),
+    "a push": (frame(PUSH_PROMISE, 4, 1, b"\0\0\0\2"), "PUSH_PROMISE|push"),
+    "a head that can not be read": (frame(HEADERS, 4, 1, b"\xff"), "invalid header block while"),
+    "a window of nothing": (frame(WINDOW_UPDATE, 0, 0, bytes(4)), "window increment 0"),
+    "a window that is too large": (frame(WINDOW_UPDATE, 0, 0, b"\x7f\xff\xff\xff") * 2, "flow control"),
+    "a stream that nobody opened": (frame(HEADERS, 5, 99, b"\x88"), "broke the protocol"),
+    "a request": (frame(HEADERS, 5, 2, b"\x82\x84\x86"), "sent a request"),
+    "a reset of nothing": (frame(RST_STREAM, 0, 99, bytes(4)), "has not opened"),
+    "settings of a wrong length": (frame(SETTINGS, 0, 0, b"abc"), "incorrect length 3"),
+    "settings that can not be": (frame(SETTINGS, 0, 0, b"\0\4\xff\xff\xff\xff"), "broke the protocol"),
+    "a huge frame": (b"\xff\xff\xff\4" + bytes(5), "too large frame"),
+    "pings": (frame(PING, 0, 0, bytes(8)) * 1100, "too many frames that carry nothing"),
+    "settings": (frame(SETTINGS, 0, 0) * 1100, "too many frames that carry nothing"),
+    "unknown frames": (frame(77, 0, 0) * 1100, "too many frames that carry nothing"),
+    "empty bodies": (frame(HEADERS, 4, 1, b"\x88") + frame(DATA, 0, 1) * 1100, "too many frames that carry nothing"),
+    "a head without an end": (
+        frame(HEADERS, 0, 1, b"\x88") + frame(CONTINUATION, 0, 1, b"\x88") * 200, "too large header"
+    ),
+    "a bomb": (  # an entry of 4000 bytes, and then a byte for each time it is meant
+        frame(HEADERS, 4, 1, b"\x88\x40\x01a\x7f\xa1\x1e" + b"b" * 4000 + b"\xbe" * 10000), "too large header"
+    ),
+    "two heads": (frame(HEADERS, 4, 1, b"\x88") * 2, "broke the protocol"),
+    "garbage": (b"\0\0\x05\x04\xff\xff" + bytes(range(100)), "upstream"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_backend_that_breaks_the_protocol_costs_its_connection(proxy, name: str) -> None:
+    sent, words = BROKEN[name]
+
+    def answer(asked: Asked) -> None:
+        if asked.talk.number or asked.stream > 1:
+            echo(asked)
+        else:
+            asked.talk.raw(sent)
+
+    with Http2Backend(answer) as backend:
         front = start(proxy, backend)
-        assert front.get("/kept").status == 502
+        with RawClient(front.port()) as client:
+            client.send(b"GET /kept HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert b"HTTP/1.1 502 " in client.recv_all() or name == "empty bodies"
         front.logged(words, name="error.log")
+        if name != "a body without a head":
+            eventually(lambda: 0 in backend.ended)
+        assert front.get("/kept").status == 200
+
+
+def test_one_that_sends_more_than_it_may_costs_its_stream(proxy) -> None:
+    poured = threading.Event()
+
+    def answer(asked: Asked) -> None:
+        if asked.path == "/slow":
+            asked.head(200)
+            for _ in range(1500):
+                asked.talk.raw(frame(DATA, 0, asked.stream, bytes(16000)))
+            poured.set()
+        else:
+            echo(asked)
+
+    with Http2Backend(answer) as backend:
+        front = start(proxy, backend)
+        with RawClient(front.port()) as client:
+            client.send(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert poured.wait(10)
+            assert front.get("/kept").status == 200
+            assert backend.connections == 1
+            assert len(client.recv_all()) < 20_000_000
+        front.logged("upstream broke the protocol on its stream", name="error.log")
 
 
 def test_a_backend_of_http1_is_told(proxy) -> None:
