@@ -34,7 +34,7 @@ class Timers:
     def push(self, when: float, alarm: Alarm) -> None:
         """Puts an entry for `alarm` on the heap; an earlier entry of it is recognised as stale by its
         time."""
-        if self.stale > _WORTH_SWEEPING and self.stale * 2 > len(self.heap):
+        if self.stale > _WORTH_SWEEPING and self.stale * 4 > len(self.heap):
             self.sweep()
         self.serial += 1
         alarm.queued = when
