@@ -57,6 +57,7 @@ def traffic(scenario: Traffic, proxy: Proxy, backend: Backend, loadgen: Loadgen,
         count=count,
         seconds=_SECONDS_PER_RUN,
         tls=scenario.tls,
+        **_over_http2(scenario.streams),
     ) as client:
         client.ready()
         processes = proxy.processes()
@@ -105,7 +106,8 @@ def idle(scenario: Idle, proxy: Proxy, loadgen: Loadgen) -> Sample:
     time.sleep(_SETTLING)
     processes = proxy.processes()
     before = meters.private_memory(processes)
-    with Client(loadgen, "idle", port, path="/ws", tls=scenario.tls, connections=scenario.tunnels) as client:
+    over = _over_http2(scenario.streams)
+    with Client(loadgen, "idle", port, path="/ws", tls=scenario.tls, connections=scenario.tunnels, **over) as client:
         client.ready()
         time.sleep(_SETTLING)
         grown = meters.private_memory(processes) - before
@@ -144,9 +146,21 @@ def paced(scenario: Paced, proxy: Proxy, loadgen: Loadgen, rate: float, portion:
 
 def beside(scenario: Beside, proxy: Proxy, loadgen: Loadgen, portion: float) -> Sample:
     """Median latency of the tunnels during a download, in multiples of that without one. Raises LoadFailed."""
+    mib = max(1, int(scenario.mib * portion))
+    if scenario.streams:
+        with _chat(scenario, proxy, loadgen, seconds=2) as alone:
+            alone.ready()
+            quiet = alone.go()
+        path = f"/bulk?mib={mib}"
+        with _chat(scenario, proxy, loadgen, seconds=_SECONDS_PER_RUN, download=path) as together:
+            together.ready()
+            busy = together.go()
+        if busy.downloaded != mib << 20:
+            raise LoadFailed(f"a download of {busy.downloaded} bytes, {mib} MiB expected")
+        return Sample(busy.p50_us / quiet.p50_us, busy)
     with (
         _chat(scenario, proxy, loadgen, seconds=2) as alone,
-        Client(loadgen, "download", proxy.plain, path="/bulk", count=max(1, int(scenario.mib * portion))) as bulk,
+        Client(loadgen, "download", proxy.plain, path="/bulk", count=mib) as bulk,
         _chat(scenario, proxy, loadgen, seconds=1) as together,
     ):
         alone.ready()
@@ -159,17 +173,24 @@ def beside(scenario: Beside, proxy: Proxy, loadgen: Loadgen, portion: float) -> 
     return Sample(busy.p50_us / quiet.p50_us, busy)
 
 
-def _chat(scenario: Beside, proxy: Proxy, loadgen: Loadgen, seconds: float) -> Client:
+def _over_http2(streams: int) -> dict[str, int]:
+    return {"streams": streams} if streams else {}
+
+
+def _chat(scenario: Beside, proxy: Proxy, loadgen: Loadgen, seconds: float, **more: str) -> Client:
     return Client(
         loadgen,
         "tunnels",
-        proxy.plain,
+        proxy.tls if scenario.tls else proxy.plain,
         path="/ws",
         connections=scenario.tunnels,
         warmup=scenario.tunnels,
         count=int(scenario.rate * seconds),
         rate=scenario.rate,
-        seconds=_SECONDS_PER_RUN,
+        seconds=_SECONDS_PER_RUN * 2,
+        tls=scenario.tls,
+        **_over_http2(scenario.streams),
+        **more,
     )
 
 

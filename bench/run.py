@@ -22,7 +22,7 @@ import load
 import proxies
 import report
 import rounds
-from scenarios import SCENARIOS, Beside, Idle, Multiplexed, Paced, Scenario, Start, Traffic
+from scenarios import SCENARIOS, Beside, Idle, Multiplexed, Paced, Scenario, Start, Traffic, can
 
 _ROUNDS = 5
 _QUICK_ROUNDS = 3
@@ -188,7 +188,7 @@ def _run(
         row = report.Row(scenario)
         for order in rounds.interleaved(peers, _rounds_of(scenario, options)):
             for peer in order:
-                if peer.name not in row.failures:
+                if peer.name not in row.failures and can(peer.name, scenario):
                     _sample(bench, scenario, peer, row)
         rows.append(row)
         print(report.line(result.cells(row), widths), flush=True)

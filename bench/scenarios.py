@@ -9,7 +9,8 @@ class Traffic:
     """CPU of the proxy per transaction.
 
     `workload` is a mode of loadgen; `count` transactions are measured after `warmup` others. `target` is the
-    greatest ratio to nginx that is good enough.
+    greatest ratio to nginx that is good enough. With `streams` so many tunnels share a connection of HTTP/2 (RFC 8441),
+    for which nginx has no figure.
     """
 
     name: str
@@ -18,11 +19,12 @@ class Traffic:
     connections: int
     count: int
     warmup: int
-    target: float
+    target: float | None
     size: int = 64
     path: str = "/ws"
     tls: bool = False
     absolute: bool = False
+    streams: int = 0
 
     @property
     def unit(self) -> str:
@@ -40,6 +42,7 @@ class Idle:
     tls: bool = False
     unit: str = "KiB"
     absolute: bool = True
+    streams: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class Paced:
 @dataclass(frozen=True, slots=True)
 class Beside:
     """What chatting tunnels notice of a download of `mib` MiB: their median latency meanwhile, in multiples of
-    that before. `rate` is messages per second, of all of them."""
+    that before. `rate` is messages per second, of all of them. With `streams` all are on one connection of HTTP/2."""
 
     name: str
     title: str
@@ -83,6 +86,7 @@ class Beside:
     tls: bool = False
     unit: str = "x alone"
     absolute: bool = True
+    streams: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,12 @@ class Multiplexed:
 
 
 Scenario = Traffic | Idle | Start | Paced | Beside | Multiplexed
+
+
+def can(peer: str, scenario: Scenario) -> bool:
+    """Whether a peer can do it at all: nginx does not speak RFC 8441."""
+    return not (peer == "nginx" and getattr(scenario, "streams", 0) and not isinstance(scenario, Multiplexed))
+
 
 _KIB = 1024
 
@@ -132,10 +142,23 @@ SCENARIOS: tuple[Scenario, ...] = (
     Traffic("requests", "HTTP GET, kept connections", "requests", 32, 15_000, 1_500, 3.0, path="/"),
     Traffic("visits", "HTTP GET, a connection each", "visits", 16, 4_000, 400, 3.0, path="/"),
     Multiplexed("h2-requests", "HTTP/2 GET over TLS, 10 connections x 10", 10, 10, 10_000),
+    Traffic(
+        "h2-tunnels",
+        "HTTP/2 over TLS, 4 connections x 25 tunnels x 64 B",
+        "tunnels",
+        100,
+        40_000,
+        4_000,
+        None,
+        tls=True,
+        streams=25,
+    ),
     Paced("paced", "latency, 100 tunnels x 64 B at half load", 100, 40_000, 1.3),
     Beside("beside", "latency of 100 tunnels beside a download of 1 GiB", 100, 2_000, 1024, 3.0),
+    Beside("h2-beside", "the same on one connection of HTTP/2 over TLS", 100, 2_000, 1024, 3.0, tls=True, streams=100),
     Idle("idle", "idle tunnel, of 2,000", 2000, 4.0),
     Idle("tls-idle", "TLS, idle tunnel, of 1,000", 1000, 40.0, tls=True),
+    Idle("h2-idle", "HTTP/2 over TLS, idle tunnel, of 20 connections x 100", 2000, 8.0, tls=True, streams=100),
     Start("start", "worker's RSS at start"),
 )
 
