@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import signal
 import threading
 import time
 
@@ -520,18 +521,53 @@ def test_a_backend_of_http1_is_told(proxy) -> None:
         front.logged("upstream sent no HTTP/2, but an answer of HTTP/1", name="error.log")
 
 
-def test_nginx_as_backend(proxy, nginx) -> None:
+NGINX = """
+    server {
+        listen 127.0.0.1:{port:front} %s http2;
+        %s
+        root www;
+        client_max_body_size 64m;
+        location /m { return 200 $request_method$http_x$server_protocol; }
+        location /stream { proxy_request_buffering off; proxy_pass http://127.0.0.1:{port:echo}; }
+        location /kept/few { keepalive_requests 5; return 200 $connection; }
+    }
+"""
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_nginx_as_backend(proxy, nginx, authority, http_backend, tls: bool) -> None:
     data = os.urandom(2_000_000)
-    text = in_http(
-        "server { listen 127.0.0.1:{port:front} http2; root www; location /m { return 200 $request_method$http_x; } }"
-    )
-    back = nginx(text, files={"www/kept": data, "www/slow": data})
+    pair = authority.issue("back.example")
+    words = ("ssl", f"ssl_certificate {pair.certificate}; ssl_certificate_key {pair.key};") if tls else ("", "")
+    files = {"www/kept": data, "www/slow": data}
+    back = nginx(in_http(NGINX % words), files=files, ports={"echo": http_backend.port})
+
+    class There:
+        port = back.port()
+
+    front = start(proxy, There, CONFIGURATION.replace("http://kept", "https://kept") if tls else CONFIGURATION)
+    assert front.get("/kept").body == data
+    answers = at_once(front, ["/slow", "/kept"] * 4)
+    assert all(each.body == data for each in answers)
+    if not tls:
+        assert front.get("/m", headers={"X": "y"}).body == b"GETyHTTP/2.0"
+    for number in range(3):
+        assert front.get("/stream", method="POST", body=data).status == 200
+        assert http_backend.requests[number].body == data
+
+
+def test_nginx_that_says_goaway_loses_no_request(proxy, nginx) -> None:
+    """It does after so many requests, whatever has been sent meanwhile."""
+    back = nginx(in_http(NGINX % ("", "")).replace("server {", "keepalive_requests 5; server {", 1), ports={"echo": 1})
 
     class There:
         port = back.port()
 
     front = start(proxy, There)
-    assert front.get("/kept").body == data
-    answers = at_once(front, ["/slow", "/kept"] * 4)
-    assert all(each.body == data for each in answers)
-    assert front.get("/m", headers={"X": "y"}).body == b"GETy"
+    for _ in range(5):
+        answers = at_once(front, ["/kept/few"] * 12)
+        assert [each.status for each in answers] == [200] * 12
+    back.send_signal(signal.SIGHUP)
+    for _ in range(20):
+        assert front.get("/kept/few").status == 200
+    assert len({each.body for each in answers}) > 1
