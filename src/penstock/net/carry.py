@@ -82,6 +82,7 @@ def adopt(
         state.idle_timeout,
         on_end,
     )
+    tunnel.equip()
     tunnel.opened = min(state.opened, now)
     tunnel.ending = state.first, state.refusal, state.errno
     tunnel.paused = True

@@ -102,6 +102,11 @@ class Tunnel:
         client.peer, backend.peer = backend, client
         loop.tunnels.add(self)
 
+    def equip(self) -> None:
+        """Makes ready to move bytes in Python."""
+        self.client.equip()
+        self.backend.equip()
+
     @property
     def from_client(self) -> int:
         """Bytes read from the client so far."""
@@ -197,6 +202,11 @@ class Tunnel:
 
     # -- the compiled twin
 
+    @property
+    def plain(self) -> bool:
+        """Whether the twin, if there is one, may carry it as long as nobody wants to look at its bytes."""
+        return self.loop.hot.twin is not None and type(self.client) is Side and type(self.backend) is Side
+
     def engage(self) -> None:
         """Lets the compiled twin carry it, where there is one and nothing but bytes is to be passed on."""
         twin = self.loop.hot.twin
@@ -222,6 +232,7 @@ class Tunnel:
         untold: tuple[Side, bytes] | None = None
         for side in (self.client, self.backend):
             side.read, side.last, trouble, errno, kept = twin.dismiss(side.fd)
+            side.equip()
             if side is about:
                 told = (trouble, errno, kept)
             elif trouble == SHORT:
@@ -380,6 +391,9 @@ def relay(
     right = _side(backend, backend_sock, send_timeouts[1])
     tunnel = Tunnel(loop, left, right, idle_timeout or inf, on_end)
     tunnel.owner = owner
+    at_once = watch is None and not (to_client or answered or to_backend or said) and tunnel.plain
+    if not at_once:
+        tunnel.equip()
     if watch is not None:
         watch(tunnel)
     left.start(client_mask)
@@ -395,6 +409,8 @@ def relay(
         if tunnel.reason is None and side.mask & IN and side.buffered():
             side.take()
     tunnel.engage()
+    if at_once and not tunnel.engaged:
+        tunnel.equip()
     return tunnel
 
 

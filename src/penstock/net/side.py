@@ -81,14 +81,11 @@ class Side:
         self.finished = False
         self.mask = _UNWATCHED
 
-    def __getattr__(self, name: str) -> Callable[..., int]:
-        """What reads from here and what writes to the other side, made when they are first asked for: while the
-        compiled twin carries a tunnel, nobody does."""
-        found = self._reader() if name == "receive" else self.peer.writer() if name == "send_peer" else None
-        if found is None:
-            raise AttributeError(name)
-        setattr(self, name, found)
-        return found
+    def equip(self) -> None:
+        """Makes what reads from here and what writes to the other side. Nobody asks for them while the compiled twin
+        carries a tunnel, and so they are not made before somebody might."""
+        self.receive = self._reader()
+        self.send_peer = self.peer.writer()
 
     def start(self, mask: int) -> None:
         """Takes over the descriptor, registered with `mask` by whoever had it (0: not at all)."""
@@ -363,6 +360,4 @@ class Side:
         self._let_go()
 
     def _let_go(self) -> None:
-        del self.peer, self.tunnel
-        if self.tapped:
-            del self.send_peer  # a tap may know the tunnel
+        del self.receive, self.send_peer, self.peer, self.tunnel
