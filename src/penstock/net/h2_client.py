@@ -39,6 +39,9 @@ HEADS = 16
 """Heads of one stream that may wait to be read."""
 CHATTER = 1000
 """Frames that carry nothing for anybody, and may come within `PERIOD` seconds."""
+RESETS = 50
+"""Streams that we may end before they were answered, within `PERIOD` seconds. A backend takes many for an attack and
+ends the connection with everybody on it: clients that come and go shall not bring that about."""
 PERIOD = 10.0
 LAST_SID = (1 << 31) - 1000
 NOT_HTTP2 = "upstream sent no HTTP/2, but an answer of HTTP/1"
@@ -122,6 +125,7 @@ class ClientLane(Lane):
         """Let go of the stream; it is reset unless both sides have said all they have to say."""
         if not self.lost and not (self.finished and self.ended):
             self.reset(code)
+            self.session.gave_up()
         self.lost = self.lost or ECONNRESET
         self.inbox.clear()
         self.session.wire.forget(self.half)
@@ -133,7 +137,7 @@ class ClientSession(Session):
     nothing more will. `why` says in words what ended the connection. `heard` is when something came last (monotonic).
     """
 
-    __slots__ = ("_chatter", "_since", "changed", "heard", "known", "opened_count", "why")
+    __slots__ = ("_chatter", "_resets", "_since", "changed", "heard", "known", "opened_count", "why")
 
     def __init__(
         self,
@@ -156,6 +160,7 @@ class ClientSession(Session):
         self.opened_count = 0
         self.why = ""
         self._chatter = 0
+        self._resets = 0
         self._since = self.heard
         wire.announce(tuple(settings))
 
@@ -196,6 +201,13 @@ class ClientSession(Session):
         """Take no more requests."""
         self.wire.leaving = True
 
+    def gave_up(self) -> None:
+        """A stream was reset by us; after too many the others are let come to their end, and there are no more."""
+        self._period()
+        self._resets += 1
+        if self._resets >= RESETS:
+            self.retire()
+
     # -- the connection
 
     async def run(self) -> None:
@@ -208,7 +220,7 @@ class ClientSession(Session):
             self.why = fault.reason.replace("client", "upstream", 1)
             if self.known:
                 self.wire.goaway(fault.code)
-                self.flush()
+                self.flush_now()
         except Over:
             self.why = "the connection was closed"
         except NetError as error:
@@ -226,7 +238,7 @@ class ClientSession(Session):
         self.retire()
         if self.error is None:
             self.wire.goaway()
-            self.flush()
+            self.flush_now()
             self.end()
 
     def feed(self, data: bytes) -> None:
@@ -262,11 +274,14 @@ class ClientSession(Session):
         else:
             self._count()
 
-    def _count(self) -> None:
+    def _period(self) -> None:
         now = self.stream.hot.now
         if now - self._since > PERIOD:
             self._since = now
-            self._chatter = 0
+            self._chatter = self._resets = 0
+
+    def _count(self) -> None:
+        self._period()
         self._chatter += 1
         if self._chatter > CHATTER:
             raise ConnectionFault(ErrorCodes.ENHANCE_YOUR_CALM, "upstream sent too many frames that carry nothing")

@@ -1,7 +1,7 @@
 """One HTTP/2 connection on its socket: reads for all its lanes, writes for all its lanes, and is fair among them.
 
-    bytes come     `feed` -> `Wire` -> a lane's inbox, or whoever opens lanes; all that is said in answer leaves in one
-                   write when the bytes have been dealt with
+    bytes come     `feed` -> `Wire` -> a lane's inbox, or whoever opens lanes; all that is said in one turn of the loop,
+                   to whichever stream, leaves in one write
     a lane writes  one frame at a time while there is room: in the peer's windows, and in `HIGH` bytes of what the
                    socket has not taken yet. Who finds none waits in a queue; a frame each is the round
     a turn         after `HIGH` bytes the loop has its turn, and the connection the next one when no more than `UNSENT`
@@ -61,7 +61,8 @@ class Session:
     """
 
     __slots__ = (
-        "_corked",
+        "_hot",
+        "_later",
         "_pending",
         "_pushed",
         "_touched",
@@ -102,7 +103,8 @@ class Session:
         self.fiber: Fiber[object] | None = None
         self._pending = b""
         self._writer: Fiber[None] | None = None
-        self._corked = False
+        self._hot = stream.hot
+        self._later = False
         self._touched: list[Lane] = []
         self._waking = False
         self._pushed = 0
@@ -133,7 +135,6 @@ class Session:
 
     def feed(self, data: bytes) -> None:
         """Deal with bytes of the peer. Raises `ConnectionFault`."""
-        self._corked = True
         try:
             for event in self.wire.receive(data):
                 self._happened(event)
@@ -145,7 +146,6 @@ class Session:
             raise
         finally:
             self._touched.clear()
-            self._corked = False
             self.flush()
 
     def _happened(self, event: Event) -> None:
@@ -209,7 +209,7 @@ class Session:
     def room(self, half: HalfStream) -> int:
         """How much the next DATA frame of a stream may hold; not more than 0 if it has to wait."""
         if self.backlog >= HIGH:
-            self._send()
+            self.flush_now()
         return 0 if self.full else self.wire.room(half)
 
     @property
@@ -223,14 +223,18 @@ class Session:
         return self.full or self.wire.outbound_flow_control_window <= 0
 
     def flush(self) -> None:
-        """Send what is to be sent, unless bytes of the peer are being dealt with: then it is sent after that."""
-        if not self._corked:
-            self._send()
+        """Send what is to be sent, when all that has happened by now has been dealt with: what is said to many streams
+        in one turn of the loop leaves in one write."""
+        if not self._later and self._writer is None:
+            self._later = True
+            self._hot.afterwards.append(self.flush_now)
 
-    def _send(self) -> None:
-        if self._writer is not None or self.error is not None:
+    def flush_now(self) -> None:
+        """Likewise, at once."""
+        self._later = False
+        if self._writer is not None or self.error is not None or self.stream.closed:
             return
-        if self._push():
+        if self.backlog and self._push():
             self._writer = writer = Fiber(self._drain())
             writer.keep_error = True
             writer.resume()
@@ -285,7 +289,6 @@ class Session:
         if self._waking or not self.queue:
             return
         self._waking = True
-        corked, self._corked = self._corked, True
         try:
             for _ in range(ROUNDS):
                 if not self.queue or self.blocked:
@@ -296,7 +299,6 @@ class Session:
             else:
                 self.wake_soon()
         finally:
-            self._corked = corked
             self._waking = False
         self.flush()
 
@@ -329,7 +331,7 @@ class Session:
 
     async def sent(self) -> bool:
         """Wait until the socket has taken everything; whether it has."""
-        self._send()
+        self.flush_now()
         writer = self._writer
         if writer is None:
             return self.error is None

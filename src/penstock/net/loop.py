@@ -44,7 +44,8 @@ BATCH = 256
 class HotSelector(selectors.EpollSelector):
     """asyncio's selector, which calls the handlers of hot descriptors itself.
 
-    `now` is the monotonic clock in seconds, refreshed once per poll. `greed` counts what fibers did without waiting
+    `now` is the monotonic clock in seconds, refreshed once per poll. What is put into `afterwards` is called once,
+    before the next poll: by then all is known that one poll has brought. `greed` counts what fibers did without waiting
     since then, see `Waiting.breathe`. Level-triggered, and every socket is
     non-blocking: an event that is out of date (its descriptor was closed and its number taken again within
     one batch) makes a handler try in vain, and does no harm."""
@@ -60,6 +61,7 @@ class HotSelector(selectors.EpollSelector):
         self.on_error: Callable[[int, BaseException], None] = _report
         self.timers.on_error = self._alarm_failed
         self.queue: deque[Any] = deque()
+        self.afterwards: list[Callable[[], None]] = []
         self.yield_to_asyncio = False
         self.greed = 0
 
@@ -85,6 +87,14 @@ class HotSelector(selectors.EpollSelector):
         """As `forget`, for a descriptor that is closed right after: the kernel does its part by itself."""
         self.handlers.pop(fd, None)
 
+    def _finish_turn(self) -> None:
+        due, self.afterwards = self.afterwards, []
+        for call in due:
+            try:
+                call()
+            except Exception as exc:
+                self.on_error(-1, exc)
+
     def _alarm_failed(self, exc: Exception) -> None:
         self.on_error(-1, exc)
 
@@ -100,6 +110,8 @@ class HotSelector(selectors.EpollSelector):
         deadline = inf if timeout is None else now + timeout
         self.yield_to_asyncio = False
         while True:
+            if self.afterwards:
+                self._finish_turn()
             until = timers.next
             if deadline < until:
                 until = deadline
