@@ -306,6 +306,23 @@ def test_a_client_that_leaves_costs_its_stream_only(proxy) -> None:
         assert backend.connections == 1
 
 
+def test_clients_that_come_and_go_do_not_make_a_backend_end_what_others_share(proxy) -> None:
+    """It would take so many resets for an attack."""
+    with Http2Backend(lambda asked: echo(asked) if asked.path == "/kept" else None) as backend:
+        front = start(proxy, backend)
+        for turn in range(3):
+            clients = [RawClient(front.port()) for _ in range(50)]
+            for client in clients:
+                client.send(b"GET /kept/held HTTP/1.1\r\nHost: x\r\n\r\n")
+            eventually(lambda turn=turn: len(backend.requests) == 50 * (turn + 1))
+            for client in clients:
+                client.close()
+            eventually(lambda: all(each.reset == CANCEL for each in backend.requests))
+        for number in range(backend.connections):
+            assert sum(each.talk.number == number for each in backend.requests) <= 60
+        assert front.get("/kept").status == 200
+
+
 # What goes wrong
 
 
