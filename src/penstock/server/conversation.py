@@ -178,9 +178,11 @@ class Conversation:
                 size = len(view)
                 if way.busy:
                     left = way.left
-                    if left > size and not way.mode:
+                    if left >= size and not way.mode:
                         way.left = left - size
                         way.payload += size
+                        if left == size:
+                            way.settle()
                         return send(view)
                 elif size > 1 and kinds[view[0]] == 1:
                     # Nearly always: one short, whole, unfragmented data frame.
@@ -263,9 +265,6 @@ class Conversation:
             return
         if tunnel.paused:
             alarm.set(AGAIN)
-            return
-        if tunnel.paused:
-            self._alarm_at(tunnel.loop.timers.now + AGAIN)
             return
         if self._farewell is not None:
             if self._farewell.go_on():
@@ -477,10 +476,6 @@ class Conversation:
     def _soon(self) -> None:
         if self._alarm is not None:
             self._alarm.set(0)
-
-    def _alarm_at(self, when: float) -> None:
-        if self._alarm is not None:
-            self._alarm.at(when)
 
     def _log(self, level: int, text: str) -> None:
         if self._ending is not None:

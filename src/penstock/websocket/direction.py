@@ -173,6 +173,8 @@ class Direction:
         if mode == PASS and left >= size:
             self.left = left - size
             self.payload += size
+            if left == size:
+                self.settle()
             return data
         if mode == BLIND:
             return data
@@ -215,7 +217,7 @@ class Direction:
             at += total
             if self.mode == OVER:
                 break
-        self._settle()
+        self.settle()
         stop = min(at, size, end)
         if spans is None:
             if stop == size and fresh:
@@ -380,7 +382,8 @@ class Direction:
         self.mode = BLIND if self.lenient and why is Why.PROTOCOL and self.mode == PASS else OVER
         return 0, False
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
+        """Works out `busy`, after `left` has come to its end."""
         self.busy = self._slow or self.mode != PASS or bool(self.left or self._held or self._fragmented)
 
     # -- to another process
@@ -395,7 +398,7 @@ class Direction:
         for name in _STATE:
             value = state[name]
             setattr(self, name, value.encode("latin-1") if isinstance(value, str) else value)
-        self._settle()
+        self.settle()
 
 
 _STATE = (
