@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 from penstock.config.errors import ConfigFailed
 from penstock.config.material import Replay, using
 from penstock.modules.load import load
+from penstock.modules.settled import settle
 from penstock.observe.errorlog import ERROR, NOTICE, report, set_fallback
 from penstock.process.channel import Channel, Message
+from penstock.process.freeing import keep_apart
 from penstock.process.listening import Address, needed
 from penstock.process.logs import process_log, redirect_stderr
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from penstock.process.launch import Launch
     from penstock.process.worker import Worker
 
-AT_ONCE = 0.02
+AT_ONCE = 0.005
 """Seconds of loading that the loop may wait for."""
 
 TURN = 0.001
@@ -59,13 +61,15 @@ class Adopter:
             message.drop()
             return
         offer = Offer(message)
+        # A large configuration makes a million objects and no garbage: the collector would only hold everything up.
+        gc.disable()
         if offer.fields["took"] <= AT_ONCE:
             offer.load(self.launch, self.worker.plan)
+            keep_apart()
+            gc.enable()
             self._go_on(offer)
             return
         before = sys.getswitchinterval()
-        # A large configuration makes a million objects and no garbage: the collector would only hold everything up.
-        gc.disable()
 
         def run() -> None:
             offer.load(self.launch, self.worker.plan)
@@ -73,6 +77,7 @@ class Adopter:
 
         def finish() -> None:
             sys.setswitchinterval(before)
+            keep_apart()
             gc.enable()
             self._go_on(offer)
 
@@ -163,6 +168,7 @@ class Offer:
                 self.plan = load(
                     launch.path, prefix=launch.prefix, globals_text=launch.globals_text, previous=previous
                 )
+                settle(self.plan)
                 self.log, self.files = process_log(launch, self.plan)
         except Exception as error:
             self._error = error

@@ -11,6 +11,7 @@ from penstock.config.errors import ConfigError, ConfigFailed
 from penstock.config.material import Record, using
 from penstock.modules.load import load
 from penstock.modules.main import Events, Main
+from penstock.modules.settled import settle
 from penstock.modules.ssl import watched_files
 from penstock.observe.errorlog import EMERG, NOTICE, WARN, ErrorLog, fallback, report, set_fallback
 from penstock.observe.files import CannotOpen, LogFiles
@@ -67,6 +68,7 @@ def read(launch: Launch, *, console: bool, previous: Plan | None = None) -> Plan
     finally:
         gc.enable()
     announce(plan.problems, console=console)
+    settle(plan)
     try:
         worker_user(plan.main.settings(Main))
     except ConfigError as error:

@@ -9,7 +9,6 @@ Only one reload is under way at a time; those that are asked for meanwhile come 
 from __future__ import annotations
 
 import fcntl
-import gc
 import os
 import resource
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +19,7 @@ from penstock.config.material import Record, write_all
 from penstock.modules.upstream import forget_others
 from penstock.observe.errorlog import ERROR, NOTICE, WARN, report
 from penstock.process.cycle import Cycle, succeed
+from penstock.process.freeing import Growth, keep_apart
 from penstock.process.launch import Launch, NotStarted
 from penstock.process.privileges import environment_of
 from penstock.process.watching import Watch
@@ -70,6 +70,7 @@ class Reload:
         self._waiting: dict[int, Child] = {}
         self._wanted: Record | None = None
         self._watch = _watch(cycle)
+        self._growth = Growth()
 
     def let_go(self) -> Cycle:
         """In a worker, which begins with the configuration and shall not keep it: the last use of this."""
@@ -111,11 +112,9 @@ class Reload:
             self._finish()
         else:
             self._tell(record, before, took)
-        # The old plan is full of cycles, and frozen: without this it would stay for ever.
         del before
-        gc.unfreeze()
-        gc.collect()
-        gc.freeze()
+        keep_apart()  # from workers that are to be forked
+        self._growth.look()
 
     def answered(self, child: Child, message: Message) -> None:
         """A worker has said what became of the plan."""

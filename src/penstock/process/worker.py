@@ -8,7 +8,6 @@ import traceback
 from collections import deque
 from math import inf
 from signal import SIG_IGN, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, signal
-from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from weakref import WeakSet
@@ -20,6 +19,7 @@ from penstock.net.loop import IN, new_loop
 from penstock.net.timers import Alarm
 from penstock.observe.errorlog import ALERT, EMERG, NOTICE, WARN, report
 from penstock.observe.files import CannotOpen, LogFile, LogFiles
+from penstock.process.freeing import Freeing
 from penstock.process.handover import Hands
 from penstock.process.signals import admit
 from penstock.process.title import set_title
@@ -40,11 +40,8 @@ GRACE = 0.1
 """Seconds between the end of accepting and the end of idle connections: what was accepted a moment ago has its request
 on the way, which a close would lose."""
 
-TIDY_AFTER = 0.5
-"""Seconds from taking a plan up to freeing those before."""
-
-TIDY_SHARE = 0.1
-"""Of the time, at most, for this."""
+FREE_AFTER = 0.5
+"""Seconds from taking a plan up to freeing those before, while everybody has other things to do."""
 
 _POLL = 0.02
 _GC_THRESHOLD = (50_000, 20, 50)
@@ -80,8 +77,8 @@ class Worker:
         self._older: WeakSet[LogFile] = WeakSet()
         self._left_behind: deque[tuple[float, float]] = deque()
         self._overdue = Alarm(self.loop.timers, self._abort_left_behind)
-        self._tidy = Alarm(self.loop.timers, self._free_old_plans)
-        self._tidy_not_before = 0.0
+        self._freeing = Freeing(self.loop.call_soon)
+        self._free = Alarm(self.loop.timers, self._freeing.begin)
         self._timeout = Alarm(self.loop.timers, self._abort_all)
         self._grace = Alarm(self.loop.timers, self._close_idle)
         self._look = Alarm(self.loop.timers, self._look_whether_drained)
@@ -103,11 +100,12 @@ class Worker:
             self._older.update(older.without(files))
             self._leave_behind(service)
             succeed(service.plan, plan)
+            self._freeing.add(service.plan)
             service.control = "" if self._control is None else self._control.folder
             service.adopt(plan, sockets)
             self._grace.set(GRACE)
-            if self._tidy.deadline == inf:
-                self._tidy.at(max(self.loop.timers.now + TIDY_AFTER, self._tidy_not_before))
+            if self._free.deadline == inf:
+                self._free.set(FREE_AFTER)
         for sock in set(self.sockets.values()) - set(sockets.values()):
             sock.close()
         self.sockets = sockets
@@ -154,16 +152,6 @@ class Worker:
             each.service.abort_all(moment)
         if left:
             self._overdue.at(left[0][0])
-
-    def _free_old_plans(self) -> None:
-        """A plan is full of cycles, and frozen: without this it would stay for ever. Nothing else happens meanwhile, so
-        that the plans of many reloads are freed together where each is large."""
-        began = monotonic()
-        gc.unfreeze()
-        gc.collect()
-        gc.freeze()
-        ended = monotonic()
-        self._tidy_not_before = ended + (ended - began) / TIDY_SHARE
 
     def _current(self) -> tuple[Service, LogFiles] | None:
         """What serves new connections; None where nothing does any more."""
