@@ -131,7 +131,7 @@ class Taker:
 
     def _forget(self, number: int) -> None:
         tunnel = self._ready.pop(number)
-        ending = getattr(tunnel.on_end, "__self__", None)
+        ending = tunnel.on_end
         client, backend, _, _ = tunnel.release()
         client.close()
         backend.close()

@@ -28,7 +28,7 @@ _COUNTS = ("body_bytes_sent", "bytes_sent", "request_length", "status")
 
 def ending_of(tunnel: Tunnel) -> Ending | None:
     """Whose end a tunnel's is; None for one that only this process can bring to its end."""
-    owner = getattr(tunnel.on_end, "__self__", None)
+    owner = tunnel.on_end
     if not isinstance(owner, Ending):
         return None
     talk = owner.conversation
@@ -70,7 +70,7 @@ def let_go(ending: Ending, tunnel: Tunnel) -> None:
 
 def begin_again(tunnel: Tunnel) -> None:
     """It is ours now: let bytes flow."""
-    ending = getattr(tunnel.on_end, "__self__", None)
+    ending = tunnel.on_end
     if isinstance(ending, Ending):
         tunnel.owner = ending
         if ending.conversation is not None:
