@@ -163,6 +163,7 @@ def carries_websockets(server: Server) -> bool:
 def _all(server: Server) -> list[Location]:
     found = [server.root, *server.named.values()]
     for location in found:
+        found += location.inner
         if location.nested is not None:
             found += location.nested.all
     return found

@@ -140,7 +140,8 @@ def complete(location: Location, server: Server) -> None:
     below: list[Location] = scope.data.get("locations", [])
     for inner in below:
         complete(inner, server)
-    for inner in scope.data.get("inner_locations", ()):
+    location.inner = tuple(scope.data.get("inner_locations", ()))
+    for inner in location.inner:
         complete(inner, server)
     for inner in below:
         if inner.kind == "named":

@@ -27,7 +27,7 @@ class Location(dict[Any, Any]):
     `location[HttpCore]`; in every other respect it is an object like others. `kind` is "server", "exact", "prefix",
     "regex", "named", "if" or "limit_except". `phases` holds the handlers by phase number; `nested` is searched when
     this one has been chosen. `filters` are those of the phases HEADERS and BODY; `straight` is the first handler of
-    CONTENT, where it waits and nothing comes before it.
+    CONTENT, where it waits and nothing comes before it. `inner` are its `if` and `limit_except` blocks.
     """
 
     __slots__ = (
@@ -35,6 +35,7 @@ class Location(dict[Any, Any]):
         "error_log",
         "filters",
         "final",
+        "inner",
         "internal",
         "kind",
         "limited",
@@ -59,6 +60,7 @@ class Location(dict[Any, Any]):
         self.auto_redirect = False
         self.error_log: Any = None
         self.nested: LocationTree | None = None
+        self.inner: tuple[Location, ...] = ()
         self.scope: Scope | None = None
         """Where it was written, while it is compiled."""
         self.phases: tuple[Handlers, ...] = ((),) * phases.COUNT
