@@ -1,6 +1,6 @@
 """A plan that has been made lets go of what it was made of: words of the configuration, and the levels they stood at.
 
-That is two thirds of all its objects, and all of its cycles. What is left leads one way only, from addresses to
+That is four in ten of all its objects, and all of its cycles. What is left leads one way only, from addresses to
 servers to locations to settings: whoever lets go of a plan frees it at once, but for what requests under way still go
 by. A worker that takes up another plan does not have to stop and search for cycles.
 """
