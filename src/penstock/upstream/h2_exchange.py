@@ -213,13 +213,16 @@ class Http2Exchange(Exchange):
             # That a backend refuses one request says nothing about the connection; without one it is gone.
             retry = "error" if lane.session.why else "invalid_header"
             return failed(f"{fault} while {doing}", retry=retry, cause=fault)  # type: ignore[arg-type]
+        again = self.body.replayable and self.refused < AGAIN
         if self.body.replayable:
             self.sent = False
-            line = self.line
-            if line is not None:
-                line.reused = self.refused < AGAIN
             self.refused += 1
-        return failed(f"{fault} while {doing}", cause=fault)
+        if self.line is not None:
+            self.line.reused = again
+        made = failed(f"{fault} while {doing}", cause=fault)
+        if again:
+            made.level = "info"  # it belongs to the life of a connection, and nobody notices
+        return made
 
 
 def _all(lane: ClientLane) -> list[bytes]:

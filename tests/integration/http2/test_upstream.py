@@ -341,7 +341,8 @@ def test_what_was_not_looked_at_is_sent_again_whatever_the_method(proxy, how: st
         answered = front.get("/kept", method="POST", body=b"data")
         assert answered.status == 200 and answered.body == b"data"
         assert len(backend.requests) == 3
-        front.logged(r'POST /kept HTTP/1.1 200 502, 502, 200 \[')
+        front.logged(r"POST /kept HTTP/1.1 200 502, 502, 200 \[")
+        assert "[error]" not in front.error_log(), "nothing has gone wrong"
 
 
 def test_a_backend_that_always_refuses_is_given_up(proxy) -> None:
