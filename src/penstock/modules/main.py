@@ -8,6 +8,7 @@ from penstock.config.registry import EVENTS, HTTP, LOCATION, MAIN, SERVER, block
 from penstock.config.scope import Call, Scope
 from penstock.config.settings import Settings, directive, directives
 from penstock.config.tree import Directive
+from penstock.plan.rows import LOADS, Rows
 
 PAGE = "ngx_core_module.html"
 
@@ -60,6 +61,11 @@ class Main(Settings):
     env: tuple[tuple[str, str | None], ...] = directives(
         "env", where=MAIN, takes=custom(_env, syntax="variable[=value]"), nginx=PAGE
     )
+
+    def finish(self, scope: Scope) -> None:
+        if self.master_process and self.worker_processes != 1:
+            shared = scope.compilation.shared
+            shared[LOADS] = scope.compilation.previous.get(LOADS) or Rows(LOADS, 1, 0)
 
 
 def _priority(call: Call) -> int:

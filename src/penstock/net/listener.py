@@ -20,6 +20,9 @@ EXCLUSIVE = 1 << 28
 TURN = 8
 """Connections that a worker accepts before another one is woken first."""
 
+AFTER_YOU = 0.005
+"""Seconds for which a worker that has more than its share leaves new connections to the others."""
+
 RETRY_AFTER = 0.5
 """Seconds until accepting is tried again after descriptors or memory ran out (nginx's accept_mutex_delay)."""
 
@@ -153,7 +156,8 @@ class Acceptor:
     `on_accept(stream, peer_name)` is called for every connection. `on_trouble(exc)` is called when accepting
     fails; where descriptors or memory ran out, accepting rests for `RETRY_AFTER` seconds. `pause()` and
     `resume()` are for whoever counts connections. `shared` is for a socket several processes accept from:
-    only one of them is woken, and each in its turn unless `turns` says that there is nobody else."""
+    only one of them is woken, and each in its turn unless `turns` says that there is nobody else. `ahead`
+    tells, once a turn, whether others should go first for a moment."""
 
     __slots__ = (
         "_accept",
@@ -165,6 +169,7 @@ class Acceptor:
         "_reserve",
         "_resting",
         "_watching",
+        "ahead",
         "fd",
         "loop",
         "mask",
@@ -184,6 +189,7 @@ class Acceptor:
         on_trouble: Callable[[OSError], None] | None = None,
         shared: bool = False,
         turns: bool = True,
+        ahead: Callable[[], bool] | None = None,
     ) -> None:
         self.loop = loop
         self.sock = sock
@@ -195,6 +201,7 @@ class Acceptor:
         self.on_trouble = on_trouble
         self.shared = shared
         self.turns = shared and turns
+        self.ahead = ahead
         self.mask = IN | EXCLUSIVE if shared else IN
         self._alarm = Alarm(loop.timers, self._rested)
         self._reserve = _spare_descriptor()
@@ -260,6 +267,11 @@ class Acceptor:
         """The kernel wakes the first in its queue who sleeps, that is always the same worker while there is little to
         do: after a turn of `TURN` connections this one goes to the end of the queue."""
         self._left = TURN
+        if self.ahead is not None and self.ahead():
+            self._resting = True
+            self._settle()
+            self._alarm.set(AFTER_YOU)
+            return
         self.loop.hot.forget(self.fd)
         self.loop.hot.watch(self.fd, self.mask, self._on_event)
 

@@ -10,6 +10,9 @@ from penstock.plan.zone import SharedMemory
 METERS = "meters"
 """The key of the plan's `shared` under which the rows of `metrics` are, if anybody asks for them."""
 
+LOADS = "loads"
+"""The same for the number of connections of each worker, where there are several."""
+
 WORKERS = 1024
 """How many may have a row at once, those of older configurations included; others are not counted."""
 
@@ -93,6 +96,17 @@ class Row:
     def sums(self) -> list[int]:
         """Over all workers."""
         return self.rows.sums()
+
+    def others(self) -> list[tuple[int, int]]:
+        """The first number of each other row that is in use, and which row that is. One look without the lock: a worker
+        that has died may still be among them."""
+        rows = self.rows
+        last = rows._row(0)[0]
+        return [
+            (row[1], number)
+            for number in range(1, last + 1)
+            if number != self._number and (row := rows._row(number))[0]
+        ]
 
 
 def _alive(process: int) -> bool:

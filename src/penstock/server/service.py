@@ -21,7 +21,7 @@ from penstock.net.relay import End
 from penstock.net.timers import Alarm
 from penstock.observe.errorlog import ALERT, CRIT, WARN, report
 from penstock.plan.counters import COUNTERS, Counters, Figures, Share
-from penstock.plan.rows import METERS, Rows
+from penstock.plan.rows import LOADS, METERS, Rows
 from penstock.server.connection import Connection
 from penstock.server.http1 import serve
 from penstock.websocket.endings import Why
@@ -75,6 +75,8 @@ class Service:
         self._acceptors: dict[Address, Acceptor] = {}
         self._listens: dict[Address, Listen] = {}
         self._tell: Alarm | None = None
+        self._ahead: Callable[[], bool] | None = None
+        self._loads: Rows | None = None
         self._mirrors: set[Fiber[None]] = set()
         self._readers: dict[Server, Callable[[], HeadReader]] = {}
         self.most = 512
@@ -85,6 +87,7 @@ class Service:
         self._listens = {listen.address: listen for listen in plan.listens}
         if any(spoken_at(listen, server) for listen in plan.listens for server in listen.servers):
             import penstock.server.http2  # noqa: F401  now, so that no client has to wait for it
+        self._compare(plan.shared.get(LOADS))
         for listen, sock in sockets.items():
             self._accept_on(listen, sock)
         events = plan.events
@@ -128,6 +131,17 @@ class Service:
 
             drain_servers(self.loop, plan)
 
+    def _compare(self, loads: Rows | None) -> None:
+        """Compare this worker's connections with those of others in `loads`, if there are others."""
+        if loads is self._loads:
+            return
+        self._loads, self._ahead = loads, None
+        row = loads.share() if loads is not None else None
+        if row is not None:
+            from penstock.server.balance import Balance
+
+            self._ahead = Balance(row, lambda: self.live).ahead
+
     def listen_for(self, connection: Connection) -> Listen | None:
         """By what the plan in force says of the address where a client came in; None if it says nothing any more."""
         address = connection.listen.address
@@ -147,10 +161,13 @@ class Service:
         if known is not None and known.shared == shared:
             known.on_accept = accept
             known.turns = shared and turns
+            known.ahead = self._ahead
             return
         if known is not None:
             known.close()
-        self._acceptors[listen.address] = Acceptor(self.loop, sock, accept, on_trouble=_say, shared=shared, turns=turns)
+        self._acceptors[listen.address] = Acceptor(
+            self.loop, sock, accept, on_trouble=_say, shared=shared, turns=turns, ahead=self._ahead
+        )
 
     def _covered_by(self, listen: Listen) -> dict[str, Listen]:
         """Addresses of a port that is bound by its wildcard only: the server is chosen by where a client came in."""
