@@ -11,7 +11,9 @@ from h2.events import StreamReset
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 from h2.stream import H2Stream, StreamInputs
+from hpack import Encoder
 
+from penstock.http.h2_decoder import Decoder
 from penstock.http.h2_fields import NO_TABLE
 from penstock.http.h2_parts import (
     CONTINUATION,
@@ -39,6 +41,9 @@ _SERVER = H2Configuration(
     validate_outbound_headers=False,
     normalize_outbound_headers=False,
 )
+_NOBODY = Encoder()
+"""What `h2` tells of the peer's table, of which nothing is made (`h2_fields`): one for all connections."""
+
 _CLIENT = H2Configuration(
     client_side=True,
     header_encoding=None,
@@ -56,6 +61,8 @@ class Outgoing(H2Connection):
 
     def __init__(self, settings: dict[SettingCodes, int], *, client_side: bool) -> None:
         super().__init__(_CLIENT if client_side else _SERVER)
+        self.decoder = Decoder()  # type: ignore[assignment]
+        self.encoder = _NOBODY
         self.local_settings = Settings(client=client_side, initial_values=settings)
         self.first_window = self.local_settings.initial_window_size
         self.granted = 65535
