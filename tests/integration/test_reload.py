@@ -383,6 +383,28 @@ def test_a_broken_configuration_changes_nothing(start) -> None:
     assert answers(front, "two")
 
 
+def test_a_directory_that_workers_can_not_enter_changes_nothing(start) -> None:
+    text = "{value:place}" + NUMBER
+    if not os.geteuid():
+        text = f"user nobody {grp.getgrgid(pwd.getpwnam('nobody').pw_gid).gr_name};{text}"
+    front = start(text, values=values(number="one", workers=2, place=""))
+    front.expect = ("working_directory",)
+    children = front.children()
+    (front.directory / "secret").mkdir(mode=0o700 if not os.geteuid() else 0)
+    (front.directory / "file").touch()
+    for count, name in enumerate(("none", "file", "secret"), 1):
+        front.values.update(place=f"working_directory {front.directory / name};", number="two")
+        front.configure(front.template)
+        front.send_signal(signal.SIGHUP)
+        eventually(lambda count=count: front.error_log().count("the old one stays in force") == count)
+        front.logged(rf'chdir\("[^"]*/{name}"\).* failed \(\d+: .*working_directory', name="error.log")
+        assert front.children() == children
+        assert answers(front, "one")
+    reload(front, place="working_directory /;")
+    assert answers(front, "two")
+    assert front.children() == children
+
+
 def test_many_reloads_at_once_come_to_few(start) -> None:
     front = start(NUMBER, values=values(number="one"))
     front.values["number"] = 29

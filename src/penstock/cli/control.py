@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from errno import ENOENT, ESRCH
 
 from penstock.modules.main import Main
 from penstock.observe.errorlog import ALERT, ERROR, NOTICE, report, set_fallback, use_console
@@ -29,7 +30,10 @@ def send_signal(launch: Launch, word: str) -> int:
     try:
         fd = os.open(path.encode("latin-1"), os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        return _fail(ERROR, f'open() "{path}" failed', error)
+        code = _fail(ERROR, f'open() "{path}" failed', error)
+        if error.errno == ENOENT:
+            report(None, ERROR, f"{PROGRAM} does not run, or its configuration names another pid file")
+        return code
     try:
         text = os.read(fd, _MOST).decode("latin-1").rstrip("\r\n")
     finally:
@@ -40,7 +44,10 @@ def send_signal(launch: Launch, word: str) -> int:
     try:
         os.kill(int(text), number)
     except OSError as error:
-        return _fail(ALERT, f"kill({text}, {int(number)}) failed", error)
+        code = _fail(ALERT, f"kill({text}, {int(number)}) failed", error)
+        if error.errno == ESRCH:
+            report(None, ERROR, f'{PROGRAM} does not run: "{path}" was left behind by a process that is no more')
+        return code
     return 0
 
 

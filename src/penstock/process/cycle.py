@@ -21,7 +21,7 @@ from penstock.process.launch import Launch, NotStarted
 from penstock.process.listening import Sockets, bind_all, probe_all
 from penstock.process.logs import advise, announce, process_log, redirect_stderr
 from penstock.process.pidfile import probe_pid_file, remove_pid_file, write_pid_file
-from penstock.process.privileges import User, worker_user
+from penstock.process.privileges import User, check_place, worker_user
 
 
 @dataclass(slots=True)
@@ -113,6 +113,7 @@ def succeed(launch: Launch, old: Cycle, record: Record) -> Cycle:
         plan = read(launch, console=False, previous=old.plan)
         cycle = _cycle(launch, plan)
     cycle.keep(record)
+    _check_place(cycle)
     _open_logs(cycle, console=False)
     try:
         if cycle.pid_file != old.pid_file:
@@ -164,6 +165,17 @@ def _open_logs(cycle: Cycle, *, console: bool) -> None:
         report(None, EMERG, str(error))
         if console:
             advise(error)
+        raise NotStarted from None
+
+
+def _check_place(cycle: Cycle) -> None:
+    """Workers that can not be where they are to be would end: then nobody serves. Raises `NotStarted`."""
+    try:
+        check_place(cycle.main, cycle.user)
+    except OSError as error:
+        whose = f" as user {cycle.user.name}" if cycle.user is not None else ""
+        words = f"{error.errno}: {os.strerror(error.errno or 0)}"
+        report(None, EMERG, f'chdir("{cycle.main.working_directory}"){whose} failed ({words}): see working_directory')
         raise NotStarted from None
 
 

@@ -80,6 +80,30 @@ def confine(main: Main, user: User | None) -> None:
             raise Fatal from None
 
 
+def check_place(main: Main, user: User | None) -> None:
+    """Whether workers can be in `working_directory`: a child tries, as the user that they will be. Raises `OSError`."""
+    if main.working_directory is None:
+        return
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            if user is not None:
+                os.setgid(user.gid)
+                os.initgroups(user.name, user.gid)
+                os.setuid(user.uid)
+            os.chdir(main.working_directory.encode("latin-1"))
+            code = 0
+        except OSError as error:
+            code = error.errno or 1
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    number = os.waitstatus_to_exitcode(status)
+    if number > 0:
+        raise OSError(number, os.strerror(number))
+
+
 def keep_environment(env: tuple[tuple[str, str | None], ...]) -> None:
     """Drop all variables but those that `env` names or sets, and TZ."""
     kept = environment_of(env)
