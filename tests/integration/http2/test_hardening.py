@@ -134,6 +134,40 @@ def test_floods(front, data: bytes, words: str) -> None:
     front.logged(words, name="error.log")
 
 
+def test_bytes_that_carry_nothing(front) -> None:
+    """Few frames, and long ones: megabytes that are no request."""
+    with Http2Client(front.port()) as client:
+        client.until(lambda: bool(client.settings))
+        flood(client, frame(77, 0, 0, bytes(16384)) * 700)
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            client.until(lambda: client.goaway is not None or client.eof, 5.0)
+    front.logged("http2 flood detected", name="error.log")
+
+
+def test_streams_beyond_the_limit(front) -> None:
+    """They are refused; who goes on all the same is sent away."""
+    head = b"\x82\x86\x44\x05/held\x41\x09localhost"
+    asked = b"".join(frame(1, 5, number, head) for number in range(1, 600, 2))
+    with RawClient(front.port()) as client, contextlib.suppress(ConnectionError):
+        client.send(PREFACE + asked)
+        client.recv_all()
+    front.logged("concurrent streams exceeded 128", name="error.log")
+    eventually(lambda: "client sent too many refused streams" in front.error_log())
+    assert front.get("/").status == 200
+
+
+def test_a_window_that_opens_byte_by_byte(front) -> None:
+    """Nothing is waited for in vain: what fits is sent, and siblings get theirs."""
+    with Http2Client(front.port(), greedy=False, settings={4: 0}) as client:
+        client.until(lambda: bool(client.settings))
+        stream = client.open("/")
+        for _ in range(4):
+            client.h2.increment_flow_control_window(1, stream)
+            client.flush()
+            client.quiet(0.02)
+        assert client.read(stream).text == "fine"
+
+
 def test_frames_without_content(front) -> None:
     with Http2Client(front.port()) as client:
         stream = client.open("/held", method="POST", ended=False)
