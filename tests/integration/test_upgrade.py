@@ -122,7 +122,8 @@ def test_tunnels_go_to_the_new_program(proxy) -> None:
             time.sleep(1)
             told = fleet.settle()
             assert told.unharmed(1000), told
-            assert took < 15, took  # a tenth of a second for a hundred, where nothing else wants the cores
+            # A tenth of a second for a hundred, where nothing else wants the cores.
+            assert took < max(5.0, 100 * told.stall), (took, told)
             assert not old_pid(front).exists()
             assert not (front.directory / "tunnel.log").read_text()
             fleet.leave(1000)
