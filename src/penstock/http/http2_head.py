@@ -29,6 +29,10 @@ _OF_A_CONNECTION = {
     "transfer-encoding": "Transfer-Encoding",
     "upgrade": "Upgrade",
 }
+_MOST, _LONGEST = 512, 512
+_known: dict[tuple[bytes, bytes], tuple[str, str]] = {}
+"""Fields that were found good under any options, as they came: a client repeats nearly all of its own."""
+
 _REFUSED_IN_TRAILERS = frozenset(("content-length", "host", "transfer-encoding"))
 
 
@@ -96,7 +100,15 @@ def _sort(
 ) -> None:
     """Put each field where it belongs, looked at by itself."""
     valid = (_PLAIN_OR_UNDERSCORE if options.underscores_in_headers else _PLAIN).fullmatch
-    for raw_name, raw_value in pairs:
+    for pair in pairs:
+        known = _known.get(pair)
+        if known is not None:
+            if known[0] == "cookie":
+                cookies.append(known[1])
+            else:
+                headers.append(known)
+            continue
+        raw_name, raw_value = pair
         name, value = str(raw_name, "latin-1"), str(raw_value, "latin-1")
         if CONTROL.search(value):
             raise BadRequest(400, f'client sent header "{excerpt(name)}" with invalid value: "{excerpt(value)}"')
@@ -109,11 +121,15 @@ def _sort(
             if options.ignore_invalid_headers:
                 dropped.append(excerpt(f"{name}: {value}"))
                 continue
-        value = value.strip(" \t")
+        field = name, value.strip(" \t")
         if name == "cookie":
-            cookies.append(value)
+            cookies.append(field[1])
         else:
-            headers.append((name, value))
+            headers.append(field)
+        if len(value) <= _LONGEST and _PLAIN.fullmatch(name):
+            if len(_known) >= _MOST:
+                _known.clear()
+            _known[pair] = field
 
 
 def _pseudo(
