@@ -19,11 +19,25 @@ if TYPE_CHECKING:
 class View:
     """Stands for a `Connection`. `stream` is the lane, `requests` the number of this request on the connection."""
 
-    __slots__ = ("base", "client_address", "client_port", "peer", "requests", "stream", "tunnelled")
+    __slots__ = (
+        "base",
+        "client_address",
+        "client_port",
+        "listen",
+        "peer",
+        "requests",
+        "service",
+        "started",
+        "stream",
+        "tunnelled",
+    )
 
     def __init__(self, base: Connection, stream: Lane) -> None:
         self.base = base
         self.stream = stream
+        self.service = base.service
+        self.listen: Any = base.listen
+        self.started = base.started
         self.client_address = base.client_address
         self.client_port = base.client_port
         self.peer: tuple[str, int] | None = None
