@@ -136,7 +136,7 @@ class ProxySecure(Settings, abstract=True):
         except NetError as error:
             text = f"peer closed connection in SSL handshake ({error}) while SSL handshaking to upstream"
             raise failed(text, cause=error) from None
-        if self.ssl_verify and not is_for(secured.sock.getpeercert(), name):
+        if self.ssl_verify and not is_for(secured.ssl.getpeercert(), name):
             secured.close()
             raise failed(f'upstream SSL certificate does not match "{name}" while SSL handshaking to upstream')
         if self.ssl_session_reuse:

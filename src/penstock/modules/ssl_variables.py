@@ -80,7 +80,7 @@ def _cipher(tls: Any) -> str:
 
 
 def _session_id(tls: Any) -> str:
-    session = tls.sock.session
+    session = tls.ssl.session
     return session.id.hex() if session is not None and session.id else ""
 
 
@@ -88,7 +88,7 @@ def _offered_ciphers(tls: Any) -> str:
     from penstock.net.openssl import missing
 
     if missing() is not None:
-        return ":".join(name for name, *_ in tls.sock.shared_ciphers() or ())
+        return ":".join(name for name, *_ in tls.ssl.shared_ciphers() or ())
     from penstock.net.openssl_peer import offered_ciphers
 
     return offered_ciphers(tls.ssl)

@@ -159,7 +159,7 @@ def of_context(context: ssl.SSLContext) -> int:
 
 
 def of_connection(inner: Any) -> int:
-    """The `SSL *` of the object inside an `SSLSocket` (`._sslobj`)."""
+    """The `SSL *` of the object that speaks TLS on a connection (`TlsStream.ssl`)."""
     return c_void_p.from_address(id(inner) + object.__basicsize__ + _WORD).value or 0
 
 

@@ -16,6 +16,7 @@ from penstock.net.loop import IN, Loop
 from penstock.net.side import Side
 from penstock.net.stream import Stream
 from penstock.net.timers import Alarm
+from penstock.net.tls import TlsStream
 from penstock.net.tls_side import TlsSide
 from penstock.net.twin import NOTHING, SHORT
 
@@ -417,5 +418,6 @@ def relay(
 def _side(stream: Stream, sock: socket.socket, send_timeout: float | None) -> Side:
     if not isinstance(stream, Stream):
         return stream.as_side(send_timeout or inf)  # a stream of HTTP/2, which has no socket of its own
-    make = TlsSide if stream.secure else Side
-    return make(sock, stream.hot, send_timeout or inf)
+    if isinstance(stream, TlsStream):
+        return TlsSide(sock, stream.ssl, stream.hot, send_timeout or inf)
+    return Side(sock, stream.hot, send_timeout or inf)

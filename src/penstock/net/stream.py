@@ -33,15 +33,21 @@ _NAP = 0.01
 _NOT_YET = (EAGAIN, EINPROGRESS, EINTR)
 
 
+class _Bare(_socket.socket):
+    """The C class under `socket.socket`. It can be referred to weakly, as OpenSSL's object in Python wants it."""
+
+    __slots__ = ("__weakref__",)
+
+
 def bare_socket(family: int, fd: int | None = None) -> socket.socket:
     """A new non-blocking TCP or unix socket, or the one that is `fd`, as it is.
 
-    It is the C class under `socket.socket`. The Python one costs a microsecond more to make and to close; what it adds
-    (`makefile`, `accept`, `dup`, the context manager) nobody asks a stream for.
+    The class above it in the library costs a microsecond more to make and to close; what it adds (`makefile`, `accept`,
+    `dup`, the context manager) nobody asks a stream for.
     """
     if fd is None:
-        return cast(socket.socket, _socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK, 0))
-    return cast(socket.socket, _socket.socket(family, socket.SOCK_STREAM, 0, fd))
+        return cast(socket.socket, _Bare(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK, 0))
+    return cast(socket.socket, _Bare(family, socket.SOCK_STREAM, 0, fd))
 
 
 class Stream(Waiting):

@@ -1,4 +1,7 @@
-"""TLS over a non-blocking `ssl.SSLSocket`: OpenSSL reads and writes the descriptor itself.
+"""TLS over a non-blocking socket: OpenSSL reads and writes the descriptor itself.
+
+The C object that does it stands alone here, without the `ssl.SSLSocket` that the library puts around it: that one costs
+two Python frames for each call, some system calls at its making, and its memory for each connection.
 
 A virtual host decides with its whole `SSLContext` (client certificates, versions, ciphers), so the
 ClientHello is peeked at and the context chosen *before* the socket is wrapped. Exchanging the context in
@@ -11,8 +14,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from errno import ECONNRESET, ENOTCONN, EPIPE
+from errno import ECONNRESET, EPIPE
 from typing import Any
 
 from penstock.net.errors import PeerGone, TimedOut, TlsFailed
@@ -30,22 +32,19 @@ _END = ("UNEXPECTED_EOF_WHILE_READING", "APPLICATION_DATA_AFTER_CLOSE_NOTIFY")
 class TlsStream(Stream):
     """A stream whose bytes are encrypted on the wire. `received` and `sent` count what is inside.
 
-    `sock` is the `ssl.SSLSocket`: ask it for version, cipher, certificate, protocol. `hello` is what the
-    client asked for (on a stream that was accepted)."""
+    `ssl` is what OpenSSL has of it: ask it for version, cipher, certificate, protocol. `hello` is what the client asked
+    for (on a stream that was accepted)."""
 
     __slots__ = ("_broken", "_finished", "_read_needs", "_write_needs", "hello", "ssl")
 
     secure = True
-    sock: ssl.SSLSocket
 
-    def __init__(self, plain: Stream, sock: ssl.SSLSocket, mask: int, hello: Hello | None) -> None:
+    def __init__(self, plain: Stream, sock: socket.socket, inner: Any, mask: int, hello: Hello | None) -> None:
         super().__init__(sock, plain.loop, plain.peer_name_)
         self.local_name_ = plain.local_name_
         self.hung_up = plain.hung_up
         self.hello = hello
-        # The C object behind the socket: its methods are the socket's without two Python frames around each
-        # call.
-        self.ssl: Any = sock._sslobj  # type: ignore[attr-defined]
+        self.ssl: Any = inner
         self._read_needs = IN
         self._write_needs = OUT
         self._broken = False
@@ -125,12 +124,14 @@ class TlsStream(Stream):
     def _close_notify(self) -> None:
         if self._broken or self._finished:
             return
-        with suppress(OSError, ValueError):
+        try:
             self.ssl.shutdown()
+        except (OSError, ValueError):
+            pass  # the peer is gone, or has something to say that nobody reads
 
     def _drop_now(self) -> bytes | None:
         try:
-            return socket.socket.recv(self.sock, 65536)
+            return self.sock.recv(65536)
         except OSError as exc:
             return super()._not_received(exc)
 
@@ -213,7 +214,7 @@ async def accept(
         if context is None:
             stream.send_now(_UNRECOGNIZED_NAME)
             raise TlsFailed(f'no server takes the name "{hello.server_name}"', "UNRECOGNIZED_NAME")
-        tls = _wrap(stream, context, hello, server_side=True)
+        tls = _wrap(stream, context, hello)
     except NotTls:
         raise
     except BaseException:
@@ -236,7 +237,7 @@ async def connect(
     """
     deadline = _Deadline(stream, timeout)
     try:
-        tls = _wrap(stream, context, None, server_side=False, server_hostname=server_name, session=session)
+        tls = _wrap(stream, context, None, server_name, session)
     except BaseException:
         stream.close()
         raise
@@ -281,23 +282,27 @@ async def _peek_hello(stream: Stream, deadline: _Deadline) -> Hello:
         seen = len(data)
 
 
-def _wrap(stream: Stream, context: ssl.SSLContext, hello: Hello | None, **options: Any) -> TlsStream:
+def _wrap(
+    stream: Stream,
+    context: Any,
+    hello: Hello | None,
+    server_name: str | None = None,
+    session: ssl.SSLSession | None = None,
+) -> TlsStream:
     fd = stream.fd
     sock, mask, unread = stream.release()
     if unread:
         sock.close()
         raise TlsFailed("bytes were read before the handshake")
     try:
-        wrapped = context.wrap_socket(sock, do_handshake_on_connect=False, suppress_ragged_eofs=False, **options)
+        # What `SSLContext.wrap_socket` does for a connected socket.
+        name = context._encode_hostname(server_name)
+        inner = context._wrap_socket(sock, hello is not None, name, owner=None, session=session)
     except (OSError, ValueError) as exc:
         stream.hot.drop(fd)
         sock.close()
         raise TlsFailed(str(exc), getattr(exc, "reason", None) or "") from None
-    if wrapped._sslobj is None:  # type: ignore[attr-defined]
-        stream.hot.drop(fd)
-        wrapped.close()
-        raise PeerGone(ENOTCONN, "getpeername")
-    return TlsStream(stream, wrapped, mask, hello)
+    return TlsStream(stream, sock, inner, mask, hello)
 
 
 async def _handshake(tls: TlsStream, deadline: _Deadline) -> TlsStream:

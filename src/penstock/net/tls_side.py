@@ -23,11 +23,10 @@ class TlsSide(Side):
     """An end with TLS. Reads go on while whole records come, so that a long message is one write to the other
     side."""
 
-    __slots__ = ("read_needs", "write_needs")
+    __slots__ = ("read_needs", "ssl", "write_needs")
 
-    sock: ssl.SSLSocket
-
-    def __init__(self, sock: socket.socket, hot: HotSelector, send_timeout: float) -> None:
+    def __init__(self, sock: socket.socket, inner: Any, hot: HotSelector, send_timeout: float) -> None:
+        self.ssl = inner
         self.read_needs = READING
         self.write_needs = OUT
         super().__init__(sock, hot, send_timeout)
@@ -73,11 +72,11 @@ class TlsSide(Side):
 
     def writer(self) -> Callable[[Any], int]:
         """What writes to this side."""
-        write: Callable[[Any], int] = self.sock._sslobj.write  # type: ignore[attr-defined]
+        write: Callable[[Any], int] = self.ssl.write
         return write
 
     def _reader(self) -> Callable[..., int]:
-        read: Callable[..., int] = self.sock._sslobj.read  # type: ignore[attr-defined]
+        read: Callable[..., int] = self.ssl.read
         return read
 
     def finish(self) -> None:
@@ -99,13 +98,13 @@ class TlsSide(Side):
     def _close_notify(self) -> None:
         self.finished = True
         try:
-            self.sock._sslobj.shutdown()  # type: ignore[attr-defined]
+            self.ssl.shutdown()
         except (OSError, ValueError):
             pass  # it has ended, or something is unread: a FIN has to do
 
     def _unread_bytes(self) -> bool:
         try:
-            return bool(socket.socket.recv(self.sock, 1, socket.MSG_PEEK))
+            return bool(self.sock.recv(1, socket.MSG_PEEK))
         except OSError:
             return False
 
@@ -152,4 +151,4 @@ class TlsSide(Side):
 
     def buffered(self) -> bool:
         """OpenSSL holds the rest of a record."""
-        return self.sock.pending() > 0
+        return bool(self.ssl.pending())

@@ -47,7 +47,7 @@ def at_location(text: str) -> str:
             '"proxy_pass" cannot have URI part',
         ),
         (at_location("if ($args) { proxy_pass http://backend/; }"), '"proxy_pass" cannot have URI part'),
-        (at_location("proxy_http_version 2;"), 'invalid value "2"'),
+        (at_location("proxy_http_version 3;"), 'invalid value "3"'),
         (at_location("proxy_next_upstream http_200;"), 'invalid value "http_200"'),
         (at_location("proxy_redirect default;"), 'should be placed after the "proxy_pass" directive'),
         (at_location("proxy_redirect on;"), 'invalid parameter "on"'),

@@ -43,8 +43,8 @@ def test_handshake_and_exchange(secured: Secured, run: Run) -> None:
         client, server = await secured()
         assert server.hello is not None
         assert server.hello.server_name == "localhost"
-        assert server.sock.selected_alpn_protocol() == "http/1.1"
-        assert client.sock.version() == "TLSv1.3"
+        assert server.ssl.selected_alpn_protocol() == "http/1.1"
+        assert client.ssl.version() == "TLSv1.3"
         await client.send_all([b"GET ", b"/"])
         assert await server.recv(timeout=1) == b"GET /"
         await server.send_all(b"answer")
@@ -297,8 +297,8 @@ def test_a_session_is_resumed(
             client = await tls.connect(near, client_context, "localhost", session, 5)
             await (await server.join()).send_all(b"x")
             assert await client.recv(timeout=1) == b"x"
-            session = client.sock.session
-            assert client.sock.session_reused == (visit == 1)
+            session = client.ssl.session
+            assert client.ssl.session_reused == (visit == 1)
 
     run(main())
 
