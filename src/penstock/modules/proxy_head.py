@@ -68,6 +68,7 @@ class HeadTemplate:
         "_mark",
         "_own_length",
         "_pass_headers",
+        "_passes_upgrade",
         "_pieces",
         "_set",
         "_skip",
@@ -85,6 +86,7 @@ class HeadTemplate:
         self._set = frozenset(each.name.lower() for each in headers)
         self._own_length = not self._set & {"content-length", "transfer-encoding"}
         self._upgrade = [each.value for each in headers if each.name.lower() == "upgrade" and not each.empty]
+        self._passes_upgrade = any(value.text in ("$http_upgrade", "${http_upgrade}") for value in self._upgrade)
         self._pieces: list[Piece] | None = None
         self._mark = object()
         self._fixed = self._host is None and all(each.value.literal is not None for each in headers)
@@ -160,7 +162,9 @@ class HeadTemplate:
         return pieces
 
     def sends(self, request: Request, name: str) -> bool:
-        """Whether the backend gets an Upgrade header with this request."""
+        """Whether the backend gets an Upgrade header with this request, which has one."""
+        if self._passes_upgrade and request.head.fields["upgrade"]:
+            return True
         for value in self._upgrade:  # noqa: SIM110  `any` would leave a generator behind that has to be ended
             if value.evaluate(request):
                 return True

@@ -15,6 +15,8 @@ import types
 from collections.abc import Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from penstock.net.errors import TimedOut
+
 if TYPE_CHECKING:
     from penstock.net.timers import Alarm
 
@@ -138,6 +140,10 @@ class Fiber(Generic[T]):
             self._future.remove_done_callback(self._future_done)
             self._future = None
         self._throw(exc)
+
+    def __call__(self) -> None:
+        """Its alarm has come up: what it waits for takes too long. Throws `TimedOut` into it."""
+        self.interrupt(TimedOut())
 
     def cancel(self) -> None:
         """Ends the fiber with `Cancelled` at its wait."""

@@ -210,12 +210,16 @@ class Tunnel:
 
     def engage(self) -> None:
         """Lets the compiled twin carry it, where there is one and nothing but bytes is to be passed on."""
+        if self.loop.hot.twin is None or self._engaged or self.reason is not None:
+            return
+        if self.client.carries_plainly() and self.backend.carries_plainly():
+            self.entrust()
+
+    def entrust(self) -> None:
+        """Gives it to the twin, which must be able to carry it."""
         twin = self.loop.hot.twin
-        if twin is None or self._engaged or self.reason is not None:
-            return
+        assert twin is not None
         client, backend = self.client, self.backend
-        if not (client.carries_plainly() and backend.carries_plainly()):
-            return
         twin.engage(client.fd, client.read, client.last, backend.fd, backend.read, backend.last)
         self._engaged = True
         handlers = self.loop.hot.handlers
@@ -260,7 +264,7 @@ class Tunnel:
     def note_end(self, side: Side) -> None:
         """`side` sent its FIN."""
         if self._first is None:
-            self._first = self.reason_for(side)
+            self._first = End.CLIENT_CLOSED if side is self.client else End.BACKEND_CLOSED
 
     def reason_for(self, side: Side) -> End:
         """The name of `side`'s FIN."""
@@ -293,11 +297,14 @@ class Tunnel:
         if self.reason is not None:
             return True
         client, backend = self.client, self.backend
-        if not (client.over() and backend.over()):
+        # Both directions are over: `Side.over` of both, without the calls.
+        if not (backend.deaf or (client.ended and backend.unsent is None)):
             return False
-        reason = self._first or self._refusal
+        if not (client.deaf or (backend.ended and client.unsent is None)):
+            return False
+        reason = self._first if self._first is not None else self._refusal
         assert reason is not None
-        if self.held_up(reason, None):
+        if self.guard is not None and self.held_up(reason, None):
             return False
         self._end(reason)
         return True
@@ -316,7 +323,8 @@ class Tunnel:
 
     def start(self) -> None:
         """Arms the idle deadline."""
-        self.loose()
+        if self.idle_timeout != inf:
+            self._alarm.set(self.idle_timeout)
 
     def __call__(self) -> None:
         """Looks at its deadlines; its alarm calls this, and so needs no bound method for it."""
@@ -392,9 +400,14 @@ def relay(
     right = _side(backend, backend_sock, send_timeouts[1])
     tunnel = Tunnel(loop, left, right, idle_timeout or inf, on_end)
     tunnel.owner = owner
-    at_once = watch is None and not (to_client or answered or to_backend or said) and tunnel.plain
-    if not at_once:
-        tunnel.equip()
+    if watch is None and not (to_client or answered or to_backend or said) and tunnel.plain:
+        # Nearly every tunnel: the twin has it at once.
+        tunnel.start()
+        left.watch(client_mask)
+        right.watch(backend_mask)
+        tunnel.entrust()
+        return tunnel
+    tunnel.equip()
     if watch is not None:
         watch(tunnel)
     left.start(client_mask)
@@ -410,8 +423,6 @@ def relay(
         if tunnel.reason is None and side.mask & IN and side.buffered():
             side.take()
     tunnel.engage()
-    if at_once and not tunnel.engaged:
-        tunnel.equip()
     return tunnel
 
 

@@ -94,6 +94,16 @@ class Side:
             self.mask = mask
         self.settle()
 
+    def watch(self, mask: int) -> None:
+        """Waits for bytes and nothing else; `mask` is what the descriptor was registered with before."""
+        if mask == READING:
+            pass
+        elif mask:
+            self.hot.change(self.fd, READING)
+        else:
+            self.hot.watch(self.fd, READING, self)
+        self.mask = READING
+
     def on_event(self, mask: int) -> None:
         """Something is to be read (the usual case), or something else happened."""
         if mask != IN:

@@ -12,7 +12,7 @@ from collections.abc import Generator, Sequence
 from contextlib import suppress
 from errno import EAGAIN, EBADF, EINPROGRESS, EINTR, EPIPE
 from math import inf
-from typing import cast
+from typing import Any
 
 from penstock.net.errors import NetError, PeerGone
 from penstock.net.fiber import PAUSED, current
@@ -27,6 +27,8 @@ Name = tuple[str, int] | tuple[str, int, int, int] | str | bytes | None
 READ_SIZE = 16384
 READING = IN | RDHUP
 _IOV_MAX = 1024
+_STREAM = int(socket.SOCK_STREAM)
+_NEW = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
 _SENDFILE_MAX = 2 << 20
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _NAP = 0.01
@@ -45,9 +47,8 @@ def bare_socket(family: int, fd: int | None = None) -> socket.socket:
     The class above it in the library costs a microsecond more to make and to close; what it adds (`makefile`, `accept`,
     `dup`, the context manager) nobody asks a stream for.
     """
-    if fd is None:
-        return cast(socket.socket, _Bare(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK, 0))
-    return cast(socket.socket, _Bare(family, socket.SOCK_STREAM, 0, fd))
+    made: Any = _Bare(family, _NEW, 0) if fd is None else _Bare(family, _STREAM, 0, fd)
+    return made  # type: ignore[no-any-return]
 
 
 class Stream(Waiting):

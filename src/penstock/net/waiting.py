@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Sequence
 from math import inf
 from typing import TypeVar
 
-from penstock.net.errors import NetError, TimedOut
+from penstock.net.errors import NetError
 from penstock.net.fiber import PAUSED, Fiber, current, pause
 from penstock.net.loop import ERR, HUP, IN, OUT, RDHUP, HotSelector, Loop
 from penstock.net.timers import Alarm
@@ -172,11 +172,7 @@ class Waiting:
 
 def timeout_alarm(fiber: Fiber[object], loop: Loop) -> Alarm:
     """The one alarm a fiber has for its timeouts, made at the first."""
-
-    def expired() -> None:
-        fiber.interrupt(TimedOut())
-
-    fiber.alarm = alarm = Alarm(loop.timers, expired)
+    fiber.alarm = alarm = Alarm(loop.timers, fiber)
     return alarm
 
 

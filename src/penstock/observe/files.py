@@ -205,7 +205,7 @@ class LogFile:
 
     def _write(self, data: bytes) -> None:
         try:
-            written = self.put(data) if self._full else os.write(self.fd, data)
+            written = self.put(data) if self._full else os.write(self._opened.fd, data)
         except OSError as error:
             if error.errno == ENOSPC:
                 self._full = monotonic()

@@ -182,9 +182,11 @@ class Service:
 
     def _accept_for(self, listen: Listen) -> Any:
         covered = self._covered_by(listen)
+        first = begin if covered else _first_of(listen)
+        connections, tunnels, mirrors = self.connections, self.loop.tunnels, self._mirrors
 
         def accept(stream: Stream, peer: Any) -> None:
-            if self.live >= self.most:
+            if len(connections) + len(tunnels) + len(mirrors) >= self.most:
                 report(None, ALERT, f"{self.most} worker_connections are not enough")
                 stream.close()
                 return
@@ -193,8 +195,8 @@ class Service:
             connection = Connection(self, self.serial, stream, peer, listen)
             if covered:
                 connection.reached(covered.get(connection.local_address, listen))
-            self.connections.add(connection)
-            connection.fiber = spawn(begin(connection))
+            connections.add(connection)
+            connection.fiber = spawn(first(connection))
 
         return accept
 
@@ -341,11 +343,14 @@ class Service:
 
 def begin(connection: Connection) -> Coroutine[Any, Any, None]:
     """What a connection does, from its beginning to its end."""
-    listen = connection.listen
+    return _first_of(connection.listen)(connection)
+
+
+def _first_of(listen: Listen) -> Callable[[Connection], Coroutine[Any, Any, None]]:
+    """What connections to an address do first."""
     options = listen.options
-    if options.ssl or options.proxy_protocol or spoken_at(listen, connection.server):
-        return _begin(connection)
-    return serve(connection)
+    assert listen.default is not None
+    return _begin if options.ssl or options.proxy_protocol or spoken_at(listen, listen.default) else serve
 
 
 async def _begin(connection: Connection) -> None:
