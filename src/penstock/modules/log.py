@@ -262,7 +262,11 @@ class AccessLogs(Settings):
     def write(self, request: Request) -> None:
         """Log a request that is over."""
         for log in self.logs:
-            log.write(request)
+            file = log.file
+            if file is not None:
+                file.line(log.format.line(request))
+            else:
+                log.write(request)
 
     def freeze(self, request: Request) -> tuple[FrozenLine, ...]:
         """The lines of a request whose tunnel opens, as far as they are known. Write them when it ends; what is to be

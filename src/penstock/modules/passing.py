@@ -20,12 +20,13 @@ from penstock.http.fields import LOWER
 from penstock.http.request import Answer, Outcome, Request, special
 from penstock.http.response import ResponseHead
 from penstock.modules.binding import BINDING, Bind, local_for
-from penstock.modules.client_body import read_whole
+from penstock.modules.client_body import body_folder, not_kept, read_whole
 from penstock.modules.early_hints import pass_hints
 from penstock.modules.http_core import HttpCore
 from penstock.modules.owner import owner_of
 from penstock.modules.passed import Passed, Routes, routes_for
 from penstock.modules.proxy_targets import Destination, Targets
+from penstock.modules.temp_paths import default_folder, temp_path
 from penstock.modules.websocket import WebSocket, Wish
 from penstock.observe.errorlog import CRIT, ERROR, INFO, WARN, report
 from penstock.plan import phases
@@ -35,6 +36,7 @@ from penstock.upstream.policy import CONDITIONS, Hint, Policy
 from penstock.upstream.prepared import Prepared
 from penstock.upstream.sending import NOTHING, FromSpool, InMemory, Outgoing, Streamed
 from penstock.upstream.spool import Spooled
+from penstock.upstream.temp_file import CannotKeep, TempFolder
 from penstock.upstream.wire import HTTP1, Wire
 
 __all__ = ["Passing", "Prepared", "declare_inert"]
@@ -58,10 +60,6 @@ def _buffers(call: Call) -> tuple[int, int]:
     return converted(call, call.args[0], values.number), converted(call, call.args[1], values.size)
 
 
-def _levels_path(call: Call) -> str:
-    return call.compilation.logs_path(call.args[0].text)
-
-
 class Passing(Settings, abstract=True):
     """How requests are passed to backends, and what is done with their answers."""
 
@@ -74,6 +72,8 @@ class Passing(Settings, abstract=True):
     """Whether a body of unknown length can be written to this backend as it arrives."""
     writes_chunks: bool = True
     """Whether such a body goes in chunks; or the protocol says by itself where it ends."""
+    sets_body: bool = False
+    """Whether `set_body` may give one."""
     target: Any = None
     targets: Targets
     """Where requests go; made by `finish` where there is a target."""
@@ -108,9 +108,7 @@ class Passing(Settings, abstract=True):
     )
     force_ranges: bool = directive("*_force_ranges", where=HTTP_LEVELS, takes=flag, default=False)
     limit_rate: Template | None = directive("*_limit_rate", where=HTTP_LEVELS, takes=template, shown="0")
-    temp_path: str | None = directive(
-        "*_temp_path", where=HTTP_LEVELS, takes=Kind(_levels_path, 1, 4, "path [level1 [level2 [level3]]]")
-    )
+    temp_path: TempFolder | None = directive("*_temp_path", where=HTTP_LEVELS, takes=temp_path)
     max_temp_file_size: int = directive(
         "*_max_temp_file_size", where=HTTP_LEVELS, takes=offset, default=1 << 30, shown="1024m"
     )
@@ -146,7 +144,11 @@ class Passing(Settings, abstract=True):
         compilation = scope.compilation
         self.websocket = scope.settings(WebSocket).wish
         self._check_sizes()
-        self.body_folder = compilation.logs_path("client_body_temp")
+        folder = self.temp_path
+        if self.target is not None:
+            self.body_folder = body_folder(scope)
+            if folder is None and self.max_temp_file_size:
+                folder = default_folder(compilation, f"{self.prefix}_temp", f"{self.prefix}_temp_path")
         self.routes = routes_for((*self.hides, *self.hidden_headers), self.passed_headers, self.ignored_headers)
         self.policy = Policy(
             connect_timeout=self.connect_timeout,
@@ -155,7 +157,7 @@ class Passing(Settings, abstract=True):
             head_size=self.buffer_size,
             memory=self.buffers[0] * self.buffers[1],
             spill=self.max_temp_file_size,
-            spill_path=self.temp_path or compilation.logs_path(f"{self.prefix}_temp"),
+            folder=folder,
             next=frozenset() if "off" in self.next_upstream else self.next_upstream,
             next_tries=self.next_upstream_tries,
             next_timeout=self.next_upstream_timeout,
@@ -236,15 +238,15 @@ class Passing(Settings, abstract=True):
             body: Outgoing = NOTHING
             chunked = False
             length = request.head.content_length
-            own = self.set_body(request)
+            own = self.set_body(request) if self.sets_body else None
             if own is not None:
                 body = InMemory(own)
                 length = len(own)
         else:
             try:
                 body, length, chunked = await self._body(request)
-            except OSError as error:
-                report(request, CRIT, f"a client request body can not be written to a temporary file: {error}")
+            except CannotKeep as error:
+                not_kept(request, error)
                 return special(500)
         try:
             there = self.targets.fixed or await self.targets.find(request)
@@ -263,7 +265,7 @@ class Passing(Settings, abstract=True):
 
     async def _body(self, request: Request) -> tuple[Outgoing, int | None, bool]:
         """The body to send, its length (None where it is not known), and whether it goes in chunks."""
-        own = self.set_body(request)
+        own = self.set_body(request) if self.sets_body else None
         body = request.body
         core = request.location[HttpCore]
         if not isinstance(body, Spooled):

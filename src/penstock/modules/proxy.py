@@ -167,6 +167,7 @@ class Proxy(ProxySecure, Passing, prefix="proxy"):
     def finish(self, scope: Scope) -> None:
         super().finish(scope)
         self.takes_chunks = self.http_version >= 11
+        self.sets_body = self.body is not None
         headers = self.pass_request_headers
         version = min(self.http_version, 11)
         self.head = HeadTemplate(self.set_headers, version, pass_headers=headers)

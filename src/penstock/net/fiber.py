@@ -45,14 +45,15 @@ on_crash: Callable[[Fiber[Any], BaseException], None] = _crash
 """Called with what came out of a fiber that nobody joins. Assign `fiber.on_crash` in this module to replace
 it."""
 
-_current: Fiber[Any] | None = None
+running: Fiber[Any] | None = None
+"""The fiber that runs now, for who waits so often that the call of `current` can be felt."""
 
 
 def current() -> Fiber[Any]:
     """The fiber that runs now; `RuntimeError` outside of any."""
-    if _current is None:
+    if running is None:
         raise RuntimeError("this may only be awaited inside a fiber")
-    return _current
+    return running
 
 
 def spawn(coro: Coroutine[Any, Any, T]) -> Fiber[T]:
@@ -103,24 +104,24 @@ class Fiber(Generic[T]):
     def resume(self) -> None:
         """Goes on at the pause. A fiber that is running (further up the stack) goes on once asyncio gets its
         turn."""
-        global _current
+        global running
         if self._running:
             asyncio.get_running_loop().call_soon(self._resume_later)
             return
         if self._future is not None or self._coro is None:
             return
-        previous = _current
-        _current = self
+        previous = running
+        running = self
         self._running = True
         try:
             yielded = self._coro.send(None)
         except BaseException as exc:
             self._running = False
-            _current = previous
+            running = previous
             self._end(exc)
             return
         self._running = False
-        _current = previous
+        running = previous
         if yielded is not PAUSED or self._pending is not None:
             self._suspended(yielded)
 
@@ -187,21 +188,21 @@ class Fiber(Generic[T]):
             self.resume()
 
     def _throw(self, exc: BaseException) -> None:
-        global _current
+        global running
         coro = self._coro
         assert coro is not None
-        previous = _current
-        _current = self
+        previous = running
+        running = self
         self._running = True
         try:
             yielded = coro.throw(exc)
         except BaseException as raised:
             self._running = False
-            _current = previous
+            running = previous
             self._end(raised)
             return
         self._running = False
-        _current = previous
+        running = previous
         if yielded is not PAUSED or self._pending is not None:
             self._suspended(yielded)
 

@@ -14,6 +14,7 @@ from errno import EAGAIN, EBADF, EINPROGRESS, EINTR, EPIPE
 from math import inf
 from typing import Any
 
+from penstock.net import fiber
 from penstock.net.errors import NetError, PeerGone
 from penstock.net.fiber import PAUSED, current
 from penstock.net.loop import IN, OUT, RDHUP, Loop
@@ -116,8 +117,9 @@ class Stream(Waiting):
             yield from self.breathe(1)
         else:
             # `_waiting`, written out: every message waits here, and each call it is spared can be felt.
-            me = current()
-            if self._mask & READING == READING and type(self) is Stream:
+            me = fiber.running or current()
+            plain = type(self) is Stream
+            if plain and self._mask & READING == READING:
                 self._reader = me
             else:
                 self._arm(IN, me)
@@ -135,10 +137,24 @@ class Stream(Waiting):
                     alarm.deadline = inf
                 if self._reader is me:
                     self._reader = None
+            if plain and self._unread is None:
+                # `recv_now`, written out likewise.
+                try:
+                    data = self.sock.recv(limit)
+                except OSError as exc:
+                    found = self._not_received(exc)
+                    if found is not None:
+                        return found
+                    yield from self._waiting(IN, timeout)
+                else:
+                    count = len(data)
+                    self.ready = count == limit or count == 0
+                    self.received += count
+                    return data
         while True:
-            data = self.recv_now(limit)
-            if data is not None:
-                return data
+            found = self.recv_now(limit)
+            if found is not None:
+                return found
             yield from self._waiting(IN, timeout)
 
     async def peek(self, beyond: int = 0, limit: int = READ_SIZE, timeout: float | None = None) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from penstock.config.variables import Template
+from penstock.observe.files import LogFile
 from penstock.observe.formats import ESCAPES, Format, format_of_gaps
 from penstock.observe.named import NamedByRequest
 from penstock.plan.strict import Fields, Strange
@@ -25,7 +26,7 @@ MOMENTS = ("open", "close", "both")
 class AccessLog:
     """One `access_log`: a target, a format, the condition of `if=`, and when tunnels get their lines."""
 
-    __slots__ = ("condition", "format", "moment", "target")
+    __slots__ = ("condition", "file", "format", "moment", "target")
 
     def __init__(
         self,
@@ -38,6 +39,8 @@ class AccessLog:
         self.target = target
         self.format = form
         self.condition = condition
+        self.file = target if condition is None and isinstance(target, LogFile) else None
+        """Where every line goes, if that is one file."""
 
     def write(self, request: Any) -> None:
         """The line of a request that is over."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.http.errors import BadResponse
 from penstock.http.request import Attempt
+from penstock.net import fiber
 from penstock.net.dial import connect
 from penstock.net.errors import DialFailed, NetError, TimedOut
 from penstock.net.fiber import Fiber, current
@@ -105,7 +106,7 @@ class Exchange:
         client = self.stream
         hot = client.hot
         self.started = hot.now
-        self.fiber = current()
+        self.fiber = fiber.running or current()
         if not policy.ignore_client_abort:
             client.on_hangup = self._client_gone
         if policy.next_tries and selection.tries > policy.next_tries:
@@ -253,7 +254,12 @@ class Exchange:
         if line is None:
             return None
         attempt.connect_time = 0.0
-        return self._taken(line)
+        # `_taken`, without the call.
+        self.line = line
+        line.requests += 1
+        stream = line.stream
+        line.mark = stream.sent
+        return stream
 
     def _taken(self, line: Line) -> Stream:
         self.line = line
