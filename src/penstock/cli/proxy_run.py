@@ -37,19 +37,11 @@ def run_in_foreground(text: str, ready: Callable[[], None]) -> int:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-_TEMPORARY = ("client_body_temp", "proxy_temp", "fastcgi_temp", "uwsgi_temp", "scgi_temp")
-
-
 def _share_with_workers(folder: Path) -> None:
-    """Workers of a root master are somebody else. They keep bodies in these folders, and may change nothing beside."""
-    if os.geteuid():
-        return
-    from penstock.process.privileges import DEFAULT_USER
-
-    folder.chmod(0o711)
-    for name in _TEMPORARY:
-        (folder / name).mkdir(mode=0o700)
-        shutil.chown(folder / name, DEFAULT_USER)
+    """Workers of a root master are somebody else. They keep bodies in folders of theirs within it, and change nothing
+    beside."""
+    if not os.geteuid():
+        folder.chmod(0o711)
 
 
 def _append() -> None:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from penstock.config.scope import Scope
 from penstock.http.request import Request
 from penstock.modules.http_core import HttpCore
-from penstock.observe.errorlog import WARN, report
-from penstock.upstream.spool import Spooled, TempFile, spool
+from penstock.modules.temp_paths import default_folder
+from penstock.observe.errorlog import CRIT, WARN, report
+from penstock.upstream.spool import Spooled, spool
+from penstock.upstream.temp_file import CannotKeep, TempFile, TempFolder
 
 
-async def read_whole(request: Request, folder: str) -> Spooled:
+def body_folder(scope: Scope) -> TempFolder:
+    """Where bodies go that are read at this level: for a module's `finish`, where it will read them."""
+    given = scope.settings(HttpCore).client_body_temp_path
+    return given or default_folder(scope.compilation, "client_body_temp", "client_body_temp_path")
+
+
+def not_kept(request: Request, error: CannotKeep) -> None:
+    """Say why a request is answered with 500."""
+    report(request, CRIT, f"a client request body can not be written to a temporary file: {error}")
+
+
+async def read_whole(request: Request, folder: TempFolder) -> Spooled:
     """The body, which is the request's from then on. `folder`: where files go if `client_body_temp_path` says nothing.
 
-    Raises what reading from the client raises, and `OSError` for the file.
+    Raises what reading from the client raises, and `CannotKeep` for the file.
     """
     body = request.body
     if isinstance(body, Spooled):

@@ -29,6 +29,8 @@ from penstock.config.values import number as to_number
 from penstock.config.values import seconds as to_seconds
 from penstock.config.values import size as to_size
 from penstock.config.variables import Template
+from penstock.modules.temp_paths import temp_path
+from penstock.upstream.temp_file import TempFolder
 
 PAGE = "ngx_http_core_module.html"
 
@@ -110,12 +112,14 @@ class HttpCore(Settings):
         default="off",
         nginx=PAGE,
     )
-    client_body_temp_path: str | None = directive(
+    client_body_temp_path: TempFolder | None = directive(
         "client_body_temp_path",
         where=HTTP_LEVELS,
-        takes=custom(lambda call: call.compilation.logs_path(call.args[0].text), most=4, syntax="path [levels]"),
+        takes=temp_path,
         nginx=PAGE,
         shown="client_body_temp",
+        doc="The default is below the prefix, or below /var/cache/penstock where the configuration is that of the "
+        "system; it is made where requests are passed on.",
     )
     send_timeout: float = directive(
         "send_timeout", where=HTTP_LEVELS, takes=seconds, default=60.0, nginx=PAGE, shown="60s"

@@ -7,9 +7,9 @@ from penstock.config.registry import HTTP_LEVELS
 from penstock.config.scope import Call, Scope
 from penstock.config.settings import Settings, directive, directives, phase
 from penstock.http.request import Outcome, Request, special
-from penstock.modules.client_body import read_whole
-from penstock.observe.errorlog import CRIT, report
+from penstock.modules.client_body import body_folder, not_kept, read_whole
 from penstock.plan import phases
+from penstock.upstream.temp_file import CannotKeep
 
 PAGE = "ngx_http_mirror_module.html"
 
@@ -38,7 +38,8 @@ class Mirror(Settings):
     )
 
     def finish(self, scope: Scope) -> None:
-        self.body_folder = scope.compilation.logs_path("client_body_temp")
+        if any(self.uris) and self.with_body:
+            self.body_folder = body_folder(scope)
 
     @phase(phases.PRECONTENT, when=lambda self: any(self.uris))
     async def copy(self, request: Request) -> Outcome:
@@ -48,8 +49,8 @@ class Mirror(Settings):
         if self.with_body and request.body.length != 0:
             try:
                 await read_whole(request, self.body_folder)
-            except OSError as error:
-                report(request, CRIT, f"a client request body can not be written to a temporary file: {error}")
+            except CannotKeep as error:
+                not_kept(request, error)
                 return special(500)
         for uri in self.uris:
             if uri is not None:

@@ -1,4 +1,4 @@
-"""Where logs and the pid file are when neither the configuration nor the command line says."""
+"""Where logs, the pid file and temporary files are when neither the configuration nor the command line says."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ class Places(NamedTuple):
     error_log: str
     access_log: str
     pid_file: str
+    temporary: str = ""
+    """The folder around those for temporary files, with a slash at its end; "" is the prefix."""
 
 
+_CACHE = "/var/cache/penstock/"
 _SYSTEM = {
-    "/etc/penstock/": Places("/var/log/penstock/error.log", "/var/log/penstock/access.log", "/run/penstock.pid"),
-    "/etc/nginx/": Places("/var/log/nginx/error.log", "/var/log/nginx/access.log", "/run/nginx.pid"),
+    "/etc/penstock/": Places(
+        "/var/log/penstock/error.log", "/var/log/penstock/access.log", "/run/penstock.pid", _CACHE
+    ),
+    # Not those of nginx for temporary files: they belong to its user, who need not be ours.
+    "/etc/nginx/": Places("/var/log/nginx/error.log", "/var/log/nginx/access.log", "/run/nginx.pid", _CACHE),
 }
 _ELSEWHERE = Places("logs/error.log", "logs/access.log", "logs/nginx.pid")
 

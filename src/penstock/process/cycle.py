@@ -16,6 +16,7 @@ from penstock.modules.ssl import watched_files
 from penstock.observe.errorlog import EMERG, NOTICE, WARN, ErrorLog, fallback, report, set_fallback
 from penstock.observe.files import CannotOpen, LogFiles
 from penstock.plan.plan import Plan
+from penstock.process.folders import prepare_folders
 from penstock.process.inherited import Inherited
 from penstock.process.launch import Launch, NotStarted
 from penstock.process.listening import Sockets, bind_all, probe_all
@@ -82,6 +83,7 @@ def begin(launch: Launch, plan: Plan, inherited: Inherited, record: Record) -> C
     """Put the first plan to use: from now on its log is the process's. Raises `NotStarted`."""
     cycle = _cycle(launch, plan)
     cycle.keep(record)
+    prepare_folders(plan, cycle.user, console=True)
     _open_logs(cycle, console=True)
     booted = fallback()
     set_fallback(cycle.log)
@@ -95,9 +97,10 @@ def begin(launch: Launch, plan: Plan, inherited: Inherited, record: Record) -> C
 
 
 def probe(launch: Launch, plan: Plan) -> None:
-    """What `-t` tries beyond the syntax: pid file, logs, addresses. Raises `NotStarted`."""
+    """What `-t` tries beyond the syntax: pid file, folders, logs, addresses. Raises `NotStarted`."""
     cycle = _cycle(launch, plan)
     probe_pid_file(cycle.pid_file)
+    prepare_folders(plan, cycle.user, console=True)
     _open_logs(cycle, console=True)
     probe_all(plan.listens)
     cycle.files.close()
@@ -114,6 +117,7 @@ def succeed(launch: Launch, old: Cycle, record: Record) -> Cycle:
         cycle = _cycle(launch, plan)
     cycle.keep(record)
     _check_place(cycle)
+    prepare_folders(plan, cycle.user, console=False)
     _open_logs(cycle, console=False)
     try:
         if cycle.pid_file != old.pid_file:

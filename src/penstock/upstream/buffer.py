@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from penstock.net.fiber import Fiber, current, pause
 from penstock.upstream.errors import AnswerCut, ProxyError
-from penstock.upstream.spool import TempFile
+from penstock.upstream.temp_file import CannotKeep, TempFile
 
 if TYPE_CHECKING:
     from penstock.upstream.incoming import Incoming
@@ -36,13 +36,16 @@ class Buffered:
         "_pump",
         "_queue",
         "_rate",
+        "_spill",
         "_stalled",
         "_unread",
     )
 
     def __init__(self, incoming: Incoming, first: bytes, rate: int) -> None:
         self._incoming = incoming
-        self._policy = incoming.exchange.policy
+        self._policy = policy = incoming.exchange.policy
+        self._spill = policy.spill
+        """How much may go to the file: nothing any more once it has failed."""
         self._queue: deque[bytes | tuple[int, int]] = deque((first,) if first else ())
         self._held = len(first)
         self._unread = 0
@@ -108,7 +111,11 @@ class Buffered:
         offset, count = stretch
         file = self._file
         assert file is not None
-        piece = file.read(offset, min(count, PIECE))
+        try:
+            piece = file.read(offset, min(count, PIECE))
+        except CannotKeep as error:
+            self._say(error)
+            raise AnswerCut(0, "read") from None
         if not piece:
             raise AnswerCut(0, "read")
         if count > len(piece):
@@ -161,22 +168,33 @@ class Buffered:
 
     def _full(self) -> bool:
         """Whether the client must take something before more is read."""
-        policy = self._policy
-        if self._held < policy.memory:
+        if self._held < self._policy.memory:
             return False
-        return not policy.spill or (self._file is not None and self._file.size >= policy.spill)
+        return not self._spill or (self._file is not None and self._file.size >= self._spill)
 
     def _add(self, piece: bytes) -> None:
-        policy = self._policy
-        if self._held + len(piece) > policy.memory and policy.spill and self._queue:
-            file = self._file
-            if file is None:
-                file = self._file = self._make_file()
-            if file.size < policy.spill:
-                self._write(file, piece)
-                return
+        if self._held + len(piece) > self._policy.memory and self._spill and self._queue and self._spilled(piece):
+            return
         self._queue.append(piece)
         self._held += len(piece)
+
+    def _spilled(self, piece: bytes) -> bool:
+        """Put it into the file. Where that can not be, the answer goes on without: the backend is read only as fast as
+        the client takes it."""
+        try:
+            if self._file is None:
+                self._file = self._make_file()
+            if self._file.size >= self._spill:
+                return False
+            self._write(self._file, piece)
+        except CannotKeep as error:
+            self._spill = 0
+            self._say(error)
+            return False
+        return True
+
+    def _say(self, error: CannotKeep) -> None:
+        self._incoming.exchange.log("crit", f"{error}, while buffering an upstream response")
 
     def _write(self, file: TempFile, piece: bytes) -> None:
         offset = file.size
@@ -190,7 +208,9 @@ class Buffered:
 
     def _make_file(self) -> TempFile:
         exchange = self._incoming.exchange
-        file = TempFile(self._policy.spill_path)
+        folder = self._policy.folder
+        assert folder is not None
+        file = TempFile(folder)
         exchange.log(
             "warn",
             f"an upstream response is buffered to a temporary file {file.path} while reading upstream",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from penstock.http.response import ResponseHead
+from penstock.upstream.temp_file import TempFolder
 from penstock.upstream.wire import HTTP1, Wire
 
 Log: TypeAlias = Callable[[Any, str, str], None]
@@ -39,10 +40,11 @@ def _silent(request: Any, level: str, text: str) -> None:
 class Policy:
     """Times are seconds, sizes bytes. `next` holds the conditions under which another peer is tried.
 
-    `memory` is how much of an answer may wait in memory for a slow client, `spill` how much in a temporary file,
-    which is made in `spill_path`. `module` begins the names of the directives that say all this, `wire` is the
-    protocol of the backends, `log` takes what is to be said, `hint` passes a 103 on. `owner` tells connections of this
-    location from those of others; it is equal in a later plan where nothing has changed that connections are made by.
+    `memory` is how much of an answer may wait in memory for a slow client, `spill` how much in a temporary file, which
+    is made in `folder` (None only where `spill` is 0). `module` begins the names of the directives that say all this,
+    `wire` is the protocol of the backends, `log` takes what is to be said, `hint` passes a 103 on. `owner` tells
+    connections of this location from those of others; it is equal in a later plan where nothing has changed that
+    connections are made by.
     """
 
     connect_timeout: float = 60.0
@@ -51,7 +53,7 @@ class Policy:
     head_size: int = 4096
     memory: int = 32768
     spill: int = 1 << 30
-    spill_path: str = "proxy_temp"
+    folder: TempFolder | None = None
     next: frozenset[str] = frozenset({"error", "timeout"})
     next_tries: int = 0
     next_timeout: float = 0.0

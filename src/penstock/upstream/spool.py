@@ -2,69 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from penstock.http.request import RequestBody
+    from penstock.upstream.temp_file import TempFile
 
 PIECE = 65536
-
-
-class TempFile:
-    """A temporary file without a name, or with one when `named`. It is gone when it is closed, unless `kept`.
-
-    Raises `OSError` when it cannot be made.
-    """
-
-    __slots__ = ("_named", "fd", "kept", "path", "size")
-
-    def __init__(self, folder: str, *, named: bool = False) -> None:
-        self._named = named
-        self.path = ""
-        self.kept = False
-        self.size = 0
-        self.fd = -1
-        try:
-            self._open(folder)
-        except FileNotFoundError:
-            Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._open(folder)
-
-    def _open(self, folder: str) -> None:
-        self.fd, path = tempfile.mkstemp(prefix="", dir=folder)
-        self.path = path
-        if not self._named:
-            Path(path).unlink()
-
-    def append(self, data: bytes) -> None:
-        """Write at the end. Raises `OSError` (a full disk)."""
-        view = memoryview(data)
-        while view:
-            count = os.pwrite(self.fd, view, self.size)
-            self.size += count
-            view = view[count:]
-
-    def read(self, offset: int, count: int) -> bytes:
-        return os.pread(self.fd, count, offset)
-
-    def restart(self) -> None:
-        """Forget what was written: it has been read."""
-        self.size = 0
-
-    def close(self) -> None:
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
-
-    def remove(self) -> None:
-        """Close it, and take a name it has away."""
-        if self.fd >= 0 and self._named and not self.kept:
-            Path(self.path).unlink(missing_ok=True)
-        self.close()
 
 
 class Spooled:
@@ -120,7 +65,7 @@ class Spooled:
 async def spool(body: RequestBody, limit: int, make: Callable[[], TempFile], *, always: bool = False) -> Spooled:
     """Read a body to its end. Up to `limit` bytes stay in memory, more go to the file that `make` gives.
 
-    `always`: all of it goes there. Raises what reading from the client raises, and `OSError` for the file.
+    `always`: all of it goes there. Raises what reading from the client raises, and `CannotKeep` for the file.
     """
     if not always and body.length is not None and body.length <= limit:
         piece = await body.read()

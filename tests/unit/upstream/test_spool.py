@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from penstock.upstream.spool import Spooled, TempFile, spool
+from penstock.upstream.spool import Spooled, spool
+from penstock.upstream.temp_file import TempFile, TempFolder
 
 
 class Pieces:
@@ -58,8 +59,8 @@ def whole(body: Spooled) -> bytes:
     ],
 )
 def test_spool(tmp_path: Path, pieces: list[bytes], length: int | None, limit: int, in_file: bool) -> None:
-    folder = tmp_path / "not" / "there" / "yet"
-    body = run(spool(Pieces(*pieces, length=length), limit, lambda: TempFile(str(folder))))
+    folder = tmp_path / "not there any more"
+    body = run(spool(Pieces(*pieces, length=length), limit, lambda: TempFile(TempFolder(str(folder)))))
     assert (whole(body), whole(body)) == (b"abc", b"abc"), "again and again"
     assert (body.length, body.received, body.done) == (3, 3, True)
     assert (body.file is not None) is in_file
@@ -69,7 +70,7 @@ def test_spool(tmp_path: Path, pieces: list[bytes], length: int | None, limit: i
 
 def test_files_with_names(tmp_path: Path) -> None:
     def make() -> TempFile:
-        return TempFile(str(tmp_path), named=True)
+        return TempFile(TempFolder(str(tmp_path)), named=True)
 
     body = run(spool(Pieces(b"abc", length=3), 10, make, always=True))
     assert body.path is not None and Path(body.path).read_bytes() == b"abc"
@@ -78,14 +79,3 @@ def test_files_with_names(tmp_path: Path) -> None:
     with pytest.raises(ConnectionError):
         run(spool(Pieces(b"abc", error=ConnectionError()), 1, make))
     assert not list(tmp_path.iterdir())
-
-
-def test_file_starts_over(tmp_path: Path) -> None:
-    file = TempFile(str(tmp_path))
-    file.append(b"abc")
-    assert file.read(1, 10) == b"bc"
-    file.restart()
-    file.append(b"x")
-    assert file.read(0, 1) == b"x"
-    file.remove()
-    file.remove()
