@@ -1,7 +1,9 @@
 """The head of an HTTP/2 answer as everybody knows heads: pseudo-fields -> `ResponseHead` (RFC 9113 section 8.3.2).
 
 A backend is not believed more than a client: what could be read in another way once it is written as HTTP/1.1 is
-refused, and costs the stream it came on.
+refused, and costs the stream it came on. `Connection` and its kin are left out instead, as nginx does, though RFC 9113
+(8.2.2) calls the whole answer malformed: nothing is read from them, frames say where an answer ends, and the user of a
+backend that adds them has done nothing wrong. A coding of the body that would be lost with its header is refused.
 """
 
 from __future__ import annotations
@@ -24,9 +26,9 @@ _REFUSED_IN_TRAILERS = frozenset(("content-length", "host", "te"))
 Head = TypeVar("Head", bound=ResponseHead)
 
 
-def response_head(pairs: Iterable[tuple[bytes, bytes]], made: type[Head]) -> Head:
-    """The head of an answer whose fields these are, an interim one perhaps, as an object of a class. Raises
-    `BadResponse`."""
+def response_head(pairs: Iterable[tuple[bytes, bytes]], made: type[Head], misplaced: Headers) -> Head:
+    """The head of an answer whose fields these are, an interim one perhaps, as an object of a class. `misplaced` takes
+    those that are left out, as they have no place in HTTP/2. Raises `BadResponse`."""
     status = ""
     headers: Headers = []
     for raw_name, raw_value in pairs:
@@ -40,7 +42,13 @@ def response_head(pairs: Iterable[tuple[bytes, bytes]], made: type[Head]) -> Hea
                 raise BadResponse(502, f'upstream sent invalid :status "{excerpt(value)}"')
             status = value
             continue
-        headers.append(_sound(name, value, "header"))
+        pair = _sound(name, value, "header")
+        if name not in HOP_BY_HOP:
+            headers.append(pair)
+        elif name != "transfer-encoding" or pair[1].lower() == "chunked":
+            misplaced.append(pair)
+        else:
+            raise BadResponse(502, f'upstream sent unknown "Transfer-Encoding": "{excerpt(value)}"')
     if not status:
         raise BadResponse(502, "upstream sent no :status header")
     if status == "101":
@@ -55,7 +63,7 @@ def trailer_fields(pairs: Iterable[tuple[bytes, bytes]]) -> Headers:
     found: Headers = []
     for raw_name, raw_value in pairs:
         name, value = _sound(str(raw_name, "latin-1"), str(raw_value, "latin-1"), "trailer")
-        if name in _REFUSED_IN_TRAILERS:
+        if name in _REFUSED_IN_TRAILERS or name in HOP_BY_HOP:
             raise BadResponse(502, f'upstream sent invalid trailer "{name}: {excerpt(value)}"')
         found.append((name, value))
     return found
@@ -65,6 +73,4 @@ def _sound(name: str, value: str, what: str) -> tuple[str, str]:
     """A field that may be passed on. Raises `BadResponse`."""
     if not _NAME.fullmatch(name) or _FORBIDDEN.search(value):
         raise BadResponse(502, f'upstream sent invalid {what} "{excerpt(f"{name}: {value}")}"')
-    if name in HOP_BY_HOP:
-        raise BadResponse(502, f'upstream sent {what} "{name}", which has no place in HTTP/2')
     return name, value.strip(" \t")

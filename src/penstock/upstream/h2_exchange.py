@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from penstock.http.errors import BadResponse
+from penstock.http.errors import BadResponse, excerpt
 from penstock.http.h2_fields import field
 from penstock.http.http2_response import response_head
 from penstock.net.errors import NetError, TimedOut
@@ -26,6 +26,7 @@ from penstock.upstream.sending import push
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from penstock.http.fields import Headers
     from penstock.http.request import Request
     from penstock.net.stream import Stream
     from penstock.upstream.policy import Policy
@@ -198,11 +199,23 @@ class Http2Exchange(Exchange):
         if sum(len(name) + len(value) + 4 for name, value in pairs) > self.policy.head_size:
             raise failed(f"upstream sent too big header while {DOING}", retry="invalid_header")
         try:
-            head = response_head(pairs, Http2ResponseHead)
+            misplaced: Headers = []
+            head = response_head(pairs, Http2ResponseHead, misplaced)
         except BadResponse as error:
             raise failed(f"{error.reason} while {DOING}", retry="invalid_header", cause=error) from None
         head.lane = lane
+        if misplaced:
+            self._say_misplaced(lane, misplaced)
         return head
+
+    def _say_misplaced(self, lane: ClientLane, fields: Headers) -> None:
+        """Once for each connection: who sends them does so with every answer."""
+        link = lane.session
+        assert isinstance(link, Link)
+        if not link.misplaced:
+            link.misplaced = True
+            shown = ", ".join(f'"{excerpt(f"{name}: {value}")}"' for name, value in fields[:3])
+            self.log("warn", f"upstream sent {shown}, which HTTP/2 has no place for, ignored while {DOING}")
 
     def _lost(self, lane: ClientLane, doing: str, error: BaseException | None) -> ProxyError:
         """What to say of a stream that was ended. One that nobody has looked at may be sent again, wherever."""

@@ -36,9 +36,10 @@ WAITING = "waiting for HTTP/2 settings of upstream"
 
 
 class Link(ClientSession):
-    """One connection. `holders` are those who wait for what the peer says first."""
+    """One connection. `holders` are those who wait for what the peer says first; `misplaced`: it has been said that the
+    peer sends headers that are none of HTTP/2."""
 
-    __slots__ = ("_alarm", "_waiting", "born", "holders", "key", "links")
+    __slots__ = ("_alarm", "_waiting", "born", "holders", "key", "links", "misplaced")
 
     def __init__(self, links: Links, key: Hashable, stream: Stream, exchange: Http2Exchange) -> None:
         policy = exchange.policy
@@ -53,6 +54,7 @@ class Link(ClientSession):
         self.key = key
         self.born = stream.hot.now
         self.holders = 0
+        self.misplaced = False
         self._waiting: list[Fiber[object]] = []
         self._alarm = Alarm(stream.loop.timers, self.hang_up)
 

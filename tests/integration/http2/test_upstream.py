@@ -402,8 +402,7 @@ def test_an_answer_before_the_end_of_the_request_is_an_answer(proxy) -> None:
 
 
 LIES = {
-    "a header of HTTP/1.1": ([(":status", "200"), ("transfer-encoding", "chunked")], b"", "has no place in HTTP/2"),
-    "connection": ([(":status", "200"), ("connection", "close")], b"", "has no place in HTTP/2"),
+    "a coding of HTTP/1.1": ([(":status", "200"), ("transfer-encoding", "gzip")], b"", "unknown \"Transfer-Encoding\""),
     "a line break": ([(":status", "200"), ("x-a", "b\r\nset-cookie: c")], b"", "invalid header"),
     "a capital letter": ([(":status", "200"), ("X-A", "b")], b"", "invalid header"),
     "a colon": ([(":status", "200"), ("x:a", "b")], b"", "invalid header"),
@@ -415,6 +414,29 @@ LIES = {
     "a length that is none": ([(":status", "200"), ("content-length", "+1")], b"", 'invalid "Content-Length"'),
     "a large head": ([(":status", "200"), ("x-a", "b" * 5000)], b"", "too big header"),
 }
+
+
+def test_headers_of_a_connection_are_left_out(proxy) -> None:
+    """RFC 9113 (8.2.2) calls the answer malformed; nginx takes it, and so do we, saying so."""
+    of_http1 = {
+        "connection": "close, x-a", "keep-alive": "timeout=5", "proxy-connection": "close", "upgrade": "h3",
+        "transfer-encoding": "chunked",
+    }
+
+    def answer(asked: Asked) -> None:
+        asked.answer(b"hello", *of_http1.items(), ("x-a", "b"), ("content-length", "5"))
+
+    with Http2Backend(answer) as backend:
+        front = start(proxy, backend)
+        made = head_of(front, "GET /kept HTTP/1.1\nHost: x\n\nGET /kept HTTP/1.1\nHost: x\nConnection: close\n\n")
+        assert made.count(b"HTTP/1.1 200 ") == 2 and made.endswith(b"\r\n\r\nhello")
+        names = [line.partition(b":")[0].lower().decode() for line in made.split(b"\r\n")]
+        assert names.count("connection") == names.count("x-a") == 2, "our own"
+        assert set(of_http1).intersection(names) == {"connection"}
+        assert backend.connections == 1
+        words = 'upstream sent "connection: close, x-a", "keep-alive: timeout=5", .*, which HTTP/2 has no place for'
+        front.logged(rf"\[warn\].* {words}", name="error.log")
+        assert front.error_log().count("has no place for") == 1, "each connection says so once"
 
 
 @pytest.mark.parametrize("name", LIES)
