@@ -120,6 +120,18 @@ def _body_size(sock: socket.socket) -> int:
     return size
 
 
+def test_a_rate_bounds_what_is_read_from_the_backend(proxy, raw_backend) -> None:
+    body = b"x" * 40000
+    backend = raw_backend([read_head, b"HTTP/1.1 200 OK\r\nX-Rate: 20000\r\nContent-Length: 40000\r\n\r\n" + body])
+    front = proxy(
+        in_server("location / { proxy_limit_rate $upstream_http_x_rate; proxy_pass http://127.0.0.1:{port:api}; }"),
+        ports={"api": backend.port},
+    )
+    began = time.monotonic()
+    assert front.get().body == body
+    assert time.monotonic() - began > 0.9, "one second's worth at once, the other in a second"
+
+
 def test_answers_that_ask_for_something(proxy, raw_backend) -> None:
     ok = "HTTP/1.1 200 OK\nContent-Length: 2\n"
     backend = raw_backend(

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from penstock.upstream.incoming import Incoming
 
 PIECE = 65536
+LEAST_WAIT = 0.1
+"""Seconds: a rate comes in pieces that are worth reading."""
 
 
 class Buffered:
@@ -148,20 +150,25 @@ class Buffered:
         incoming = self._incoming
         hot = incoming.exchange.stream.hot
         started = hot.now
-        count = 0
+        rate = self._rate
+        count = self._held
+        most = PIECE
         while True:
-            piece = await incoming.read()
+            if rate:
+                # As nginx does: a second's worth is there to begin with, and a second more with each.
+                most = int(rate * (hot.now - started + 1)) - count
+                if most <= 0:
+                    await asyncio.sleep(max(LEAST_WAIT, 1 / rate) - most / rate)
+                    continue
+                most = min(most, PIECE)
+            piece = await incoming.read(most)
             if not piece:
                 return
             self._add(piece)
+            count += len(piece)
             consumer = self._consumer
             if consumer is not None:
                 consumer.resume()
-            if self._rate:
-                count += len(piece)
-                early = count / self._rate - (hot.now - started + 1)
-                if early > 0:
-                    await asyncio.sleep(early)
             while self._full():
                 self._stalled = True
                 await pause()

@@ -42,8 +42,8 @@ class Incoming:
     def done(self) -> bool:
         return self.framing.done
 
-    async def read(self) -> bytes:
-        """The next piece, b"" at the end. Raises `ProxyError`."""
+    async def read(self, most: int = PIECE) -> bytes:
+        """The next piece, of at most so many bytes from the socket; b"" at the end. Raises `ProxyError`."""
         exchange = self.exchange
         framing = self.framing
         if self.rest:
@@ -56,7 +56,7 @@ class Incoming:
             if line is None:
                 raise self._broken(failed(""))
             try:
-                data = await line.stream.recv(PIECE, timeout)
+                data = await line.stream.recv(most, timeout)
             except TimedOut as error:
                 raise self._broken(timed_out("reading upstream", error)) from None
             except ClientGone:
