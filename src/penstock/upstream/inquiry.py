@@ -10,6 +10,7 @@ from penstock.net.datagram import datagrams
 from penstock.net.dial import Address, connect
 from penstock.net.errors import NetError, TimedOut
 from penstock.net.loop import Loop
+from penstock.net.stream import Stream
 from penstock.upstream import dns
 from penstock.upstream.dns import MEANING, NXDOMAIN, BadAnswer, Reply
 
@@ -51,33 +52,45 @@ class Inquiry:
     def complete(self) -> bool:
         return len(self.replies) == len(self._questions)
 
-    async def put_to(self, server: Address, loop: Loop, seconds: float) -> None:
-        """Ask one name server for what is missing; come back when all is there, or so many seconds are over."""
-        end = loop.hot.now + seconds
+    async def put_to(self, server: Address, loop: Loop, seconds: float, again: Callable[[], object] = bool) -> None:
+        """Ask one name server for what is missing; come back when all is there, or so many seconds are over.
+
+        Where it is asked `again` then, that is from the same port: what comes late is an answer, too.
+        """
         stream = None
         try:
             stream = datagrams(server, loop)
-            for kind, asked in self._questions.items():
-                if kind not in self.replies:
-                    stream.send_now(asked)
-            while not self.complete:
-                left = end - loop.hot.now
-                if left <= 0:
+            while True:
+                for kind, asked in self._questions.items():
+                    if kind not in self.replies:
+                        stream.send_now(asked)
+                await self._listen(stream, server, loop, seconds)
+                if self.complete or not again():
                     return
-                await self._take(await stream.recv(_LARGEST, left), server)
-        except TimedOut:
-            pass  # the next is asked
         except NetError as error:
             self.log(f"{error} while resolving {self.name}, resolver: {_shown(server)}")
         finally:
             if stream is not None:
                 stream.close()
 
+    async def _listen(self, stream: Stream, server: Address, loop: Loop, seconds: float) -> None:
+        end = loop.hot.now + seconds
+        try:
+            while not self.complete:
+                left = end - loop.hot.now
+                if left <= 0:
+                    return
+                await self._take(await stream.recv(_LARGEST, left), server)
+        except TimedOut:
+            return
+
     async def _take(self, data: bytes, server: Address) -> None:
         number = dns.number_of(data)
         for kind, asked in self._questions.items():
-            if dns.number_of(asked) != number or kind in self.replies:
+            if dns.number_of(asked) != number:
                 continue
+            if kind in self.replies:
+                return  # it was asked twice
             try:
                 reply = dns.read(data, self.name, kind)
                 if reply.truncated:

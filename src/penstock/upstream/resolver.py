@@ -1,9 +1,10 @@
 """Host names looked up while requests wait: by name servers that the configuration names (nginx: `resolver`).
 
 Each question goes by a socket of its own, so by a port nobody can guess, to the next name server in turn. One that
-keeps silent, or sends what is no answer, is followed by the next after `RESEND` seconds; an answer cut short is asked
-for again over TCP. An answer that says "no" is an answer. Requests that want the same name wait for one question, and
-what was found is remembered as long as the answer allows.
+keeps silent, or sends what is no answer, is followed by the next after `RESEND` seconds; where it is the only one it is
+asked again, and what comes late is taken. An answer cut short is asked for again over TCP. An answer that says "no" is
+an answer. Requests that want the same name wait for one question, and what was found is remembered as long as the
+answer allows.
 """
 
 from __future__ import annotations
@@ -194,12 +195,13 @@ class Resolver:
     async def _ask(self, name: str, kinds: Sequence[int], lookup: Lookup, loop: Loop) -> list[Reply]:
         """One answer for each kind of record. Raises `Unresolved` for what is no name, or if nobody waits any more."""
         inquiry = Inquiry(name, kinds, self.log)
+        alone = len(self.servers) == 1
         server = self._turn
         self._turn = (server + 1) % len(self.servers)
         while lookup.waiting:
             begun = loop.hot.now
             for _ in self.servers:
-                await inquiry.put_to(self.servers[server], loop, RESEND)
+                await inquiry.put_to(self.servers[server], loop, RESEND, lambda: alone and lookup.waiting)
                 if inquiry.complete:
                     return [inquiry.replies[kind] for kind in kinds]
                 server = (server + 1) % len(self.servers)

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -108,6 +109,16 @@ def v4(*last: int, ttl: int = 60) -> Records:
 
 def only_v4(*last: int, ttl: int = 60) -> Answering:
     return lambda name, kind, times: v4(*last, ttl=ttl) if kind == A else []
+
+
+def test_a_late_answer_of_the_only_server_is_one() -> None:
+    def slow(name: str, kind: int, times: int) -> Records:
+        time.sleep(0.15)
+        return v4(1) if kind == A else []
+
+    with serving(slow) as (server,):
+        assert ask(Resolver([server.address], kinds=[A]), "slow.example") == [["127.0.0.1"]]
+    assert server.asked["slow.example", A] == 2, "asked again meanwhile"
 
 
 def test_both_families_and_the_memory_for_them() -> None:
