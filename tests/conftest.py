@@ -113,3 +113,14 @@ def browser() -> Iterator[Any]:
         pytest.skip(reason)
     with Browser() as chromium:
         yield chromium
+
+
+@pytest.fixture
+def vanishing() -> Iterator[Any]:
+    """A network for a client that can vanish; skips where none can be made."""
+    from harness.vanishing import Vanishing, missing
+
+    if reason := missing():
+        pytest.skip(reason)
+    with Vanishing() as network:
+        yield network

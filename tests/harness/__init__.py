@@ -41,9 +41,10 @@ what a test provokes.
     harness.raw       raw_http(port, data, timeout), RawClient, split_responses
     harness.certs     Authority(directory).issue("name", ...) -> Pair(certificate, key)
     harness.browser   Browser, Page: headless Chromium over the W3C WebDriver protocol
+    harness.vanishing Vanishing: a client behind a network that drops everything when told to (root only)
     harness.waiting   eventually(predicate, timeout)
 
 Fixtures of conftest.py: proxy, nginx, http_backend, ws_backend, asgi_backend, raw_backend (a factory),
-authority, browser. `PENSTOCK_BINARY` names another program with nginx's command line to run in place of
+authority, browser, vanishing. `PENSTOCK_BINARY` names another program with nginx's command line to run in place of
 Penstock, `NGINX_BINARY` the reference.
 """

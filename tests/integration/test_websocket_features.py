@@ -264,6 +264,35 @@ def test_a_slow_reader_is_not_taken_for_a_dead_one(serve, raw_backend) -> None:
         assert "ping_timeout" not in front.access_log(), front.access_log()
 
 
+def talk_on(talk) -> None:
+    """Messages as fast as they are taken, until nobody takes any."""
+    data = plain(b"z" * 4096, TEXT) * 16
+    talk.socket.settimeout(20)
+    while True:
+        talk.socket.sendall(data)
+
+
+def test_a_slow_reader_of_a_talkative_backend_stays(serve, raw_backend) -> None:
+    """What the kernel holds for it never gets less, and hardly ever is there room for a ping."""
+    front = serve(raw_backend([switch, talk_on]), "websocket_ping 100ms timeout=400ms;")
+    with WireClient(front.port()) as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        began = time.monotonic()
+        while time.monotonic() - began < 3:
+            time.sleep(0.03)
+            assert client.socket.recv(30_000), f"closed after {time.monotonic() - began:.1f} s"
+        assert not front.access_log()
+
+
+def test_who_takes_nothing_is_gone_and_nobody_else_is_blamed(serve, raw_backend) -> None:
+    """The backend talks on and answers no ping in time: what it says is not read while the client takes nothing."""
+    front = serve(raw_backend([switch, pause(0.3), talk_on]), "websocket_ping 200ms timeout=500ms to=both;")
+    with WireClient(front.port()) as client:
+        front.logged(r"^/ 1001 proxy client_ping_timeout", 8)
+        assert client.socket.fileno() >= 0
+    assert "upstream did not answer" not in front.error_log()
+
+
 def test_who_leaves_the_connection_open_after_goodbye(serve, raw_backend) -> None:
     backend = raw_backend([switch, plain(struct.pack("!H", 1000), CLOSE), hold])
     front = serve(backend, "")

@@ -22,7 +22,7 @@ from errno import EAGAIN, EINTR
 from typing import TYPE_CHECKING, Any
 
 from penstock.net.loop import ERR, HUP, IN, OUT, RDHUP, HotSelector
-from penstock.net.tcp_info import unacknowledged
+from penstock.net.tcp_info import acknowledged, unacknowledged
 from penstock.net.twin import END, FAILED, FULL, SHORT
 
 if TYPE_CHECKING:
@@ -201,6 +201,10 @@ class Side:
     def undelivered(self) -> int:
         """Bytes that the kernel has and the peer has not acknowledged yet; 0 where that is not known."""
         return unacknowledged(self.sock)
+
+    def acknowledged(self) -> int:
+        """Bytes that the peer has acknowledged, counted from anywhere: only that it grows says something."""
+        return acknowledged(self.sock)
 
     def buffered(self) -> bool:
         """Bytes were read from the kernel already: no event will tell of them."""

@@ -1,38 +1,35 @@
-"""A WebSocket conversation in a tunnel: keeps count, asks whether the sides are there, and sees it to its end.
+"""A WebSocket conversation in a tunnel: what happens in it, what has its time, and how it comes to its end.
 
-    client --- up ---> backend        each direction is a `Direction` behind a tap
+    client --- up ---> backend        each direction is a `Direction` behind a tap (`tapping.py`)
     client <-- down -- backend
 
-How it ends, where that is not the peers' own doing, is in `farewell.py`. Nothing here closes the tunnel while one of
+Its figures are in `tally.py`, its pings in `heartbeat.py`; how it says goodbye, where that is not the peers' own doing,
+is in `farewell.py`. Nothing here closes the tunnel while one of
 its sides is at work: that is left to the alarm.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from math import inf
 from random import random
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from penstock.net.relay import End, Send, Tunnel
 from penstock.net.timers import Alarm
 from penstock.observe.errorlog import INFO, WARN, report
 from penstock.server.farewell import Farewell
+from penstock.server.heartbeat import AGAIN, Heartbeat
+from penstock.server.tally import Tally
+from penstock.server.tapping import tapping
 from penstock.websocket.direction import ANSWERED, BLIND, BROKEN, CLOSED, FINISHED, Direction
 from penstock.websocket.endings import ABNORMAL, RESTART, Why
-from penstock.websocket.frames import Side, ping_frame
-from penstock.websocket.pulse import Pulse
+from penstock.websocket.frames import Side
 from penstock.websocket.terms import Terms, terms_of
 
 if TYPE_CHECKING:
     from penstock.net.side import Side as Half
     from penstock.server.reauth import Reauth
     from penstock.server.tunnel import Ending
-
-AGAIN = 1.0
-"""Seconds after which a ping is tried again that found no room between frames."""
 
 LOST = {
     End.CLIENT_CLOSED: Why.CLIENT_LOST,
@@ -44,7 +41,7 @@ LOST = {
 }
 
 
-class Conversation:
+class Conversation(Tally):
     """`terms` is what its location wants, `up` what comes from the client, `down` what comes from the backend.
 
     "in" is from the client, "out" to it. Counters stay readable when it is over. `close_code` and `close_from`
@@ -63,13 +60,9 @@ class Conversation:
         "close_code",
         "close_from",
         "compressed",
-        "down",
         "end_reason",
-        "pulse_backend",
-        "pulse_client",
         "terms",
         "tunnel",
-        "up",
     )
 
     def __init__(self, terms: Terms, ending: Ending, *, rsv: int = 0, compressed: bool = False) -> None:
@@ -78,8 +71,7 @@ class Conversation:
         self._rsv = rsv
         self.up = Direction(Side.CLIENT, rsv, terms.from_client, lenient=not terms.strict)
         self.down = Direction(Side.SERVER, rsv, terms.from_backend, lenient=not terms.strict)
-        self.pulse_client = Pulse(terms.ping if terms.ping_client else 0.0, terms.ping_timeout)
-        self.pulse_backend = Pulse(terms.ping if terms.ping_backend else 0.0, terms.ping_timeout)
+        self.heart = Heartbeat(terms, self.up, self.down)
         self.close_code: int | None = None
         self.close_from = ""
         self.end_reason = ""
@@ -89,44 +81,6 @@ class Conversation:
         self._until = inf
         self._farewell: Farewell | None = None
         self._reauth: Reauth | None = None
-
-    # -- figures
-
-    @property
-    def frames_in(self) -> int:
-        return self.up.frames
-
-    @property
-    def frames_out(self) -> int:
-        return self.down.frames
-
-    @property
-    def messages_in(self) -> int:
-        return self.up.messages
-
-    @property
-    def messages_out(self) -> int:
-        return self.down.messages
-
-    @property
-    def bytes_in(self) -> int:
-        """Payload bytes of data frames, as they are on the wire."""
-        return self.up.payload
-
-    @property
-    def bytes_out(self) -> int:
-        return self.down.payload
-
-    @property
-    def pings(self) -> int:
-        """Those that we sent, to both sides."""
-        return self.pulse_client.sent + self.pulse_backend.sent
-
-    @property
-    def rtt(self) -> float | None:
-        """What the client took to answer our last ping, in seconds; else what the backend took."""
-        found = self.pulse_client.rtt
-        return self.pulse_backend.rtt if found is None else found
 
     @property
     def closing(self) -> bool:
@@ -160,44 +114,14 @@ class Conversation:
             self._until = tunnel.opened + terms.lifetime * (1 - terms.lifetime_jitter * random())
         self.tunnel = tunnel
         tunnel.guard = self
-        tunnel.tap(tunnel.client, self._tap(self.up))
-        tunnel.tap(tunnel.backend, self._tap(self.down))
+        tunnel.tap(tunnel.client, tapping(self.up, self._pass))
+        tunnel.tap(tunnel.backend, tapping(self.down, self._pass))
         self._alarm = Alarm(tunnel.loop.timers, self._due)
         self.plan()
 
     def ask_again(self, reauth: Reauth) -> None:
         """Let somebody else say, now and then, whether it may go on."""
         self._reauth = reauth
-
-    def _tap(self, way: Direction) -> Callable[[Send], Send]:
-        def make(send: Send) -> Send:
-            whole, kinds, slowly = way.whole, way.kinds, self._pass
-            header = 6 if way.side else 2
-
-            def passing(view: memoryview) -> int:
-                size = len(view)
-                if way.busy:
-                    left = way.left
-                    if left >= size and not way.mode:
-                        way.left = left - size
-                        way.payload += size
-                        if left == size:
-                            way.settle()
-                        return send(view)
-                elif size > 1 and kinds[view[0]] == 1:
-                    # Nearly always: one short, whole, unfragmented data frame.
-                    total = whole[view[1]]
-                    if total == size:
-                        way.singles += 1
-                        way.payload += size - header
-                        return send(view)
-                    if not total and way.begins(view, size):
-                        return send(view)
-                return slowly(way, view, send)
-
-            return passing
-
-        return make
 
     def _pass(self, way: Direction, view: memoryview, send: Send) -> int:
         tunnel = self.tunnel
@@ -217,12 +141,12 @@ class Conversation:
         if tunnel is None or alarm is None or tunnel.reason is not None:
             return
         if news & ANSWERED:
-            pulse = self.pulse_client if way is self.up else self.pulse_backend
-            pulse.answered(monotonic())
+            pulse = self.heart.client if way is self.up else self.heart.backend
+            again = self.heart.answered(pulse, tunnel.loop.timers.now)
             meters = None if self._ending is None else self._ending.service.meters
             if meters is not None and pulse.rtt is not None:
                 meters.ponged(pulse.rtt)
-            alarm.at(min(alarm.deadline, tunnel.loop.timers.now + pulse.every))
+            alarm.at(min(alarm.deadline, again))
         if news & CLOSED and self.close_code is None:
             self.close_code = way.close_code
             self.close_from = "client" if way is self.up else "backend"
@@ -249,7 +173,7 @@ class Conversation:
             return
         due = self._until
         if self._may_ping():
-            asked = min(self.pulse_client.due(tunnel.client.last), self.pulse_backend.due(tunnel.backend.last))
+            asked = self.heart.due(tunnel)
             now = tunnel.loop.timers.now
             due = min(due, asked if asked > now or retry == inf else retry)
         if self._reauth is not None:
@@ -285,16 +209,11 @@ class Conversation:
             return
         retry = inf
         if self._may_ping():
-            for side, pulse in ((tunnel.client, self.pulse_client), (tunnel.backend, self.pulse_backend)):
-                if pulse.due(side.last) > now:
-                    continue
-                if pulse.asked:
-                    if pulse.takes(now, side.undelivered()):
-                        continue
-                    self._silent(side)
-                    return
-                if not self._ask(side, pulse):
-                    retry = now + min(AGAIN, pulse.every)
+            gone, again = self.heart.look(tunnel, now)
+            if gone is not None:
+                self._silent(gone)
+                return
+            retry = now + again if again else inf
         if self._reauth is not None and now >= self._reauth.due:
             self._reauth.begin()
         self.plan(retry)
@@ -303,25 +222,15 @@ class Conversation:
         """A conversation that is closing, or of which nothing can be told, is not asked any more."""
         return self.close_code is None and self.up.mode != BLIND and self.down.mode != BLIND
 
-    def _ask(self, side: Half, pulse: Pulse) -> bool:
-        """Ping a side, if that is possible between two frames and it takes what it is sent."""
-        tunnel = self.tunnel
-        assert tunnel is not None
-        if not self._toward(side).at_boundary or side.unsent is not None or side.deaf:
-            return False
-        token = pulse.ask(monotonic(), side.undelivered())
-        self._from(side).awaited = token
-        tunnel.inject(side, ping_frame(token, os.urandom(4) if side is tunnel.backend else None))
-        return True
-
     def _silent(self, side: Half) -> None:
         tunnel = self.tunnel
         assert tunnel is not None
         client = side is tunnel.client
-        name = "client" if client else "upstream"
+        name, pulse = ("client", self.heart.client) if client else ("upstream", self.heart.backend)
+        what = "took nothing of what it was sent" if pulse.mute else "did not answer a ping"
         self._log(
             INFO if client else WARN,
-            f"{name} did not answer a ping within {self.terms.ping_timeout:g}s, closing the tunnel (websocket_ping)",
+            f"{name} {what} within {pulse.patience:g}s, closing the tunnel (websocket_ping)",
         )
         self.end(Why.CLIENT_SILENT if client else Why.BACKEND_SILENT, dead=side)
 
@@ -401,15 +310,10 @@ class Conversation:
             self._soon()
 
     def _answers(self) -> bool:
-        """Ask who has said nothing for long, so that silence alone ends nothing; False where nobody can be asked."""
+        """Whether those who have said nothing for long were asked, so that silence alone ends nothing."""
         tunnel = self.tunnel
         assert tunnel is not None
-        if not self._may_ping():
-            return False
-        found = False
-        for side, pulse in ((tunnel.client, self.pulse_client), (tunnel.backend, self.pulse_backend)):
-            if pulse.every and (pulse.asked or self._ask(side, pulse)):
-                found = True
+        found = self._may_ping() and self.heart.answers(tunnel)
         self.plan()
         return found
 
@@ -444,7 +348,7 @@ class Conversation:
             "rsv": self._rsv,
             "up": self.up.state(),
             "down": self.down.state(),
-            "pulses": [pulse.state() for pulse in (self.pulse_client, self.pulse_backend)],
+            "pulses": self.heart.state(),
             "close": (self.close_code, self.close_from),
             "until": None if self._until == inf else self._until,
         }
@@ -455,8 +359,7 @@ class Conversation:
         made = cls(terms_of(state["terms"]), ending, rsv=state["rsv"], compressed=state["compressed"])
         made.up.restore(state["up"])
         made.down.restore(state["down"])
-        for pulse, told in zip((made.pulse_client, made.pulse_backend), state["pulses"], strict=True):
-            pulse.restore(told)
+        made.heart.restore(state["pulses"])
         made.close_code, made.close_from = state["close"]
         if state["until"] is not None:
             made._until = state["until"]

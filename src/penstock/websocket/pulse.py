@@ -1,7 +1,8 @@
 """Whether one side is still there: when to ask it, and when to give it up. Sans-IO; times are monotonic seconds.
 
 What a side sends is a sign of life, whatever it is: one that is in the middle of a long frame can not answer a ping. So
-is what it takes: behind a slow line, a ping waits for its turn.
+is what it takes of the bytes before a ping: behind a slow line, a ping waits for its turn. What comes to it after that
+is none: the kernel of a program that stands still takes bytes for a long time.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ TOKEN = 8
 
 class Pulse:
     """The pings to one side. `asked` is when the one that waits for its answer was sent, 0 if none does, `since` when
-    it last seemed to be on its way, `queued` how many bytes were then before it; `rtt` is what the last answer took,
-    `sent` counts them."""
+    it last seemed to be on its way; `rtt` is what the last answer took, `sent` counts them. `mute`: no ping could be
+    sent, since the side takes nothing, and that it takes something again is waited for.
 
-    __slots__ = ("asked", "every", "patience", "queued", "rtt", "sent", "since")
+    `arrived` says how many bytes had come to it when that was last looked at, `goal` how many will have when the ping
+    has; both count from the same beginning, whatever that is.
+    """
+
+    __slots__ = ("arrived", "asked", "every", "goal", "mute", "patience", "rtt", "sent", "since")
 
     def __init__(self, every: float, patience: float) -> None:
         """every: seconds of silence before a ping, 0 for never; patience: seconds that it may go unanswered."""
@@ -25,7 +30,9 @@ class Pulse:
         self.patience = patience
         self.asked = 0.0
         self.since = 0.0
-        self.queued = 0
+        self.arrived = 0
+        self.goal = 0
+        self.mute = False
         self.rtt: float | None = None
         self.sent = 0
 
@@ -35,18 +42,33 @@ class Pulse:
             return inf
         return max(self.since, heard) + self.patience if self.asked else heard + self.every
 
-    def ask(self, now: float, queued: int) -> bytes:
-        """The payload of a ping that is sent now, behind so many bytes that have not arrived yet."""
+    def ask(self, now: float) -> bytes:
+        """The payload of a ping that is sent now; `sent_behind` tells behind what."""
         self.asked = self.since = now
-        self.queued = queued
+        self.mute = False
         self.sent += 1
         return os.urandom(TOKEN)
 
-    def takes(self, now: float, queued: int) -> bool:
-        """Whether the side takes what it is sent, if slowly, so that it has more time. `queued` as it is now."""
-        if not 0 < queued < self.queued:
+    def wait(self, now: float, arrived: int, before: int) -> None:
+        """No ping can be sent, for the side takes nothing: it has as long as for an answer to take something."""
+        self.asked = self.since = now
+        self.mute = True
+        self.sent_behind(arrived, before)
+
+    def sent_behind(self, arrived: int, before: int) -> None:
+        """So many bytes had come to the side, and so many are under way before and with what was sent last."""
+        self.arrived = arrived
+        self.goal = arrived + before
+
+    def spare(self, now: float) -> None:
+        """Its answer, if there is one, has not been looked for: it has all its time once more."""
+        self.since = now
+
+    def takes(self, now: float, arrived: int) -> bool:
+        """Whether the side takes what it is sent, if slowly, so that it has more time. `arrived` as it is now."""
+        if not self.arrived < min(arrived, self.goal):
             return False
-        self.queued = queued
+        self.arrived = arrived
         self.since = now
         return True
 
@@ -57,7 +79,7 @@ class Pulse:
 
     def state(self) -> tuple[float, float | None, int]:
         """What has come of it, for `restore`."""
-        return self.asked, self.rtt, self.sent
+        return 0.0 if self.mute else self.asked, self.rtt, self.sent
 
     def restore(self, state: tuple[float, float | None, int]) -> None:
         """Go on where another stopped."""

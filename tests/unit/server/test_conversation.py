@@ -74,7 +74,7 @@ def test_going_on_in_another_process(loop: Loop, run: Run) -> None:
         one = Talk(loop, lambda ending: Conversation(TERMS, ending, compressed=True))
         await one.client.send_all(frame(0x81, b"a" * 300) + frame(0x82, b"b" * 500)[:3])
         assert len(await one.backend.recv(1 << 16, 2)) == 308
-        assert one.talk._ask(one.tunnel.client, one.talk.pulse_client)
+        assert one.talk.heart.ask(one.tunnel, one.tunnel.client)
         ping = await one.client.recv(100, 2)
         state = json.loads(json.dumps(one.talk.state()))
         assert one.talk.portable
@@ -147,8 +147,8 @@ def test_both_masks(loop: Loop, run: Run) -> None:
 
     async def main() -> None:
         one = Talk(loop, lambda ending: Conversation(TERMS, ending))
-        for side, pulse in ((one.tunnel.client, one.talk.pulse_client), (one.tunnel.backend, one.talk.pulse_backend)):
-            assert one.talk._ask(side, pulse)
+        for side in (one.tunnel.client, one.tunnel.backend):
+            assert one.talk.heart.ask(one.tunnel, side)
         to_client = await one.client.recv(100, 2)
         to_backend = await one.backend.recv(100, 2)
         assert to_client == ping_frame(to_client[2:]) and len(to_client) == 10
