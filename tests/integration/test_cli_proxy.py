@@ -8,9 +8,11 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -33,11 +35,18 @@ def say(*arguments: str, cwd: Path | None = None, cache: Path | None = None) -> 
 class Running:
     """`penstock proxy` in a process group of its own; `output` is what it has printed so far."""
 
-    def __init__(self, *arguments: str, cache: Path | None = None) -> None:
-        environment = {**os.environ, **({"XDG_CACHE_HOME": str(cache)} if cache else {})}
+    def __init__(
+        self,
+        *arguments: str,
+        cache: Path | None = None,
+        cwd: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        more = {"XDG_CACHE_HOME": str(cache)} if cache else {}
         self.process = subprocess.Popen(
             [*PENSTOCK, "proxy", *arguments],
-            env=environment,
+            cwd=cwd,
+            env={**os.environ, **more, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -65,9 +74,9 @@ class Running:
 
 
 @contextmanager
-def running(*arguments: str, cache: Path | None = None) -> Iterator[Running]:
+def running(*arguments: str, **options: Any) -> Iterator[Running]:
     """Runs until the end of the block, then ends by Ctrl-C with code 0."""
-    proxy = Running(*arguments, cache=cache)
+    proxy = Running(*arguments, **options)
     try:
         proxy.ready()
         yield proxy
@@ -105,6 +114,48 @@ def test_from_nothing_to_a_websocket_and_back(ws_backend) -> None:
         assert headers["X-Forwarded-Proto"] == "http"
         eventually(lambda: "WebSocket /chat?room=1" in proxy.output, why=proxy.output)
         assert f"http://localhost:{port}/" in proxy.output
+
+
+@pytest.fixture
+def shared_folder() -> Iterator[Path]:
+    """A folder for temporary files that the workers' user may enter, as /tmp is."""
+    with TemporaryDirectory(prefix="penstock-test-") as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+def test_its_tunnels_are_found(ws_backend, shared_folder) -> None:
+    """Without a word about where it is; of several, one has to be said."""
+    ports = [free_port(), free_port()]
+    to = ["--to", str(ws_backend.port)]
+    place = {"environment": {"TMPDIR": str(shared_folder)}, "cwd": shared_folder}
+
+    def tunnels(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "TMPDIR": str(shared_folder)}
+        command = [*PENSTOCK, "tunnels", *arguments]
+        return subprocess.run(command, cwd=shared_folder, env=environment, capture_output=True, text=True, timeout=30)
+
+    assert tunnels().returncode == 3
+    with ExitStack() as stack:
+        stack.enter_context(running("--from", f"localhost:{ports[0]}", *to, **place))
+        with connect(f"ws://localhost:{ports[0]}/chat", proxy=None) as client:
+            client.send("hello")
+            client.recv(5)
+            shown = tunnels("--json")
+            assert shown.returncode == 0, shown.stderr
+            (entry,) = json.loads(shown.stdout)["tunnels"]
+            assert (entry["location"], entry["messages_in"]) == ("/", 1)
+            with running("--from", f"localhost:{ports[1]}", *to, **place):
+                asked = tunnels("close", "--all")
+                assert asked.returncode == 2 and "several proxies run here" in asked.stderr
+                choices = [line.split()[1] for line in asked.stderr.splitlines() if "--socket" in line]
+                assert len(choices) == 2 and f"penstock proxy --from localhost:{ports[1]}" in asked.stderr
+                counts = sorted(tunnels("--socket", each).stdout.splitlines()[-1] for each in choices)
+                assert [line.split(" in ")[0] for line in counts] == ["0 open", "1 open"]
+            assert tunnels("close", "--all", "--code", "1012").returncode == 0
+            with pytest.raises(ConnectionClosed) as ended:
+                client.recv(5)
+            assert ended.value.rcvd is not None and ended.value.rcvd.code == 1012
 
 
 def test_ctrl_c_tells_open_tunnels(ws_backend) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,11 @@ def folder_of(launch: Launch) -> str:
         return _below(launch.prefix, control)
     pid = said.get("pid")
     return (launch.pid_file if pid is None else _below(launch.prefix, pid)).removesuffix(".pid") + ENDING
+
+
+def is_there(folder: str) -> bool:
+    """Whether a proxy has made it, and not taken it away again."""
+    return os.path.isdir(folder.encode("latin-1"))  # noqa: PTH112  bytes
 
 
 def _below(prefix: str, path: str) -> str:

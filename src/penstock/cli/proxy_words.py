@@ -50,7 +50,7 @@ def introduce(site: Site, backends: list[Backend], *, secure: bool) -> None:
             )
     if any(":" not in each for each in front.listens):
         lines.append("  Other machines can reach it, too; --from localhost:PORT keeps it to this one.")
-    lines.append("  Ctrl-C ends it. What it does:")
+    lines.append("  In another terminal, penstock tunnels shows what is open. Ctrl-C ends it. What it does:")
     sys.stdout.write("\n".join([*lines, "", ""]))
     sys.stdout.flush()
 

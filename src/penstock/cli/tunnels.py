@@ -151,15 +151,37 @@ def _unicode(text: str) -> str:
 
 
 def _folder(given: Namespace) -> str:
-    """Where the control sockets are: as the configuration says, of which nothing else is looked at."""
+    """Where the control sockets are: as the configuration says, of which nothing else is looked at. Where nothing is
+    said about which proxy is meant, and the one of this machine does not run, a `penstock proxy` is."""
     from penstock.process.asking import NobodyThere
 
     if given.socket is not None:
         return str(given.socket).rstrip("/")
-    from penstock.cli.control_folder import folder_of
+    from penstock.cli.control_folder import folder_of, is_there
     from penstock.cli.reading import launch_of
 
-    found = folder_of(launch_of(given.file, given.prefix))
-    if not found:
-        raise NobodyThere("control_socket is off in this configuration")
-    return found
+    named = given.file is not None or given.prefix is not None
+    trouble = NobodyThere("control_socket is off in this configuration")
+    found = ""
+    try:
+        found = folder_of(launch_of(given.file, given.prefix))
+    except NobodyThere as error:
+        trouble = error
+    if not named and not (found and is_there(found)):
+        return _foreground() or found or _nobody(trouble)
+    return found or _nobody(trouble)
+
+
+def _nobody(trouble: Exception) -> str:
+    raise trouble
+
+
+def _foreground() -> str:
+    """The sockets of the one `penstock proxy` that runs; "" if none does. Raises `ValueError` where several do."""
+    from penstock.cli.foreground import running
+
+    found = running()
+    if len(found) > 1:
+        lines = "".join(f"\n  --socket {each.control}   {safe(each.command)}" for each in found)
+        raise ValueError(f"several proxies run here; say which one is meant:{lines}")
+    return found[0].control if found else ""
