@@ -40,14 +40,21 @@ class Unasked:
     def __init__(self, texts: Mapping[str, str], absent: Container[str] = ()) -> None:
         self._texts = texts
         self._absent = absent
+        self._files: dict[str, bytes] = {}
+        """What was read. Each is read once: a pipe (`/dev/stdin`) has nothing more to say."""
 
     def give(self, kind: str, name: str, obtain: Callable[[], T]) -> T:
         if kind == FILE and name in self._texts:
             return self._texts[name].encode("latin-1")  # type: ignore[return-value]
+        if kind == FILE and name in self._files:
+            return self._files[name]  # type: ignore[return-value]
         if kind == "host":
             return [NOBODY]  # type: ignore[return-value]
         try:
-            return obtain()
+            found = obtain()
+            if isinstance(found, bytes):
+                self._files[name] = found
+            return found
         except OSError:
             if kind != FILE or name not in self._absent:
                 raise

@@ -354,3 +354,14 @@ def test_what_penstock_does_by_itself(
     bad.write_text(start + f"location /ws/ {{ proxy_pass http://127.0.0.1:9000; {lines} }} }} }}\n")
     told = objects(capsys, "nginx.conf", "--level", "note")["findings"]
     assert {each["rule"] for each in told} == found
+
+
+def test_a_pipe_is_read_once(capsys: pytest.CaptureFixture[str]) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"events { }\nhttp { server { listen 8080; } }\n")
+    os.close(writing)
+    try:
+        assert main(["check", f"/dev/fd/{reading}"]) == 0
+    finally:
+        os.close(reading)
+    assert "nothing found" in capsys.readouterr().out
