@@ -190,6 +190,40 @@ def test_early_answer_stops_the_body(proxy, raw_backend) -> None:
     assert (answer.status, answer.body) == (413, b"no")
 
 
+@pytest.mark.parametrize("stalls", [False, True])
+@pytest.mark.parametrize(
+    "framing", ["Content-Length: 10\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"]
+)
+def test_a_client_that_stops_amid_its_body_is_no_failure_of_the_backend(
+    proxy, raw_backend, framing: str, stalls: bool
+) -> None:
+    backend = raw_backend([read_head, hold])
+    front = proxy(
+        in_http(
+            """
+            upstream group { server 127.0.0.1:{port:back} max_fails=1; server 127.0.0.1:{port:back} backup; }
+            log_format short "$status $upstream_addr";
+            access_log access.log short;
+            server {
+                listen 127.0.0.1:{port:front};
+                client_body_timeout 300ms;
+                location / { proxy_pass http://group; proxy_request_buffering off; }
+            }
+            """
+        ),
+        ports={"back": backend.port},
+    )
+    with front.client() as client:
+        client.send(f"POST / HTTP/1.1\r\nHost: a\r\n{framing}")
+        eventually(lambda: backend.conversations and b"hello" in backend.conversations[0].received)
+        if not stalls:
+            client.half_close()
+        assert client.closed(), "without a word"
+    front.logged(rf"^{408 if stalls else 499} 127.0.0.1:{backend.port}\n")
+    assert "[error]" not in front.error_log() and "upstream timed out" not in front.error_log()
+    assert backend.conversations[0].ended.wait(5)
+
+
 def test_connections_are_kept_and_left(proxy, raw_backend) -> None:
     close = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
 

@@ -289,7 +289,10 @@ class Passed:
             return Redirect(name=target)
         path, _, args = target.partition("?")
         path = unescape_uri(path)
-        if not path.startswith("/") or "\0" in path or "/../" in path + "/":
+        if not path.startswith("/"):
+            request.uri = path  # no location has such a path; the log tells what was asked for
+            return special(404)
+        if "\0" in path or "/../" in path + "/":
             report(request, ERROR, f'unsafe URI "{target}" was detected')
             return special(404)
         if request.method != "HEAD":

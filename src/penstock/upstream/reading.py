@@ -60,20 +60,26 @@ async def read_head(exchange: Exchange, stream: Stream, data: bytes) -> Response
 
 
 async def receive(exchange: Exchange, stream: Stream, limit: int) -> bytes:
-    """What comes next; while the request is still being sent, however long that takes. Raises `ProxyError`."""
-    try:
-        while exchange.sender is not None:
-            sender = exchange.sender
-            if sender.done:
-                exchange.sender = None
-                _sent(sender, stream)
-                break
+    """What comes next; while the request is still being sent, however long that takes. Raises `ProxyError`, and what
+    reading a body from the client raises: a client that goes, or stalls, is no failure of the backend."""
+    while exchange.sender is not None:
+        sender = exchange.sender
+        if sender.done:
+            exchange.sender = None
+            _sent(sender, stream)
+            break
+        try:
             await wait([stream], [], None)
             early = stream.recv_now(limit) if stream.ready else None
-            if early:
-                return early
-            if early is not None:
-                raise failed("upstream prematurely closed connection while sending request to upstream")
+        except ClientGone:
+            raise
+        except NetError as error:
+            raise failed(f"{error} while {DOING}", cause=error) from None
+        if early:
+            return early
+        if early is not None:
+            raise failed("upstream prematurely closed connection while sending request to upstream")
+    try:
         data = await stream.recv(limit, exchange.policy.read_timeout)
     except TimedOut as error:
         raise timed_out(DOING, error) from None
