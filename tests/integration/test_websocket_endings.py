@@ -129,6 +129,33 @@ def test_silence(start) -> None:
     front.logged("proxy_read_timeout", name="error.log")
 
 
+def test_no_end_is_a_failure_of_the_backend(proxy, raw_backend, ws_backend) -> None:
+    """One failure would put it aside for a minute: the other one would be asked."""
+    hello = [switch, plain(b"hello", TEXT)]
+    goodbye = plain(struct.pack("!H", 1011), CLOSE)
+    ends = [[goodbye, read_until_end], [half_close, hold], [reset], [masked(b"masked"), hold], [hold], [hold]]
+    backend = raw_backend(*([*hello, pause(0.1), *each] for each in ends), [*hello, hold])
+    upstream = (
+        "upstream back { server 127.0.0.1:{port:back} max_fails=1 fail_timeout=60s;"
+        " server 127.0.0.1:{port:other} backup; }\n"
+    )
+    server = SERVER.replace("http://127.0.0.1:{port:back}", "http://back")
+    text = "worker_processes 1;\n" + in_http(FORMAT + upstream + server)
+    front = proxy(text, ports={"back": backend.port, "other": ws_backend.port})
+    for count, code in enumerate([1011, 1014, 1014, 1002, 1001]):
+        with connect(front.url("/idle" if code == 1001 else "/", "ws"), proxy=None) as client:
+            assert client.recv(5) == "hello"
+            with pytest.raises(ConnectionClosed) as ended:
+                client.recv(5)
+            assert ended.value.rcvd.code == code, count
+    with WireClient(front.port()) as client:
+        client.reset()
+    front.logged("client_lost")
+    with connect(front.url("/", "ws"), proxy=None) as client:
+        assert client.recv(5) == "hello"
+    assert not ws_backend.handshakes
+
+
 WRONG = {
     "a reserved bit is set": b"\xc1\x81\0\0\0\0a",
     "the opcode is 0x3": b"\x83\x80\0\0\0\0",
