@@ -62,7 +62,7 @@ def _prepare(place: Place, user: User | None) -> None:
     if not stat.S_ISDIR(about.st_mode):
         raise _Failed(f'mkdir() "{shown}"', ENOTDIR)
     if user is None:
-        if not os.access(path, os.W_OK | os.X_OK, effective_ids=True):
+        if not os.access(path, os.W_OK | os.X_OK):
             raise _Failed(f'access() "{shown}"', EACCES, "warn")  # nginx does not look
         return
     # What everybody may write to, /tmp above all, stays whose it is.
