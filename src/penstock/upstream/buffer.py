@@ -124,7 +124,11 @@ class Buffered:
             self._queue.appendleft((offset + len(piece), count - len(piece)))
         self._unread -= len(piece)
         if self._unread == 0:
-            file.restart()
+            if self._spill:
+                file.restart()
+            else:  # it has failed, on a full disk perhaps: somebody else needs the room
+                file.remove()
+                self._file = None
         return piece
 
     # -- the backend's side ---------------------------------------------------------------------------------------
