@@ -1,7 +1,8 @@
-"""limit_req and limit_conn over several workers, tunnels, deaths and reloads."""
+"""limit_req and limit_conn over several workers, tunnels, deaths and reloads; limit_rate."""
 
 import os
 import signal
+import time
 
 from harness.waiting import eventually
 
@@ -77,3 +78,17 @@ def test_a_dead_worker_holds_no_place(proxy, ws_backend) -> None:
 
     assert eventually(again, 5)
     first.close()
+
+
+def test_a_rate_comes_in_pieces_that_are_worth_sending(proxy) -> None:
+    size = 300_000
+    site = "http { limit_rate 150k; server { listen 127.0.0.1:{port:front}; location / { root {dir}; } } }"
+    front = proxy(site, files={"file": bytes(size)})
+    began = time.monotonic()
+    with front.client() as client:
+        client.send("GET /file HTTP/1.0\r\n\r\n")
+        pieces = 0
+        while client.socket.recv(size):
+            pieces += 1
+    assert time.monotonic() - began > 0.8, "a second's worth at once, the other half in a second"
+    assert pieces < 100

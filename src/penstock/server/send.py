@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 BARE = frozenset({204, 304})
 SMALL = 65536
 """Bodies up to this size leave with their head in one write."""
+LEAST_WAIT = 0.1
+"""Seconds: what a rate allows goes out in pieces that are worth a system call."""
 DATED = frozenset({200, 206, 304})
 """Only these keep the date of a file: an error page is not what was asked for."""
 
@@ -247,7 +249,7 @@ async def _allowance(request: Request) -> int:
         allowed = pace.free + int(rate * (service.timers.now - pace.started + 1)) - pace.sent
         if allowed > 0:
             return allowed
-        await asyncio.sleep((1 - allowed) / rate)
+        await asyncio.sleep(max(LEAST_WAIT, 1 / rate) - allowed / rate)
 
 
 def _spend(request: Request, count: int) -> None:
