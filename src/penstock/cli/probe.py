@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from shutil import get_terminal_size
 from textwrap import wrap
 
@@ -61,6 +62,7 @@ def parser() -> Parser:
     made.add_argument("--protocol", metavar="NAMES", help="offer these subprotocols, commas between")
     made.add_argument("--no-compression", action="store_true", help="do not offer permessage-deflate")
     made.add_argument("--no-echo", action="store_true", help="send no message, only pings")
+    made.add_argument("--http2", action="store_true", help="inside of HTTP/2, as browsers do where it is offered")
     made.add_argument("--insecure", action="store_true", help="name what is wrong with a certificate, and go on")
     made.add_argument("--cafile", metavar="FILE", help="trust the authorities in this PEM file, not the system's")
     made.add_argument("--cert", metavar="FILE", help="show this certificate (PEM) to a server that asks for one")
@@ -93,6 +95,7 @@ def run(arguments: Sequence[str]) -> int:
             key=_path(given.key),
             address=None if given.at is None else parse_target(shown(given.at)).host,
             days=given.days,
+            http2=given.http2,
         )
         asked = parse_target(shown(given.url))
         targets = [asked]
@@ -123,7 +126,9 @@ def _probe(targets: list[Target], options: Options, screen: Screen, *, strict: b
     names = ("directly", "through the proxy") if len(targets) > 1 else ("",)
     for target, name in zip(targets, names, strict=True):
         screen.title(target, name)
-        results.append(Probe(target, options, screen.say).run())
+        # Backends seldom speak HTTP/2: the proxy before them is asked so.
+        how = replace(options, http2=options.http2 and (len(targets) == 1 or bool(results)))
+        results.append(Probe(target, how, screen.say).run())
     verdict = None
     if len(results) > 1:
         verdict = compare(*results)

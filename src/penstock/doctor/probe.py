@@ -9,7 +9,7 @@ from penstock.doctor.probe_reach import Reach
 from penstock.doctor.probe_refusal import refusal, try_origins
 from penstock.doctor.probe_result import SAME_HOST, Options, Result
 from penstock.doctor.probe_steps import Exit, Failed, Say, Step, Verdict, safe, time_shown
-from penstock.doctor.probe_talk import Talk
+from penstock.doctor.probe_talk import Pipe, Talk
 from penstock.doctor.probe_target import Target
 from penstock.net.blocking import Line
 from penstock.net.errors import NetError
@@ -38,6 +38,7 @@ class Probe:
             key=options.key,
             address=options.address,
             days=options.days,
+            http2=options.http2,
         )
 
     def run(self) -> Result:
@@ -56,17 +57,17 @@ class Probe:
     # The handshake
 
     def _open(self, line: Line) -> Talk:
-        answer = shake_hands(line, self._ask(self._origin), self._options.timeout)
+        pipe, answer = self._shake(line, self._ask(self._origin))
         self._result.answer = answer
         if not answer.opened:
-            line.close()
+            pipe.close()
             self._say(refusal(answer, self._target))
             if answer.head is not None and answer.head.status == 403 and self._has_origin:
                 step = try_origins(self._target, self._origin, self._attempt)
                 if step is not None:
                     self._say(step)
             raise Failed(Exit.HANDSHAKE)
-        talk = Talk(line, answer)
+        talk = Talk(pipe, answer)
         self._say(self._opened(answer, talk))
         return talk
 
@@ -98,7 +99,16 @@ class Probe:
         except NetError as error:
             return Answer(asked, None, 0.0, str(error))
         with line:
-            return shake_hands(line, asked, self._options.timeout)
+            return self._shake(line, asked)[1]
+
+    def _shake(self, line: Line, asked: Ask) -> tuple[Pipe, Answer]:
+        """The handshake, and what to talk through after it."""
+        if not self._options.http2:
+            return line, shake_hands(line, asked, self._options.timeout)
+        from penstock.doctor.probe_http2 import Http2Line
+
+        stream = Http2Line(line, secure=self._target.secure)
+        return stream, stream.shake_hands(asked, self._options.timeout)
 
     def _opened(self, answer: Answer, talk: Talk) -> Step:
         assert answer.head is not None
@@ -120,13 +130,13 @@ class Probe:
             details.append(f"Server: {safe(server, 80)}")
         self._result.facts |= {"compression": talk.compressed, "protocol": talk.protocol}
         data = {
-            "status": 101,
+            "status": answer.head.status,
             "compression": safe(talk.extensions) if talk.compressed else None,
             "subprotocol": safe(talk.protocol) if talk.protocol else None,
             "server": safe(server) if server else None,
             "passed_by": list(hop.passed_by),
         }
-        words = "101, the WebSocket is open"
+        words = f"{answer.head.status}, the WebSocket is open{' inside of HTTP/2' if self._options.http2 else ''}"
         return Step(
             "handshake",
             verdict,
@@ -220,12 +230,12 @@ class Probe:
         except NetError as error:
             self._say(Step("idle", Verdict.FAIL, f"a second connection is not possible: {error}"))
             raise Failed(Exit.TUNNEL) from None
-        answer = shake_hands(line, self._ask(self._origin), self._options.timeout)
+        pipe, answer = self._shake(line, self._ask(self._origin))
         if not answer.opened:
-            line.close()
+            pipe.close()
             self._say(Step("idle", Verdict.FAIL, "a second handshake, a moment later, is refused"))
             raise Failed(Exit.TUNNEL)
-        return Talk(line, answer)
+        return Talk(pipe, answer)
 
 
 def _is_engine(greeting: bytes) -> bool:

@@ -39,7 +39,7 @@ class Answer:
 
     def sent(self) -> tuple[str, ...]:
         """The lines of the request, without secrets: people show them to others."""
-        lines = [f"{self.ask.method} {safe(self.ask.target, 500)} HTTP/1.1"]
+        lines = [f"{self.ask.method} {safe(self.ask.target, 500)} {self._spoken}"]
         for name, value in self.ask.headers:
             hidden = name.lower() in ("authorization", "cookie", "proxy-authorization")
             lines.append(f"{name}: {'(not shown)' if hidden else safe(value)}")
@@ -48,13 +48,23 @@ class Answer:
     @property
     def opened(self) -> bool:
         """Whether this is a WebSocket now."""
-        return self.head is not None and self.head.status == 101 and not self.problems
+        return self.head is not None and self.switched and not self.problems
+
+    @property
+    def switched(self) -> bool:
+        """Whether the status is that of a WebSocket that opens: over HTTP/2 it is another one."""
+        return self.head is not None and self.head.status == (200 if self.ask.version == 20 else 101)
+
+    @property
+    def _spoken(self) -> str:
+        return "HTTP/2 (:protocol websocket)" if self.ask.version == 20 else "HTTP/1.1"
 
     def received(self) -> tuple[str, ...]:
         """The lines of the head, and the beginning of the body."""
         if self.head is None:
             return ()
-        lines = [f"HTTP/1.{self.head.version - 10} {safe(self.head.status_line)}"]
+        version = "2" if self.ask.version == 20 else f"1.{self.head.version - 10}"
+        lines = [f"HTTP/{version} {safe(self.head.status_line)}".rstrip()]
         lines += [f"{safe(name, 60)}: {safe(value)}" for name, value in self.head.headers[:60]]
         if self.body:
             lines += ["", *(safe(line) for line in self.body.decode("latin-1").splitlines()[:8])]

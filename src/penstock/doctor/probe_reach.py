@@ -37,6 +37,7 @@ class Reach:
         key: str | None,
         address: str | None,
         days: int,
+        http2: bool = False,
     ) -> None:
         self.target = target
         self.timeout = timeout
@@ -46,9 +47,12 @@ class Reach:
         self._address: Address | None = None
         self._host = address or target.host
         self._own = certificate, key
+        self._protocol = "h2" if http2 else "http/1.1"
         self._context: TlsContext | None = None
         if target.secure:
-            self._context = client_context(verify=True, trusted=trusted, certificate=certificate, key=key)
+            self._context = client_context(
+                verify=True, trusted=trusted, certificate=certificate, key=key, protocol=self._protocol
+            )
 
     def first(self) -> Line:
         """Connect, telling each step. Raises `Failed`."""
@@ -157,7 +161,9 @@ class Reach:
 
     def _secure_anyway(self, refused: CertificateRefused, started: float) -> Line:
         """Look at a certificate that was refused; go on with it only if that was asked for."""
-        self._context = client_context(verify=False, certificate=self._own[0], key=self._own[1])
+        self._context = client_context(
+            verify=False, certificate=self._own[0], key=self._own[1], protocol=self._protocol
+        )
         try:
             line = self.again_bare()
             secured = line.secure(self._context, self.target.host, self.timeout)

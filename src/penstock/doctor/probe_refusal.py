@@ -20,11 +20,11 @@ def refusal(answer: Answer, target: Target) -> Step:
     if head is None:
         return _step(answer, answer.trouble, (), answer.advice, {"status": None})
     hop = who_answered(head, answer.body)
-    if head.status == 101:
+    if answer.switched:
         found = tuple(safe(problem) for problem in answer.problems)
         advice = _broken_switch(found)
-        data = {"status": 101, "problems": list(found), "answered_by": hop.who or None}
-        return _step(answer, f"101, and not a WebSocket: {'; '.join(found)}", (), advice, data)
+        data = {"status": head.status, "problems": list(found), "answered_by": hop.who or None}
+        return _step(answer, f"{head.status}, and not a WebSocket: {'; '.join(found)}", (), advice, data)
     asked, said = asked_and_said(answer)
     why = [*_by_hop(hop, head.status, said.body, target), *_of_the_request(head.status), *causes(asked, said)]
     if sure := [cause for cause in why if cause.sure]:

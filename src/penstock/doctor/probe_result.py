@@ -17,7 +17,7 @@ SAME_HOST = "same-host"
 class Options:
     """How to probe. Times are seconds; `idle` 0 leaves silence out; `origin` is SAME_HOST, None for none, or what to
     send. `trusted`, `certificate` and `key` are PEM files, `days` how early a certificate's end is worth a warning.
-    `address` is a host to connect to in the place of the target's."""
+    `address` is a host to connect to in the place of the target's. `http2`: inside of HTTP/2 (RFC 8441)."""
 
     timeout: float = 10.0
     idle: float = 0.0
@@ -32,6 +32,7 @@ class Options:
     key: str | None = None
     address: str | None = None
     days: int = 14
+    http2: bool = False
 
 
 @dataclass(slots=True)

@@ -6,10 +6,10 @@ import os
 import zlib
 from dataclasses import dataclass
 from time import monotonic
+from typing import Protocol
 
 from penstock.doctor.probe_handshake import Answer
 from penstock.doctor.probe_steps import safe
-from penstock.net.blocking import Line
 from penstock.net.errors import NetError, TimedOut
 from penstock.websocket.client import FrameReader, MessageReader, data_frame
 from penstock.websocket.frames import CLOSE, NO_CODE, PING, PONG, TEXT, close_frame, ping_frame, pong_frame
@@ -27,13 +27,23 @@ class End:
     code: int | None = None
 
 
+class Pipe(Protocol):
+    """What a `Line` is, and a stream of HTTP/2."""
+
+    error: str
+
+    def send(self, data: bytes, timeout: float) -> None: ...
+    def recv(self, timeout: float) -> bytes: ...
+    def close(self) -> None: ...
+
+
 class Talk:
     """An open WebSocket. Pings are answered, messages counted, and the first ones kept, until `end` is set.
 
     pings: when the server pinged. messages, received: how many, and their bytes. first: the beginning of the first.
     """
 
-    def __init__(self, line: Line, answer: Answer) -> None:
+    def __init__(self, line: Pipe, answer: Answer) -> None:
         assert answer.head is not None
         extensions = answer.head.joined("sec-websocket-extensions") or ""
         self.compressed = "permessage-deflate" in extensions.lower()

@@ -33,6 +33,8 @@ def tls_trouble(error: NetError, timeout: float) -> tuple[str, tuple[str, ...]]:
             ("nothing that speaks TLS is there, or a firewall or a balancer without a healthy backend closes it",),
         )
     reason = error.reason if isinstance(error, TlsFailed) else ""
+    if not reason and "no application protocol" in str(error):
+        reason = "NO_APPLICATION_PROTOCOL"  # Python has no name for it
     for part, advice in _ALERTS:
         if part in reason:
             return f"TLS failed: {safe(reason.lower().replace('_', ' '))}", (advice,)
@@ -45,6 +47,7 @@ _ALERTS = (
     ("PROTOCOL_VERSION", "the server speaks TLS versions only that are too old for this client: ssl_protocols"),
     ("UNSUPPORTED_PROTOCOL", "the server speaks TLS versions only that are too old for this client: ssl_protocols"),
     ("CERTIFICATE_REQUIRED", "the server wants a certificate of the client (ssl_verify_client on)"),
+    ("NO_APPLICATION_PROTOCOL", "HTTP/2 is not spoken here, or with --http2 left out, nothing else: try the other"),
     ("HANDSHAKE_FAILURE", "no cipher in common, or the server has no certificate for this name"),
     ("INTERNAL_ERROR", "the server has no usable certificate for this name: its error log says more"),
     ("UNEXPECTED_EOF", "the server closed it: often a port that does not speak TLS, or a balancer without a backend"),

@@ -165,15 +165,20 @@ class Secured:
 
 
 def client_context(
-    *, verify: bool, trusted: str | None = None, certificate: str | None = None, key: str | None = None
+    *,
+    verify: bool,
+    trusted: str | None = None,
+    certificate: str | None = None,
+    key: str | None = None,
+    protocol: str = "http/1.1",
 ) -> ssl.SSLContext:
     """What a browser would use: the system's authorities, or those of a PEM file in their place. Names are checked
-    along with the chain. `certificate` and `key` are files to show to a server that asks. Raises `OSError` for a file
-    that cannot be used."""
+    along with the chain. `certificate` and `key` are files to show to a server that asks, `protocol` is what ALPN
+    offers. Raises `OSError` for a file that cannot be used."""
     context = ssl.create_default_context(cafile=trusted)
     if certificate is not None:
         context.load_cert_chain(certificate, key)
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols([protocol])
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

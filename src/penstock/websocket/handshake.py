@@ -86,7 +86,12 @@ def check_response(head: Response, request: Request) -> list[str]:
         problems.append("there is no Sec-WebSocket-Accept header")
     elif key is not None and accept.strip() != accept_key(key):
         problems.append("Sec-WebSocket-Accept does not answer the key")
-    problems += _check_chosen(head.joined("sec-websocket-protocol"), request.joined("sec-websocket-protocol"))
+    return problems + check_agreed(head, request)
+
+
+def check_agreed(head: Response, request: Request) -> list[str]:
+    """What was chosen without having been offered: all that is to be checked over HTTP/2 (RFC 8441, section 5)."""
+    problems = _check_chosen(head.joined("sec-websocket-protocol"), request.joined("sec-websocket-protocol"))
     if "sec-websocket-extensions" in head.fields and "sec-websocket-extensions" not in request.fields:
         problems.append("an extension is chosen, and none was offered")
     return problems
