@@ -1,5 +1,6 @@
 """How WebSockets end when somebody is gone, or breaks the rules: what each side is told, and what the logs say."""
 
+import signal
 import struct
 import time
 
@@ -79,6 +80,19 @@ def test_a_backend_that_is_gone(proxy, raw_backend) -> None:
                 client.recv(timeout=5)
             assert ended.value.rcvd.code == 1014
         front.logged(rf"(?m)^/gone{way} 101 1014 proxy backend_lost 1/1 0/1 0/5 off$")
+
+
+def test_a_backend_that_is_gone_while_the_proxy_leaves(start) -> None:
+    """Both are started anew, perhaps: the client is told to come back."""
+    front, _ = start(plain(b"hello", TEXT), pause(2), reset)
+    with connect(front.url("/leaving", "ws"), proxy=None) as client:
+        assert client.recv(5) == "hello"
+        front.send_signal(signal.SIGQUIT)
+        front.logged("gracefully shutting down", name="error.log")
+        with pytest.raises(ConnectionClosed) as ended:
+            client.recv(8)
+    assert ended.value.rcvd.code == 1012
+    front.logged(r"^/leaving 101 1012 proxy backend_lost")
 
 
 def test_a_backend_that_is_gone_while_the_client_talks(start) -> None:
