@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve, unix_serve
 from websockets.typing import Subprotocol
 
@@ -43,6 +44,7 @@ class WebSocketEcho:
             ssl=tls,
             ping_interval=ping_interval,
             subprotocols=[Subprotocol(each) for each in subprotocols] or None,
+            process_response=self._note,
         )
         if path is not None:
             self._server = unix_serve(self._serve, str(path), **options)
@@ -71,9 +73,12 @@ class WebSocketEcho:
     ) -> None:
         self.close()
 
+    def _note(self, connection: ServerConnection, request: Request, response: Response) -> None:
+        """Keep the opening before the response is on its way: who has read the 101 finds it in the list."""
+        if response.status_code == 101:
+            self.handshakes.append((request.path, request.headers))
+
     def _serve(self, connection: ServerConnection) -> None:
-        assert connection.request is not None
-        self.handshakes.append((connection.request.path, connection.request.headers))
         try:
             self._talk(connection)
         except ConnectionClosed:
