@@ -71,7 +71,7 @@ def _count(scenario: Traffic, name: str, loadgen: load.Loadgen, directory: Path,
         values = {**proxies.certificate(directory), "backend": str(backend.port), "bulk": str(backend.port)}
         # valgrind can be told to begin and to stop by a process that it started itself, not by a fork of it.
         arguments = (*peer.arguments, "-g", "master_process off;")
-        under = replace(peer, program=(*valgrind, *_interpreted(peer.program)), arguments=arguments)
+        under = replace(peer, program=(*valgrind, *proxies.interpreted(peer.program)), arguments=arguments)
         proxy = stack.enter_context(proxies.Proxy(under, home, values, patience=_PATIENCE))
         worker = proxy.pid
         client = load.Client(
@@ -95,13 +95,6 @@ def _count(scenario: Traffic, name: str, loadgen: load.Loadgen, directory: Path,
         if found is None:
             raise load.LoadFailed(f"callgrind wrote no figures for {name}")
         return int(found[1]) / result.count
-
-
-def _interpreted(program: tuple[str, ...]) -> tuple[str, ...]:
-    """valgrind wants a program, not a script: the interpreter that its first line names."""
-    with Path(program[0]).open("rb") as file:
-        first = file.readline()
-    return (first[2:].decode().strip(), *program) if first.startswith(b"#!") else program
 
 
 def _control(what: str, pid: int) -> None:

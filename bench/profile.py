@@ -3,8 +3,8 @@
     python bench/profile.py SCENARIO [--seconds N] [--cprofile]
 
 Samples the worker with py-spy where that is installed (`pip install py-spy`; it may need root). Otherwise, or
-with --cprofile, starts Penstock with PENSTOCK_PROFILE=DIRECTORY and reads DIRECTORY/*.prof once it has ended:
-what a worker writes that runs under cProfile. Time in the kernel counts for the function that called it.
+with --cprofile, Penstock runs as one process under cProfile, which counts each call but makes Python's own calls
+look dearer than they are. Time in the kernel counts for the function that called it.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections import Counter
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import load
@@ -30,6 +31,8 @@ _OUT = Path(__file__).with_name("out")
 _RATE = 500
 _MANY = 20_000_000
 _SHOWN = 40
+_COUNTED = "calls.prof"
+_COUNTER = Path(__file__).with_name("under_cprofile.py")
 _LINE = re.compile(r":\d+\)$")
 
 
@@ -49,7 +52,7 @@ def main() -> int:
             return 1
         if sampler is not None:
             return _show_samples(scenario, directory / "stacks")
-        return _show_cprofile(directory / "cprofile")
+        return _show_cprofile(directory / _COUNTED)
 
 
 def _options() -> argparse.Namespace:
@@ -57,7 +60,7 @@ def _options() -> argparse.Namespace:
     names = [scenario.name for scenario in SCENARIOS if isinstance(scenario, Traffic)]
     parser.add_argument("scenario", choices=names, metavar="SCENARIO", help=", ".join(names))
     parser.add_argument("--seconds", type=int, default=8)
-    parser.add_argument("--cprofile", action="store_true", help="ask Penstock itself to run under cProfile")
+    parser.add_argument("--cprofile", action="store_true", help="count calls with cProfile, in one process")
     return parser.parse_args()
 
 
@@ -68,14 +71,17 @@ def _path() -> str:
 
 def _drive(scenario: Traffic, seconds: int, directory: Path, sampler: str | None) -> None:
     """The scenario against Penstock for some seconds; prints what a transaction cost."""
-    (directory / "cprofile").mkdir()
-    environment = {} if sampler else {"PENSTOCK_PROFILE": str(directory / "cprofile")}
+    peer = proxies.find("penstock")
+    if sampler is None:
+        # -P, or this very file would be the standard library's `profile`.
+        interpreter, *script = proxies.interpreted(peer.program)
+        program = (interpreter, "-P", str(_COUNTER), str(directory / _COUNTED), *script)
+        peer = replace(peer, program=program, arguments=(*peer.arguments, "-g", "master_process off;"))
     with ExitStack() as stack:
         loadgen = load.build(directory)
         backend = stack.enter_context(load.Backend(loadgen))
         values = {**proxies.certificate(directory), "backend": str(backend.port), "bulk": str(backend.port)}
-        penstock = proxies.Proxy(proxies.find("penstock"), directory / "penstock", values, environment)
-        proxy = stack.enter_context(penstock)
+        proxy = stack.enter_context(proxies.Proxy(peer, directory / "penstock", values))
         client = stack.enter_context(
             load.Client(
                 loadgen,
@@ -163,12 +169,11 @@ def _speedscope(title: str, samples: list[tuple[list[str], int]]) -> dict[str, o
     }
 
 
-def _show_cprofile(directory: Path) -> int:
-    files = sorted(map(str, directory.glob("*.prof")))
-    if not files:
-        print("profile: no py-spy (pip install py-spy), and Penstock wrote no profile", file=sys.stderr)
+def _show_cprofile(counted: Path) -> int:
+    if not counted.exists():
+        print("profile: Penstock wrote no profile: it did not end in order", file=sys.stderr)
         return 1
-    pstats.Stats(*files).sort_stats("tottime").print_stats(_SHOWN)
+    pstats.Stats(str(counted)).sort_stats("tottime").print_stats(_SHOWN)
     return 0
 
 

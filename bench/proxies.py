@@ -82,6 +82,13 @@ def _program(name: str) -> tuple[str, ...]:
     return (found,)
 
 
+def interpreted(program: tuple[str, ...]) -> tuple[str, ...]:
+    """The interpreter that the first line of a script names, and the script; a program as it is."""
+    with Path(program[0]).open("rb") as file:
+        first = file.readline()
+    return (first[2:].decode().strip(), *program) if first.startswith(b"#!") else program
+
+
 def certificate(directory: Path) -> dict[str, str]:
     """A key on P-256 and its certificate in `directory`: the values that the templates want.
 

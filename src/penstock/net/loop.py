@@ -23,6 +23,7 @@ from penstock.net.timers import Timers
 from penstock.net.twin import make
 
 if TYPE_CHECKING:
+    from penstock.net.posting import Posting
     from penstock.net.relay import Tunnel
 
 Handler = Callable[[int], None]
@@ -45,10 +46,10 @@ class HotSelector(selectors.EpollSelector):
     """asyncio's selector, which calls the handlers of hot descriptors itself.
 
     `now` is the monotonic clock in seconds, refreshed once per poll. What is put into `afterwards` is called once,
-    before the next poll: by then all is known that one poll has brought. `greed` counts what fibers did without waiting
-    since then, see `Waiting.breathe`. Level-triggered, and every socket is
-    non-blocking: an event that is out of date (its descriptor was closed and its number taken again within
-    one batch) makes a handler try in vain, and does no harm."""
+    before the next poll: by then all is known that one poll has brought. `outbox` are the streams to which something
+    was posted meanwhile. `greed` counts what fibers did without waiting since then, see `Waiting.breathe`.
+    Level-triggered, and every socket is non-blocking: an event that is out of date (its descriptor was closed and its
+    number taken again within one batch) makes a handler try in vain, and does no harm."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,6 +63,7 @@ class HotSelector(selectors.EpollSelector):
         self.timers.on_error = self._alarm_failed
         self.queue: deque[Any] = deque()
         self.afterwards: list[Callable[[], None]] = []
+        self.outbox: list[Posting] = []
         self.yield_to_asyncio = False
         self.greed = 0
 
@@ -95,6 +97,16 @@ class HotSelector(selectors.EpollSelector):
             except Exception as exc:
                 self.on_error(-1, exc)
 
+    def deliver(self) -> None:
+        """Sends what was posted."""
+        while self.outbox:
+            streams, self.outbox = self.outbox, []
+            for stream in streams:
+                try:
+                    stream.turn_ends()
+                except Exception as exc:
+                    self.on_error(-1, exc)
+
     def _alarm_failed(self, exc: Exception) -> None:
         self.on_error(-1, exc)
 
@@ -112,6 +124,8 @@ class HotSelector(selectors.EpollSelector):
         while True:
             if self.afterwards:
                 self._finish_turn()
+            if self.outbox:
+                self.deliver()
             until = timers.next
             if deadline < until:
                 until = deadline

@@ -18,7 +18,8 @@ from penstock.net import fiber
 from penstock.net.errors import NetError, PeerGone
 from penstock.net.fiber import PAUSED, current
 from penstock.net.loop import IN, OUT, RDHUP, Loop
-from penstock.net.waiting import GREED, Closed, Waiting, timeout_alarm, wait
+from penstock.net.posting import Posting
+from penstock.net.waiting import GREED, Closed, timeout_alarm, wait
 
 __all__ = ["READ_SIZE", "Buffer", "Closed", "Name", "Stream", "wait"]
 
@@ -52,7 +53,7 @@ def bare_socket(family: int, fd: int | None = None) -> socket.socket:
     return made  # type: ignore[no-any-return]
 
 
-class Stream(Waiting):
+class Stream(Posting):
     """A connected socket, plain. `received` and `sent` count bytes."""
 
     __slots__ = ("_unread", "local_name_", "peer_name_", "received", "sent", "sock")
@@ -85,6 +86,8 @@ class Stream(Waiting):
 
     def send_now(self, data: Buffer) -> int:
         """Sends what the kernel takes: the number of bytes, 0 if it takes none now. Raises `PeerGone`."""
+        if self._posted is not None and not self.deliver():
+            return 0
         try:
             count = self.sock.send(data)
         except OSError as exc:
@@ -215,6 +218,8 @@ class Stream(Waiting):
                 await self._wait(OUT, timeout)
 
     def _sendmsg_now(self, buffers: Sequence[Buffer]) -> int:
+        if self._posted is not None and not self.deliver():
+            return 0
         try:
             count = self.sock.sendmsg(buffers)
         except OSError as exc:
@@ -227,6 +232,9 @@ class Stream(Waiting):
         shrank)."""
         left = count
         while left > 0:
+            if self._posted is not None and not self.deliver():
+                await self._wait(OUT, timeout)
+                continue
             try:
                 moved = os.sendfile(self.fd, file, offset, min(left, _SENDFILE_MAX))
             except OSError as exc:
@@ -246,6 +254,7 @@ class Stream(Waiting):
 
     def shutdown_write(self) -> None:
         """Says that nothing more will be sent (FIN). A peer that is gone already is no error."""
+        self._last_post()
         with suppress(OSError):
             self.sock.shutdown(socket.SHUT_WR)
 
@@ -269,6 +278,8 @@ class Stream(Waiting):
         """Closes at once. Fibers that wait on the stream get `Closed`. Closing twice does nothing."""
         if self.fd < 0:
             return
+        if self._posted is not None:
+            self._last_post()
         if self._mask:
             self.hot.drop(self.fd)
             self._mask = 0
@@ -298,6 +309,7 @@ class Stream(Waiting):
         next poll."""
         if self._reader is not None or self._writer is not None:
             raise RuntimeError("a fiber waits on this stream")
+        self._last_post()
         sock, mask, unread = self.sock, self._mask, self._unread or b""
         self.fd = -1
         self._mask = 0

@@ -72,7 +72,7 @@ class TlsStream(Stream):
 
     def send_now(self, data: Buffer) -> int:
         """As `Stream.send_now`. What was not taken must be sent again, unchanged, before anything else."""
-        if not data:
+        if not data or (self._posted is not None and not self.deliver()):
             return 0
         try:
             count: int = self.ssl.write(data if len(data) <= _RECORD else memoryview(data)[:_RECORD])
@@ -111,12 +111,14 @@ class TlsStream(Stream):
 
     def shutdown_write(self) -> None:
         """close_notify and FIN. What still comes is dropped."""
+        self._last_post()
         self._close_notify()
         self._finished = True
         super().shutdown_write()
 
     def close(self) -> None:
         """As `Stream.close`, with a close_notify if it can be sent at once."""
+        self._last_post()
         if self.fd >= 0 and not self._finished:
             self._close_notify()
         super().close()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Generator, Sequence
 from math import inf
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from penstock.net.errors import NetError
 from penstock.net.fiber import PAUSED, Fiber, current, pause
@@ -27,6 +27,16 @@ _GONE = RDHUP | HUP | ERR
 
 class Closed(NetError):
     """The stream was closed by another fiber while this one waited on it."""
+
+
+class Waiter(Protocol):
+    """Who waits: a fiber, or what stands in for one."""
+
+    def resume(self) -> None:
+        """What was waited for may have come."""
+
+    def interrupt(self, exc: BaseException, /) -> None:
+        """It will not come."""
 
 
 class Waiting:
@@ -46,8 +56,8 @@ class Waiting:
         self.ready = False
         self.hung_up = False
         self._mask = 0
-        self._reader: Fiber[object] | None = None
-        self._writer: Fiber[object] | None = None
+        self._reader: Waiter | None = None
+        self._writer: Waiter | None = None
 
     async def readable(self, timeout: float | None = None) -> None:
         """Waits until there may be something to read (bytes, the end, or an error). Raises `TimedOut`."""
@@ -100,7 +110,7 @@ class Waiting:
         finally:
             handle.cancel()
 
-    def _arm(self, what: int, fiber: Fiber[object]) -> None:
+    def _arm(self, what: int, fiber: Waiter) -> None:
         if self.fd < 0:
             raise Closed("the stream is closed")
         if what == IN:
@@ -118,7 +128,7 @@ class Waiting:
                 self._mask = what = mask | what
                 self.hot.change(self.fd, what)
 
-    def _disarm(self, fiber: Fiber[object]) -> None:
+    def _disarm(self, fiber: Waiter) -> None:
         if self._reader is fiber:
             self._reader = None
         if self._writer is fiber:

@@ -10,6 +10,7 @@ from penstock.http.chunked import LAST_CHUNK, encode_chunk, last_chunk
 from penstock.http.request import Answer, FilePart, Request
 from penstock.http.status import error_page, shown
 from penstock.modules.http_core import HttpCore
+from penstock.net.posting import LONGEST
 from penstock.server.head import product, render_head
 
 if TYPE_CHECKING:
@@ -75,9 +76,14 @@ def begin_answer(request: Request, answer: Answer, stream: Stream) -> Coroutine[
     if size > SMALL or ((request.limit_rate is not None or core.limit_rate is not None) and _limited(request)):
         return _send_large(request, stream, head, body)
     data = head + body
-    sent = stream.send_now(data)
-    if sent != len(data):
-        return _send_rest(request, stream, data, sent, size)
+    sent = len(data)
+    if sent <= LONGEST and request.keep_alive and not request.pipelined:
+        # The client waits for it, so there is room; and goes on to wait for the next request.
+        stream.post(data)
+    else:
+        sent = stream.send_now(data)
+        if sent != len(data):
+            return _send_rest(request, stream, data, sent, size)
     request.bytes_sent += sent
     request.body_bytes_sent += size
     request.completed = True

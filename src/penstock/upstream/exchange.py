@@ -18,8 +18,9 @@ from penstock.http.errors import BadResponse
 from penstock.http.request import Attempt
 from penstock.net import fiber
 from penstock.net.dial import connect
-from penstock.net.errors import DialFailed, NetError, TimedOut
+from penstock.net.errors import DialFailed, NetError, PeerGone, TimedOut
 from penstock.net.fiber import Fiber, current
+from penstock.net.posting import LONGEST
 from penstock.upstream.errors import ClientGone, ProxyError, Retry, Side, failed, timed_out
 from penstock.upstream.incoming import Incoming
 from penstock.upstream.keepalive import Line
@@ -209,6 +210,9 @@ class Exchange:
             self._start_sending(body.send(stream, plan.head, self.policy.send_timeout))
             return False
         data = plan.head + body.inline if body.inline else plan.head
+        if len(data) <= LONGEST:
+            stream.post(data)
+            return True
         try:
             count = stream.send_now(data)
         except NetError as error:
@@ -385,4 +389,7 @@ def _not_read(error: NetError) -> NetError | ProxyError:
     """What to raise for a failure to read the head: the client's is passed on."""
     if isinstance(error, ClientGone):
         return error
-    return timed_out(DOING, error) if isinstance(error, TimedOut) else failed(f"{error} while {DOING}", cause=error)
+    if isinstance(error, TimedOut):
+        return timed_out(DOING, error)
+    unsent = isinstance(error, PeerGone) and error.call == "send"
+    return failed(f"{error} while {'sending request to upstream' if unsent else DOING}", cause=error)

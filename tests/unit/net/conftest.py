@@ -15,10 +15,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from penstock.net import tls
+from penstock.net.fiber import spawn
 from penstock.net.loop import Loop, new_loop
 from penstock.net.stream import Stream
+from penstock.net.tls import TlsStream
 
 Connected = Callable[[], tuple[Stream, Stream]]
+Secured = Callable[[], Coroutine[Any, Any, tuple[TlsStream, TlsStream]]]
 
 
 @pytest.fixture
@@ -157,3 +161,16 @@ def make(request: pytest.FixtureRequest, loop: Loop, connected: Connected) -> It
     yield unix
     for stream in made:
         stream.close()
+
+
+@pytest.fixture
+def secured(connected: Connected, server_context: ssl.SSLContext, client_context: ssl.SSLContext) -> Secured:
+    """Makes (client, server) streams that have shaken hands."""
+
+    async def secured() -> tuple[TlsStream, TlsStream]:
+        near, far = connected()
+        server = spawn(tls.accept(far, lambda _: server_context, 5))
+        client = await tls.connect(near, client_context, "localhost", timeout=5)
+        return client, await server.join()
+
+    return secured

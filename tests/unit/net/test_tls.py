@@ -25,19 +25,6 @@ Connected = Callable[[], tuple[Stream, Stream]]
 Secured = Callable[[], Coroutine[Any, Any, tuple[TlsStream, TlsStream]]]
 
 
-@pytest.fixture
-def secured(connected: Connected, server_context: ssl.SSLContext, client_context: ssl.SSLContext) -> Secured:
-    """Makes (client, server) streams that have shaken hands."""
-
-    async def secured() -> tuple[TlsStream, TlsStream]:
-        near, far = connected()
-        server = spawn(tls.accept(far, lambda _: server_context, 5))
-        client = await tls.connect(near, client_context, "localhost", timeout=5)
-        return client, await server.join()
-
-    return secured
-
-
 def test_handshake_and_exchange(secured: Secured, run: Run) -> None:
     async def main() -> None:
         client, server = await secured()
