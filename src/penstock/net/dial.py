@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from errno import EINPROGRESS
+from errno import EALREADY, EINPROGRESS
 
 from penstock.net.errors import DialFailed, TimedOut
 from penstock.net.loop import Loop, running_loop
@@ -63,6 +63,9 @@ async def connect(
             _bind(sock, bind, transparent)
         error = sock.connect_ex(address)
         if error == EINPROGRESS:
+            # On the same machine the peer's kernel has answered by now. To ask once more is cheaper than an event.
+            error = sock.connect_ex(address)
+        if error == EALREADY:
             await stream.writable(timeout)
             error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             stream.written()

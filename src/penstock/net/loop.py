@@ -18,6 +18,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from penstock.net.errors import NetError
 from penstock.net.fiber import Fiber
 from penstock.net.timers import Timers
 from penstock.net.twin import make
@@ -103,7 +104,9 @@ class HotSelector(selectors.EpollSelector):
             streams, self.outbox = self.outbox, []
             for stream in streams:
                 try:
-                    stream.turn_ends()
+                    stream.deliver()
+                except NetError as exc:
+                    stream.undeliverable(exc)
                 except Exception as exc:
                     self.on_error(-1, exc)
 

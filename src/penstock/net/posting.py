@@ -58,9 +58,10 @@ class Posting(Waiting):
 
     def deliver(self) -> bool:
         """Sends what was posted, as far as it goes: whether nothing of it is left. Raises `PeerGone`."""
-        data, self._posted = self._posted, None
-        if not data or self.fd < 0:
+        data = self._posted
+        if data is None:
             return True
+        self._posted = None
         count = self.send_now(data)
         if count == len(data):
             return True
@@ -76,16 +77,13 @@ class Posting(Waiting):
                 self.deliver()
             self._posted = None
 
-    def turn_ends(self) -> None:
-        """Delivers; a failure is for whoever reads."""
-        try:
-            self.deliver()
-        except NetError as error:
-            reader, self._reader = self._reader, None
-            if reader is not None:
-                reader.interrupt(error)
-            else:
-                self.ready = True  # reading tells
+    def undeliverable(self, error: NetError) -> None:
+        """What was posted could not be sent: whoever reads is told."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.interrupt(error)
+        else:
+            self.ready = True  # reading tells
 
 
 class _Postman:
@@ -97,7 +95,10 @@ class _Postman:
         self._stream = stream
 
     def resume(self) -> None:
-        self._stream.turn_ends()
+        try:
+            self._stream.deliver()
+        except NetError as error:
+            self._stream.undeliverable(error)
 
     def interrupt(self, error: BaseException) -> None:
         """The stream was closed: what is left of the message has nowhere to go."""
