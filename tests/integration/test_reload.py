@@ -371,12 +371,11 @@ def test_limits_and_environment_are_those_of_the_new_configuration(start) -> Non
         "{dir}", str(front.directory)
     ))
     # Root may raise the limits of a process; where it may not, another one is started.
-    eventually(lambda: len(front.children()) == 1)
+    limited = lambda each: re.search(r"Max open files\s+2000\s+2000", Path(f"/proc/{each}/limits").read_text())  # noqa: E731
+    eventually(lambda: len(front.children()) == 1 and all(map(limited, front.children())))
     (after,) = front.children()
     assert after == pid or "only a new one can have these limits" in front.error_log()
     pid = after
-    limits = Path(f"/proc/{pid}/limits").read_text()
-    assert re.search(r"Max open files\s+2000\s+2000", limits)
     assert Path(f"/proc/{pid}/cwd").readlink() == front.directory / "logs"
     assert os.getpriority(os.PRIO_PROCESS, pid) == 5
 

@@ -95,6 +95,17 @@ class Stream(Posting):
         self.sent += count
         return count
 
+    def send_last(self, data: Buffer) -> int:
+        """As `send_now`, for what `shutdown_write` follows at once: the end leaves with it, in one segment."""
+        if self._posted is not None and not self.deliver():
+            return 0
+        try:
+            count = self.sock.send(data, socket.MSG_MORE)
+        except OSError as exc:
+            return self._not_sent(exc)
+        self.sent += count
+        return count
+
     def unread(self, data: bytes) -> None:
         """Puts bytes back in front of what is read next."""
         if data:

@@ -81,6 +81,10 @@ class TlsStream(Stream):
         self.sent += count
         return count
 
+    def send_last(self, data: Buffer) -> int:
+        """As `send_now`: OpenSSL writes what it has encrypted, and cannot be told that more will come."""
+        return self.send_now(data)
+
     def peek_now(self, limit: int = READ_SIZE) -> bytes | None:
         """Not possible: there are records in the socket."""
         raise RuntimeError("cannot peek into a TLS stream")

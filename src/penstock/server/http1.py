@@ -99,11 +99,13 @@ async def serve(connection: Connection) -> None:
 
 
 async def _linger(stream: Stream, request: Request) -> None:
-    """Close, but not so fast that the answer is lost to a reset (nginx's lingering_close)."""
+    """End, but not so fast that the answer is lost to a reset (nginx's lingering_close)."""
     core = request.location[HttpCore]
     unread = stream.ready or not request.body.done
     if core.lingering_close == "always" or (core.lingering_close == "on" and unread):
         await stream.lingering_close(core.lingering_time, core.lingering_timeout)
+    else:
+        stream.shutdown_write()  # a close alone would drop what `send_last` has left, if something is unread by now
 
 
 async def _rest_of_head(connection: Connection, stream: Stream, reader: HeadReader) -> RequestHead | None:

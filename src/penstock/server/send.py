@@ -81,7 +81,7 @@ def begin_answer(request: Request, answer: Answer, stream: Stream) -> Coroutine[
         # The client waits for it, so there is room; and goes on to wait for the next request.
         stream.post(data)
     else:
-        sent = stream.send_now(data)
+        sent = stream.send_now(data) if request.keep_alive else stream.send_last(data)
         if sent != len(data):
             return _send_rest(request, stream, data, sent, size)
     request.bytes_sent += sent

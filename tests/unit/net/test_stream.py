@@ -241,3 +241,19 @@ def test_names(connected: Connected) -> None:
     near, far = connected()
     assert near.peer_name == far.local_name
     assert near.local_name == far.peer_name
+
+
+@pytest.mark.parametrize("unread", [False, True])
+def test_the_last_bytes_leave_with_the_end(pair: Pair, run: Run, unread: bool) -> None:
+    """Also where the peer has said something that nobody reads any more."""
+    near, far = pair
+
+    async def main() -> None:
+        if unread:
+            far.send_now(b"and another thing")
+        assert near.send_last(b"goodbye") == 7
+        near.shutdown_write()
+        near.close()
+        assert await far.recv(timeout=1) == b"goodbye"
+
+    run(main())
