@@ -22,7 +22,6 @@ CROWD = 32
 """As many messages do not wait for the end of the turn: more together gain nothing, and the first one has waited
 enough."""
 
-
 LONGEST = 16384
 """Bytes: what is longer is not worth to be kept until then."""
 
@@ -36,21 +35,24 @@ class Posting(Waiting):
         super().__init__(fd, loop)
         self._posted: bytes | None = None
 
-    def post(self, data: bytes) -> None:
+    def post(self, data: bytes) -> bool:
         """Sends `data` when this turn of the loop ends, or before anything that is sent meanwhile.
+
+        False, and nothing done, where something has been posted that did not leave yet: it must be sent as usual, or
+        what a peer does not read would heap up.
 
         For what is answered next, or waited for to be answered: whoever reads from the stream learns of a failure, by
         the `PeerGone` that the sending raised. What the kernel does not take goes out as the peer makes room, for as
         long as the stream is open.
         """
         if self._posted is not None:
-            self._posted += data
-            return
+            return False
         self._posted = data
         outbox = self.hot.outbox
         outbox.append(self)
         if len(outbox) >= CROWD:
             self.hot.deliver()
+        return True
 
     def send_now(self, data: bytes) -> int:
         """What sends; see `Stream.send_now`."""

@@ -77,10 +77,8 @@ def begin_answer(request: Request, answer: Answer, stream: Stream) -> Coroutine[
         return _send_large(request, stream, head, body)
     data = head + body
     sent = len(data)
-    if sent <= LONGEST and request.keep_alive and not request.pipelined:
-        # The client waits for it, so there is room; and goes on to wait for the next request.
-        stream.post(data)
-    else:
+    # A client that waits for its answer has room for it.
+    if not (sent <= LONGEST and request.keep_alive and not request.pipelined and stream.post(data)):
         sent = stream.send_now(data) if request.keep_alive else stream.send_last(data)
         if sent != len(data):
             return _send_rest(request, stream, data, sent, size)

@@ -210,8 +210,7 @@ class Exchange:
             self._start_sending(body.send(stream, plan.head, self.policy.send_timeout))
             return False
         data = plan.head + body.inline if body.inline else plan.head
-        if len(data) <= LONGEST:
-            stream.post(data)
+        if len(data) <= LONGEST and stream.post(data):
             return True
         try:
             count = stream.send_now(data)

@@ -47,12 +47,11 @@ def test_it_leaves_when_the_turn_ends(pair: Pair, run: Run) -> None:
     near, far = pair
 
     async def main() -> None:
-        near.post(b"one ")
-        near.post(b"two")
+        assert near.post(b"one")
         assert far.recv_now() is None
         assert near.sent == 0
-        assert await far.recv(timeout=1) == b"one two"
-        assert near.sent == 7
+        assert await far.recv(timeout=1) == b"one"
+        assert near.sent == 3
 
     run(main())
 
@@ -131,6 +130,21 @@ def test_what_does_not_fit_goes_before_what_is_sent_then(pair: Pair, run: Run) -
         await near.send_all(b"y" * 10000, 5)
         near.close()
         assert (await reader.join())[filled:] == b"x" * 10000 + b"y" * 10000
+
+    run(main())
+
+
+def test_what_nobody_reads_does_not_heap_up(pair: Pair, run: Run) -> None:
+    near, _ = pair
+
+    async def main() -> None:
+        filled = await fill(near)
+        assert near.post(b"x" * 10000)
+        for _ in range(3):
+            assert not near.post(b"y" * 10000)
+            assert near.send_now(b"y" * 10000) == 0
+            await asyncio.sleep(0.01)
+        assert near.sent < filled + 10000
 
     run(main())
 
