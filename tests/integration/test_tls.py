@@ -109,6 +109,23 @@ def test_websocket(secure, trusting, ws_backend) -> None:
             assert client.recv() == message
 
 
+def test_the_kernel_may_encrypt_where_it_can(secure, trusting, ws_backend) -> None:
+    """OpenSSL asks it, and goes on by itself where the kernel knows no TLS: nobody notices which."""
+    content = bytes(range(256)) * 8_000
+    front = secure(
+        f"ssl_conf_command Options KTLS; location /ws {{ {TUNNEL} }} location / {{ root {{dir}}/www; }}",
+        ports={"api": ws_backend.port},
+        files={"www/big": content},
+    )
+    with connect(f"wss://localhost:{front.port()}/ws", ssl=trusting) as client:
+        for message in ("hello", b"\0" * 70_000):
+            client.send(message)
+            assert client.recv() == message
+    with RawClient(front.port(), tls=trusting) as raw:
+        raw.send("GET /big HTTP/1.0\r\n\r\n")
+        assert hashlib.sha1(everything(raw)).digest() == hashlib.sha1(content).digest()
+
+
 def test_a_tunnel_ends_with_close_notify(secure, trusting, raw_backend) -> None:
     switched = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nfirst "
     backend = raw_backend([read_head, switched, receive, b"last"])
