@@ -66,7 +66,7 @@ class Lifetimes:
     def note(
         self, server: str, location: str, peer: str, end: str, age: float, idle: float, now: float, timeout: str
     ) -> str:
-        """A tunnel has ended: `end` is the name of its `net.relay.End`, `idle` its idle timeout and `timeout` the
+        """A tunnel has ended: `end` is the name of its `net.tunnel.End`, `idle` its idle timeout and `timeout` the
         directive that sets it. A line worth saying, or "".
         """
         if end != "IDLE" and (end not in ENDS or age < YOUNGEST):

@@ -3,7 +3,7 @@
    It knows one case, the usual one: a socket is readable, and its peer takes everything that was read. Whatever else
    happens (a short write, an end, an error, any other event) ends its part in that tunnel, and the event goes to
    Python with what is needed to go on from there. Whoever wants frames looked at, bytes injected or a tunnel closed
-   dismisses the pair first, see `Tunnel` in relay.py.
+   dismisses the pair first, see `Tunnel` in tunnel.py.
 
    No Python object is touched between two events for Python, and the interpreter lock is not held meanwhile. The
    table changes under the lock only (`engage`, `dismiss`) and never while another thread is in `poll`: there is one

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.net.loop import Loop
-from penstock.net.relay import End, Tunnel
 from penstock.net.side import Side
+from penstock.net.tunnel import End, Tunnel
 from penstock.plan.strict import Fields, Strange, finite
 
 

@@ -25,7 +25,7 @@ from penstock.net.twin import make
 
 if TYPE_CHECKING:
     from penstock.net.posting import Posting
-    from penstock.net.relay import Tunnel
+    from penstock.net.tunnel import Tunnel
 
 Handler = Callable[[int], None]
 T = TypeVar("T")

@@ -26,7 +26,7 @@ from penstock.net.tcp_info import acknowledged, unacknowledged
 from penstock.net.twin import END, FAILED, FULL, SHORT
 
 if TYPE_CHECKING:
-    from penstock.net.relay import Tunnel
+    from penstock.net.tunnel import Tunnel
 
 SIZE = 81920
 BUFFER = bytearray(SIZE)

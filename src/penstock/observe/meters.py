@@ -75,7 +75,7 @@ class Meters:
         self._time(HANDSHAKE, handshake)
 
     def ended(self, tunnel: Any, reason: str, conversation: Any) -> None:
-        """A tunnel has ended: `reason` is the name of its `net.relay.End`, `conversation` None where frames were not
+        """A tunnel has ended: `reason` is the name of its `net.tunnel.End`, `conversation` None where frames were not
         looked at."""
         figures = self._figures
         _add(figures, tunnel, conversation, 1)

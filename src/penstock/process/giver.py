@@ -19,7 +19,7 @@ from penstock.server.carried import ending_of, let_go, tell
 
 if TYPE_CHECKING:
     from penstock.net.loop import Loop
-    from penstock.net.relay import Tunnel
+    from penstock.net.tunnel import Tunnel
     from penstock.observe.files import LogFile
 
 BATCH = 32

@@ -18,7 +18,7 @@ from penstock.process.launch import PROGRAM
 from penstock.server.carried import Carried, begin_again, let_go
 
 if TYPE_CHECKING:
-    from penstock.net.relay import Tunnel
+    from penstock.net.tunnel import Tunnel
     from penstock.observe.files import LogFiles
     from penstock.server.service import Service
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.http.request import Attempt
 from penstock.modules.limit_conn import Place, place_again
 from penstock.modules.upstream import groups_named
-from penstock.net.relay import End, Tunnel
+from penstock.net.tunnel import End, Tunnel
 from penstock.observe.carried import Places, Show, tell_lines, tell_subject
 from penstock.plan.strict import Fields, Strange
 from penstock.server.tunnel import Ending, Since

@@ -14,8 +14,8 @@ from math import inf
 from random import random
 from typing import TYPE_CHECKING, Any
 
-from penstock.net.relay import End, Send, Tunnel
 from penstock.net.timers import Alarm
+from penstock.net.tunnel import End, Send, Tunnel
 from penstock.observe.errorlog import INFO, WARN, report
 from penstock.server.farewell import Farewell
 from penstock.server.heartbeat import AGAIN, Heartbeat

@@ -14,8 +14,8 @@ from random import random, shuffle
 from typing import TYPE_CHECKING
 
 from penstock.modules.websocket_drain import DrainRule, drain_rule
-from penstock.net.relay import End, Tunnel
 from penstock.net.timers import Alarm
+from penstock.net.tunnel import End, Tunnel
 from penstock.observe.errorlog import NOTICE, report
 from penstock.upstream.upgrade import address_parts
 from penstock.websocket.endings import Why

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from penstock.net.relay import End, Tunnel
+from penstock.net.tunnel import End, Tunnel
 from penstock.websocket.direction import BLIND, Direction
 from penstock.websocket.endings import Why
 from penstock.websocket.frames import NO_CODE, close_frame

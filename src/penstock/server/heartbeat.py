@@ -16,8 +16,8 @@ from penstock.websocket.frames import ping_frame
 from penstock.websocket.pulse import Pulse
 
 if TYPE_CHECKING:
-    from penstock.net.relay import Tunnel
     from penstock.net.side import Side
+    from penstock.net.tunnel import Tunnel
     from penstock.websocket.terms import Terms
 
 AGAIN = 1.0

@@ -15,7 +15,7 @@ from penstock.observe.selection import Selection
 
 if TYPE_CHECKING:
     from penstock.net.loop import Loop
-    from penstock.net.relay import Tunnel
+    from penstock.net.tunnel import Tunnel
 
 SLICE = 200
 """Tunnels that are described before others have their turn."""

@@ -17,8 +17,8 @@ from penstock.modules.websocket_drain import drain_rule
 from penstock.net.errors import NetError
 from penstock.net.fiber import Fiber, spawn
 from penstock.net.listener import Acceptor
-from penstock.net.relay import End
 from penstock.net.timers import Alarm
+from penstock.net.tunnel import End
 from penstock.observe.errorlog import ALERT, CRIT, WARN, report
 from penstock.plan.counters import COUNTERS, Counters, Figures, Share
 from penstock.plan.rows import LOADS, METERS, Rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from penstock.net.relay import Send
+from penstock.net.tunnel import Send
 from penstock.websocket.direction import Direction
 
 Slowly = Callable[[Direction, memoryview, Send], int]

@@ -11,7 +11,8 @@ from penstock.modules.http_core import HttpCore
 from penstock.modules.log import AccessLogs
 from penstock.modules.websocket_terms import Conversations
 from penstock.net.errors import NetError
-from penstock.net.relay import End, Tunnel, relay
+from penstock.net.relay import relay
+from penstock.net.tunnel import End, Tunnel
 from penstock.observe.errorlog import INFO, WARN, Subject, report
 from penstock.server.head import render_head
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from penstock.net.carry import adopt, portable, state_of
 from penstock.net.loop import Loop
-from penstock.net.relay import End, Tunnel
 from penstock.net.stream import Stream
+from penstock.net.tunnel import End, Tunnel
 from unit.net.tunnels import Both, read_all
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]

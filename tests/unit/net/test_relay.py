@@ -14,8 +14,9 @@ import pytest
 from penstock.net.errors import NetError
 from penstock.net.fiber import spawn
 from penstock.net.loop import Loop
-from penstock.net.relay import End, Send, relay
+from penstock.net.relay import relay
 from penstock.net.stream import Stream
+from penstock.net.tunnel import End, Send
 from unit.net.tunnels import Both, read_all
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]

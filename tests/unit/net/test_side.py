@@ -13,9 +13,9 @@ import pytest
 from penstock.net.errors import NetError
 from penstock.net.fiber import spawn
 from penstock.net.loop import Loop
-from penstock.net.relay import End
 from penstock.net.side import SIZE
 from penstock.net.stream import Stream
+from penstock.net.tunnel import End
 from unit.net.tunnels import Both, read_all
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]

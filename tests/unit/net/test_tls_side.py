@@ -10,34 +10,23 @@ from typing import Any
 
 import pytest
 
-from penstock.net import tls
 from penstock.net.fiber import spawn
 from penstock.net.loop import Loop
-from penstock.net.relay import End, relay
+from penstock.net.relay import relay
 from penstock.net.stream import Stream
+from penstock.net.tunnel import End
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 Connected = Callable[[], tuple[Stream, Stream]]
 
 
-@pytest.fixture
-def secure(connected: Connected, server_context: ssl.SSLContext, client_context: ssl.SSLContext) -> Any:
-    async def secure() -> tuple[Stream, Stream]:
-        near, far = connected()
-        server = spawn(tls.accept(far, lambda _: server_context, 5))
-        client = await tls.connect(near, client_context, "localhost", timeout=5)
-        return client, await server.join()
-
-    return secure
-
-
 @pytest.mark.parametrize("sides", [("tls", "plain"), ("plain", "tls"), ("tls", "tls")])
-def test_tls(sides: tuple[str, str], secure: Any, connected: Connected, loop: Loop, run: Run) -> None:
+def test_tls(sides: tuple[str, str], secured: Any, connected: Connected, loop: Loop, run: Run) -> None:
     """Short messages, then much with both sides slow, then both half-closes."""
     data = os.urandom(3 << 20)
 
     async def made(kind: str) -> tuple[Stream, Stream]:
-        pair: tuple[Stream, Stream] = await secure() if kind == "tls" else connected()
+        pair: tuple[Stream, Stream] = await secured() if kind == "tls" else connected()
         return pair
 
     async def main() -> None:
@@ -80,11 +69,11 @@ def test_tls(sides: tuple[str, str], secure: Any, connected: Connected, loop: Lo
     run(main())
 
 
-def test_tls_bytes_openssl_holds_are_not_forgotten(secure: Any, connected: Connected, loop: Loop, run: Run) -> None:
+def test_tls_bytes_openssl_holds_are_not_forgotten(secured: Any, connected: Connected, loop: Loop, run: Run) -> None:
     """The rest of a record was read into OpenSSL before the tunnel began: epoll does not tell of it."""
 
     async def main() -> None:
-        client, near = await secure()
+        client, near = await secured()
         backend, far = connected()
         await client.send_all(b"GET / HTTP/1.1\r\n\r\nand more")
         assert await near.recv(18, 1) == b"GET / HTTP/1.1\r\n\r\n"
@@ -95,9 +84,9 @@ def test_tls_bytes_openssl_holds_are_not_forgotten(secure: Any, connected: Conne
     run(main())
 
 
-def test_tls_reset(secure: Any, connected: Connected, loop: Loop, run: Run) -> None:
+def test_tls_reset(secured: Any, connected: Connected, loop: Loop, run: Run) -> None:
     async def main() -> None:
-        client, near = await secure()
+        client, near = await secured()
         backend, far = connected()
         ends: list[End] = []
         tunnel = relay(near, far, on_end=lambda _, reason: ends.append(reason))
@@ -110,9 +99,9 @@ def test_tls_reset(secure: Any, connected: Connected, loop: Loop, run: Run) -> N
     run(main())
 
 
-def test_tls_closed_at_will_says_so(secure: Any, connected: Connected, loop: Loop, run: Run) -> None:
+def test_tls_closed_at_will_says_so(secured: Any, connected: Connected, loop: Loop, run: Run) -> None:
     async def main() -> None:
-        client, near = await secure()
+        client, near = await secured()
         _, far = connected()
         tunnel = relay(near, far, on_end=lambda *_: None)
         tunnel.close()

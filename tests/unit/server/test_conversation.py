@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from penstock.net.loop import Loop, new_loop
-from penstock.net.relay import End, Tunnel, relay
+from penstock.net.relay import relay
 from penstock.net.stream import Stream
+from penstock.net.tunnel import End, Tunnel
 from penstock.server.conversation import Conversation
 from penstock.websocket.endings import Why
 from penstock.websocket.frames import Side, close_frame, ping_frame, pong_frame

@@ -215,8 +215,23 @@ def test_a_wrong_number_and_a_format_error_are_not_believed() -> None:
         assert "DNS error (1: Format error)" in said[1]
 
 
+@contextmanager
+def serving_twice(answering: Answering) -> Iterator[tuple[Server, socket.socket]]:
+    """A server over UDP, and a listener on the port of that number over TCP: another one, if somebody has that."""
+    for attempt in range(20):
+        with serving(answering) as (server,):
+            try:
+                listener = socket.create_server(server.address)
+            except OSError:
+                assert attempt < 19
+                continue
+            with listener:
+                yield server, listener
+            return
+
+
 def test_what_was_cut_short_is_asked_for_over_tcp() -> None:
-    with serving(only_v4(1, 2, 3)) as (server,), socket.create_server(server.address) as listener:
+    with serving_twice(only_v4(1, 2, 3)) as (server, listener):
         whole = server.reply
         server.reply = lambda data, flags=0x8180: whole(data, 0x8380)[:12] + data[12:]  # type: ignore[method-assign,index]
 
