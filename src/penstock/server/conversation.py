@@ -4,8 +4,7 @@
     client <-- down -- backend
 
 Its figures are in `tally.py`, its pings in `heartbeat.py`; how it says goodbye, where that is not the peers' own doing,
-is in `farewell.py`. Nothing here closes the tunnel while one of
-its sides is at work: that is left to the alarm.
+is in `farewell.py`. Nothing here closes the tunnel while one of its sides is at work: that is left to the alarm.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from penstock.http.chunked import LAST_CHUNK, encode_chunk, last_chunk
+from penstock.http.rate import allowance, delay
 from penstock.http.request import Answer, FilePart, Request
 from penstock.http.status import error_page, shown
 from penstock.modules.http_core import HttpCore
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 BARE = frozenset({204, 304})
 SMALL = 65536
 """Bodies up to this size leave with their head in one write."""
-LEAST_WAIT = 0.1
-"""Seconds: what a rate allows goes out in pieces that are worth a system call."""
 DATED = frozenset({200, 206, 304})
 """Only these keep the date of a file: an error page is not what was asked for."""
 
@@ -250,10 +249,10 @@ async def _allowance(request: Request) -> int:
         free = _size(core.limit_rate_after.evaluate(request)) if core.limit_rate_after is not None else 0
         pace = request.pace = Pace(rate, free, service.timers.now)
     while True:
-        allowed = pace.free + int(rate * (service.timers.now - pace.started + 1)) - pace.sent
+        allowed = allowance(rate, service.timers.now - pace.started, pace.sent - pace.free)
         if allowed > 0:
             return allowed
-        await asyncio.sleep(max(LEAST_WAIT, 1 / rate) - allowed / rate)
+        await asyncio.sleep(delay(rate, allowed))
 
 
 def _spend(request: Request, count: int) -> None:

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+from penstock.http.rate import allowance, delay
 from penstock.net.fiber import Fiber, current, pause
 from penstock.upstream.errors import AnswerCut, ProxyError
 from penstock.upstream.temp_file import CannotKeep, TempFile
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from penstock.upstream.incoming import Incoming
 
 PIECE = 65536
-LEAST_WAIT = 0.1
-"""Seconds: a rate comes in pieces that are worth reading."""
 
 
 class Buffered:
@@ -159,10 +158,9 @@ class Buffered:
         most = PIECE
         while True:
             if rate:
-                # As nginx does: a second's worth is there to begin with, and a second more with each.
-                most = int(rate * (hot.now - started + 1)) - count
+                most = allowance(rate, hot.now - started, count)
                 if most <= 0:
-                    await asyncio.sleep(max(LEAST_WAIT, 1 / rate) - most / rate)
+                    await asyncio.sleep(delay(rate, most))
                     continue
                 most = min(most, PIECE)
             piece = await incoming.read(most)
