@@ -3,8 +3,8 @@
     python bench/compare.py SCENARIO [--rounds 9] [--count 6000] NAME=PROGRAM NAME=PROGRAM ...
 
 Each PROGRAM is a command that takes nginx's options, nothing for the one that is installed; a NAME is that of a peer
-(`nginx`, `penstock-python`, `penstock-c`), with anything behind an `@`. The ratio is the median of those within a round,
-to the first. User space and kernel are counted in ticks of the clock, and do not add up exactly.
+(`nginx`, `penstock-python`, `penstock-c`), with anything behind an `@`. The ratio is the median of those within a
+round, to the first. User space and kernel are counted in ticks of the clock, and do not add up exactly.
 """
 
 import argparse
