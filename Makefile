@@ -42,7 +42,7 @@ test: $(VENV)/.dev
 	tools/test.sh $(BIN)/python $(ARGS)
 
 test-relay: $(VENV)/.dev
-	PENSTOCK_RELAY=python $(BIN)/python -m pytest $(ARGS) tests/unit/net $(wildcard tests/integration/test_*tunnel*.py \
+	PENSTOCK_RELAY=python tools/test.sh $(BIN)/python $(ARGS) tests/unit/net $(wildcard tests/integration/test_*tunnel*.py \
 		tests/integration/test_proxy_upgrade.py tests/integration/test_applications.py tests/integration/test_tls.py)
 
 lint: $(VENV)/.dev

@@ -38,6 +38,7 @@ what a test provokes.
     harness.ports     free_port(): outside the ephemeral range, locked against other test runs
     harness.backends  HttpEcho, RawBackend (follows a script), WebSocketEcho, AsgiBackend
     harness.fleet     Fleet, EchoServers: hundreds of WebSocket clients that check order, loss and latency
+    harness.processes children, gone, resident: what /proc says of a process
     harness.raw       raw_http(port, data, timeout), RawClient, split_responses
     harness.certs     Authority(directory).issue("name", ...) -> Pair(certificate, key)
     harness.browser   Browser, Page: headless Chromium over the W3C WebDriver protocol

@@ -14,6 +14,7 @@ from typing import Self
 
 from harness.binary import Binary, DidNotStart, Refusal, penstock
 from harness.ports import free_port
+from harness.processes import children
 from harness.raw import RawClient, Response
 from harness.waiting import eventually
 
@@ -142,7 +143,7 @@ class Proxy:
         """A port by its name in the configuration, or the first one that was not given."""
         return self.ports[name or self._listening[0]]
 
-    def client(self, port: str | None = None, timeout: float = 5.0) -> RawClient:
+    def client(self, port: str | None = None, timeout: float = 15.0) -> RawClient:
         """A raw connection."""
         return RawClient(self.port(port), timeout)
 
@@ -154,7 +155,7 @@ class Proxy:
         method: str = "GET",
         body: bytes = b"",
         port: str | None = None,
-        timeout: float = 5.0,
+        timeout: float = 15.0,
     ) -> Response:
         """One request on a connection of its own, and its response."""
         fields = {"Host": "localhost", "Connection": "close", **(headers or {})}
@@ -183,14 +184,13 @@ class Proxy:
         before = self.error_log().count(over)
         workers = self.children()
         self.send_signal(signal.SIGHUP)
-        eventually(lambda: self.error_log().count(over) > before, 10, why=f"the log says {over}")
+        eventually(lambda: self.error_log().count(over) > before, why=f"the log says {over}")
         if self.binary.reference:
             eventually(lambda: self.children() - workers, why="nginx starts new workers")
 
     def children(self) -> set[int]:
         """Process ids of the master's children."""
-        path = Path(f"/proc/{self.pid}/task/{self.pid}/children")
-        return {int(pid) for pid in path.read_text().split()}
+        return children(self.pid)
 
     def error_log(self) -> str:
         return _text(self.directory / "error.log")
@@ -198,7 +198,7 @@ class Proxy:
     def access_log(self, name: str = "access.log") -> str:
         return _text(self.directory / name)
 
-    def logged(self, pattern: str, timeout: float = 3.0, name: str = "access.log") -> re.Match[str]:
+    def logged(self, pattern: str, timeout: float = 15.0, name: str = "access.log") -> re.Match[str]:
         """The first match of a regex in a log, waiting for it."""
         found = eventually(
             lambda: re.search(pattern, _text(self.directory / name)),

@@ -63,7 +63,7 @@ class Running:
             self.output += line
 
     def ready(self) -> None:
-        eventually(lambda: "Ctrl-C ends it" in self.output, 15, why=f"it says that it serves:\n{self.output}")
+        eventually(lambda: "Ctrl-C ends it" in self.output, why=f"it says that it serves:\n{self.output}")
 
     def interrupt(self) -> int:
         """Ctrl-C at a terminal: to the whole process group. The exit code."""
@@ -193,7 +193,7 @@ def test_it_does_not_outlive_its_parent(http_backend) -> None:
     assert get(port).status == 200
     proxy.process.kill()
     proxy.process.wait()
-    eventually(lambda: not listens(port), 10, why="the port is free again")
+    eventually(lambda: not listens(port), why="the port is free again")
 
 
 def listens(port: int) -> bool:

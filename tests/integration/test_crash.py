@@ -8,6 +8,7 @@ import time
 import pytest
 
 from harness.fleet import EchoServers, Fleet
+from harness.processes import gone
 from harness.waiting import eventually
 
 pytestmark = pytest.mark.alone
@@ -66,7 +67,7 @@ def test_workers_that_die_again_and_again_are_reported(proxy) -> None:
     for _ in range(3):
         (victim,) = eventually(front.children)
         os.kill(victim, signal.SIGKILL)
-        eventually(lambda victim=victim: front.children() - {victim}, 5)
+        eventually(lambda victim=victim: front.children() - {victim})
     words = r"\[error\] .* 3 workers in a row have died soon after their start: .* begins in 0.2s"
     front.logged(words, name="error.log")
 
@@ -86,7 +87,7 @@ def test_nothing_keeps_the_port_when_the_master_is_killed(proxy) -> None:
             told = fleet.settle()
             assert told.unharmed(60), told
             fleet.leave(60)
-        eventually(lambda: not any(alive(pid) for pid in workers))
+        eventually(lambda: all(map(gone, workers)))
         front._process = None
 
 
@@ -99,11 +100,3 @@ def free(port: int) -> bool:
         except OSError:
             return False
         return True
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -124,7 +124,7 @@ def test_a_killed_backend_costs_its_tab_one_reconnect(demo: Running, browser: An
     page.wait_until("document.querySelector('#close-code').innerText.startsWith('1006')")
     survivor = page.wait_until(OPEN, timeout=20)
     assert survivor != victim
-    eventually(lambda: f"backend {victim} ended; it comes back" in demo.said(), 10)
+    eventually(lambda: f"backend {victim} ended; it comes back" in demo.said())
 
 
 def test_ctrl_c_ends_everything(tmp_path: Path) -> None:

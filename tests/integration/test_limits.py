@@ -57,7 +57,7 @@ def test_a_tunnel_keeps_its_place_until_it_ends(proxy, ws_backend) -> None:
         kept.append(client)
         return status == b"101"
 
-    assert eventually(again, 5)
+    assert eventually(again)
     for client in [*kept, *(each[0] for each in refused)]:
         client.close()
 
@@ -69,14 +69,14 @@ def test_a_dead_worker_holds_no_place(proxy, ws_backend) -> None:
     before = front.children()
     for pid in before:
         os.kill(pid, signal.SIGKILL)
-    eventually(lambda: len(front.children() - before) == 2, 5)
+    eventually(lambda: len(front.children() - before) == 2)
 
     def again() -> bool:
         client, status = upgrade(front)
         client.close()
         return status == b"101"
 
-    assert eventually(again, 5)
+    assert eventually(again)
     first.close()
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from harness.binary import penstock
 from harness.ports import free_port
+from harness.processes import children
 from harness.raw import raw_http
 from harness.waiting import eventually
 
@@ -97,14 +98,14 @@ def test_the_images_command_as_process_1(folder, number, code) -> None:
     command = [*tools, *penstock().command, "-c", str(configuration), *json.loads(instructions()["CMD"][0])]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
     try:
-        eventually((folder / "penstock.pid").exists, 10)
+        eventually((folder / "penstock.pid").exists)
         assert eventually((folder / "penstock.pid").read_text) == "1\n"
-        (first,) = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+        (first,) = children(running.pid)
         answer = raw_http(port, b"GET /hello HTTP/1.0\r\n\r\n")
         assert b"Penstock is running" in answer
-        os.kill(int(first), signal.SIGUSR2)
+        os.kill(first, signal.SIGUSR2)
         time.sleep(0.3)
-        os.kill(int(first), number)
+        os.kill(first, number)
         out, error = running.communicate(timeout=15)
     finally:
         if running.poll() is None:

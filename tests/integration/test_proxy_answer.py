@@ -96,7 +96,7 @@ def test_a_slow_client_does_not_hold_the_backend(proxy, raw_backend) -> None:
     front = proxy(SERVER, ports={"back": backend.port})
     with front.client(timeout=10) as client:
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert eventually(lambda: backend.conversations and backend.conversations[0].ended.is_set(), 5)
+        assert eventually(lambda: backend.conversations and backend.conversations[0].ended.is_set())
         assert "an upstream response is buffered to a temporary file" in front.error_log()
         assert _body_size(client.socket) == len(big)
     with front.client(timeout=10) as client:

@@ -1,15 +1,16 @@
 """Backends that fail: what the client gets, what the logs say, and who is tried next."""
 
-import time
+import threading
 
 import pytest
 
-from harness.backends import hold, pause, read_head, reset
+from harness.backends import hold, pause, read_head, reset, until
 from harness.ports import free_port
 from harness.proxy import in_http, in_server
 from harness.waiting import eventually
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+KEPT = OK.replace(b"Connection: close\r\n", b"")
 LOCATION = in_server(
     """
     proxy_read_timeout 300ms;
@@ -130,7 +131,7 @@ def test_a_kept_connection_that_was_closed_is_no_failure(proxy, raw_backend) -> 
         talk.received = b""
         read_head(talk)
 
-    backend = raw_backend([read_head, OK, closes_on_the_second], [read_head, OK, hold])
+    backend = raw_backend([read_head, KEPT, closes_on_the_second], [read_head, KEPT, hold])
     front = proxy(
         in_http(
             """
@@ -146,7 +147,8 @@ def test_a_kept_connection_that_was_closed_is_no_failure(proxy, raw_backend) -> 
 
 
 def test_slots_are_bounded(proxy, raw_backend) -> None:
-    backend = raw_backend([read_head, pause(0.5), OK])
+    other_refused = threading.Event()
+    backend = raw_backend([read_head, until(other_refused), OK], [read_head, OK])
     front = proxy(
         in_http(
             """
@@ -160,6 +162,6 @@ def test_slots_are_bounded(proxy, raw_backend) -> None:
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         eventually(lambda: backend.conversations)
         assert front.get("/").status == 502
+        other_refused.set()
         assert client.response().status == 200
-    time.sleep(0.1)
-    assert front.get("/").status == 200
+    eventually(lambda: front.get("/").status == 200)

@@ -206,12 +206,12 @@ def test_tunnels_of_a_program_that_took_over_another_s_place(two) -> None:
     clients = opened(front, stack, "/a", 4)
     old, pid_file = front.pid, front.directory / "nginx.pid"
     front.send_signal(signal.SIGUSR2)
-    eventually(lambda: pid_file.exists() and pid_file.read_text() and front.pid != old, 10)
+    eventually(lambda: pid_file.exists() and pid_file.read_text() and front.pid != old)
     try:
-        assert eventually(lambda: len(listed(front)["workers"]) == 4, 10)
+        assert eventually(lambda: len(listed(front)["workers"]) == 4)
         assert listed(front)["matched"] == 4
         os.kill(old, signal.SIGQUIT)
-        assert eventually(lambda: len(listed(front)["workers"]) == 2, 10)
+        assert eventually(lambda: len(listed(front)["workers"]) == 2)
         entry = listed(front, "--location", "/a", "--client", "127.0.0.1", "--server", "chat.example")["tunnels"][0]
         assert (entry["messages_in"], entry["peer"]) == (1, f"127.0.0.1:{front.ports['one']}")
         for client in clients:
@@ -227,7 +227,7 @@ def test_tunnels_of_a_program_that_took_over_another_s_place(two) -> None:
         new = front.pid
         if new != old:
             os.kill(new, signal.SIGTERM)
-        eventually(lambda: not pid_file.exists(), 10)
+        eventually(lambda: not pid_file.exists())
 
 
 def test_status(two) -> None:
@@ -298,12 +298,12 @@ def test_metrics_that_come_with_a_reload(proxy, ws_backend) -> None:
     with ExitStack() as stack:
         opened(front, stack, "/a", 4)
         front.reload(FRONT)
-        front.logged("configuration 2 is in force", 10, "error.log")
+        front.logged("configuration 2 is in force", name="error.log")
         assert eventually(lambda: (figures(front)["tunnels_open",], figures(front)["workers",]) == (4, 2))
         opened(front, stack, "/a", 4)
         assert eventually(lambda: figures(front)["tunnel_messages_total", "in"] == 8)
         front.reload(FRONT + "\n")
-        front.logged("configuration 3 is in force", 10, "error.log")
+        front.logged("configuration 3 is in force", name="error.log")
         opened(front, stack, "/a", 1)
         assert eventually(lambda: figures(front)["tunnels_opened_total",] == 5), "figures go on over a reload"
 

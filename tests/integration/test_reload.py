@@ -6,12 +6,15 @@ import pwd
 import re
 import signal
 import socket
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from harness.backends import until
 from harness.fleet import EchoServers, Fleet, Report
+from harness.processes import resident
 from harness.proxy import Proxy
 from harness.waiting import eventually
 
@@ -86,13 +89,6 @@ def start(proxy):
     return begin
 
 
-def memory(pid: int) -> int:
-    """Resident kilobytes."""
-    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    assert found is not None
-    return int(found[1])
-
-
 def descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208
 
@@ -135,7 +131,7 @@ def test_a_thousand_tunnels_and_twenty_reloads(start) -> None:
             eventually(lambda: sum(echo.report().live) == 1000)
             reload(front, number=1)
             time.sleep(1.0)
-            before = {pid: (memory(pid), descriptors(pid)) for pid in front.children()}
+            before = {pid: (resident(pid), descriptors(pid)) for pid in front.children()}
             fleet.forget()
             began = time.monotonic()
             for number in range(2, 22):
@@ -144,14 +140,14 @@ def test_a_thousand_tunnels_and_twenty_reloads(start) -> None:
                 front.configure(front.template)
                 front.send_signal(signal.SIGHUP)
                 time.sleep(max(0.0, began + (number - 1) * 0.5 - time.monotonic()))
-            eventually(lambda: answers(front, 21, target="/number"), 10)
+            eventually(lambda: answers(front, 21, target="/number"))
             time.sleep(1.0)
             told = fleet.settle()
             unharmed(told, 1000)
             in_time(told)
             assert set(before) == front.children()
-            for pid, (kilobytes, numbers) in before.items():
-                assert memory(pid) < 1.1 * kilobytes
+            for pid, (held, numbers) in before.items():
+                assert resident(pid) < 1.1 * held
                 assert descriptors(pid) == numbers
 
 
@@ -238,9 +234,8 @@ def test_a_kept_connection_goes_on_by_the_new_configuration(start) -> None:
 
 
 def test_a_request_under_way_ends_as_it_began(start, raw_backend) -> None:
-    from harness.backends import pause
-
-    slow = raw_backend([pause(1.0), b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow"])
+    changed = threading.Event()
+    slow = raw_backend([until(changed), b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow"])
     text = NUMBER.replace(
         "location / {",
         "location /slow { proxy_pass http://127.0.0.1:{port:slow}; add_header X-Plan {value:number}; } location / {",
@@ -248,8 +243,9 @@ def test_a_request_under_way_ends_as_it_began(start, raw_backend) -> None:
     front = start(text, ports={"slow": slow.port}, values=values(number="one"))
     with front.client() as client:
         client.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
-        time.sleep(0.2)
+        eventually(lambda: slow.conversations)
         reload(front, number="two")
+        changed.set()
         answer = client.response("GET")
         assert (answer.text, answer.header("x-plan")) == ("slow", "one")
         answer = client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").response("GET")
@@ -345,7 +341,7 @@ def test_workers_are_added_and_taken_away_with_their_tunnels(start) -> None:
             assert first < front.children()
             opened_all(fleet.open(60, "/"), 120)
             reload(front, workers=1)
-            eventually(lambda: len(front.children()) == 1, 10, why=front.error_log()[-3000:])
+            eventually(lambda: len(front.children()) == 1, why=front.error_log()[-3000:])
             assert front.children() < first
             time.sleep(0.5)
             unharmed(fleet.settle(), 120)

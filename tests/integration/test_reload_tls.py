@@ -95,10 +95,10 @@ def test_a_watched_certificate_is_renewed_by_itself(proxy, authority, tmp_path) 
     front.values["text"] = "two"
     front.configure(SITE)
     put(front, second)
-    eventually(lambda: shown(front) == der(second), 10)
+    eventually(lambda: shown(front) == der(second))
     assert b"one" in exchange(front)
     put(front, third)
-    eventually(lambda: shown(front) == der(third), 10)
+    eventually(lambda: shown(front) == der(third))
     assert front.children() == workers
     assert b"one" in exchange(front)
     front.send_signal(signal.SIGHUP)
@@ -110,12 +110,12 @@ def test_what_can_not_be_used_is_said_once_and_the_old_one_stays(proxy, authorit
     front = started(proxy, first, tmp_path, "on")
     front.expect = ("SSL_CTX_use_PrivateKey",)
     shutil.copy(second.certificate, front.directory / "site.crt")
-    front.logged(r"\[emerg\] .*SSL_CTX_use_PrivateKey", 10, name="error.log")
+    front.logged(r"\[emerg\] .*SSL_CTX_use_PrivateKey", name="error.log")
     time.sleep(2.5)
     assert front.error_log().count("SSL_CTX_use_PrivateKey") == 1
     assert shown(front) == der(first)
     shutil.copy(second.key, front.directory / "site.key")
-    eventually(lambda: shown(front) == der(second), 10)
+    eventually(lambda: shown(front) == der(second))
 
 
 def test_clients_resume_at_any_worker_after_a_reload(proxy, authority, tmp_path) -> None:

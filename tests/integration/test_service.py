@@ -94,7 +94,7 @@ def test_the_successor_is_the_service_from_then_on(proxy, manager) -> None:
     old = front.pid
     manager.hear_until("READY")
     front.send_signal(signal.SIGUSR2)
-    eventually(lambda: (front.directory / "nginx.pid").exists() and front.pid != old, 10)
+    eventually(lambda: (front.directory / "nginx.pid").exists() and front.pid != old)
     new = front.pid
     manager.hear_until("STATUS")
     os.kill(old, signal.SIGQUIT)
@@ -136,7 +136,7 @@ def activated(front: Proxy, *sockets: socket.socket, names: str = "") -> None:
         )
     for high in moved:
         os.close(high)
-    eventually(front._ready, 15)
+    eventually(front._ready)
 
 
 def test_sockets_of_the_service_manager_are_used(tmp_path) -> None:
@@ -235,13 +235,13 @@ def test_keys_are_read_before_privileges_are_given_up(proxy, authority) -> None:
     eventually(lambda: serves() and unprivileged())
     old = front.pid
     front.send_signal(signal.SIGUSR2)
-    eventually(lambda: (front.directory / "nginx.pid").exists() and front.pid != old, 10)
+    eventually(lambda: (front.directory / "nginx.pid").exists() and front.pid != old)
     os.kill(old, signal.SIGQUIT)
     assert front._process.wait(10) == 0
     assert serves() and unprivileged()
     new = front.pid
     os.kill(new, signal.SIGTERM)
-    eventually(lambda: not Path(f"/proc/{new}").exists(), 10)
+    eventually(lambda: not Path(f"/proc/{new}").exists())
 
 
 def test_who_has_a_busy_port_is_named(proxy) -> None:

@@ -34,7 +34,7 @@ def test_figures_of_all_workers(proxy) -> None:
         active, accepts, handled, requests, reading, writing, waiting = status(front)
         return (active, reading, writing, waiting) == (7, 0, 1, 6) and accepts == handled >= 17 and requests >= 11
 
-    assert eventually(told, 5)
+    assert eventually(told)
     for each in held:
         each.close()
     before = status(front)[3]

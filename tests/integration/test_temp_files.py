@@ -50,7 +50,7 @@ def fetch_slowly(front: Proxy, backend: RawBackend, *, read_ahead: bool) -> None
     with front.client(timeout=20) as client:
         client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         client.recv_until(b"\r\n\r\n")
-        front.logged("buffered to a temporary file" if read_ahead else "while buffering", name="error.log", timeout=10)
+        front.logged("buffered to a temporary file" if read_ahead else "while buffering", name="error.log")
         assert backend.conversations[0].ended.wait(10 if read_ahead else 0.5) is read_ahead
         assert client.recv_exactly(len(ANSWER)) == ANSWER
 

@@ -80,7 +80,7 @@ def test_a_cache_serves_the_worker_that_keeps_it(start, client) -> None:
             first, session = pid, fresh
             return False
 
-        eventually(at_home, 10.0)
+        eventually(at_home)
         return
     seen = {ask(front, client, session)[:2] for _ in range(20)}
     assert (first, "r") in seen

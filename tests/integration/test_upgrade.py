@@ -17,6 +17,7 @@ from websockets.sync.client import connect
 from harness.backends import pause, read_head
 from harness.binary import Binary, penstock
 from harness.fleet import EchoServers, Fleet
+from harness.processes import children, gone
 from harness.proxy import Proxy
 from harness.waiting import eventually
 
@@ -55,17 +56,6 @@ HANDSHAKE = (
 )
 
 
-def gone(pid: int) -> bool:
-    try:
-        return "Z" in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-
-
-def children(pid: int) -> set[int]:
-    return {int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
-
-
 def old_pid(front: Proxy) -> Path:
     return front.directory / "nginx.pid.oldbin"
 
@@ -74,11 +64,11 @@ def begin(front: Proxy, workers: int = 1) -> int:
     """USR2; the new master's process id, once it and its workers are there."""
     old = front.pid
     front.send_signal(signal.SIGUSR2)
-    eventually(lambda: old_pid(front).exists() and (front.directory / "nginx.pid").exists(), 10)
-    new = int(eventually((front.directory / "nginx.pid").read_text, 10))
+    eventually(lambda: old_pid(front).exists() and (front.directory / "nginx.pid").exists())
+    new = int(eventually((front.directory / "nginx.pid").read_text))
     assert new != old
     assert old_pid(front).read_text() == f"{old}\n"
-    eventually(lambda: len(children(new)) == workers, 10)
+    eventually(lambda: len(children(new)) == workers)
     return new
 
 
@@ -101,7 +91,7 @@ def end(front: Proxy, number: signal.Signals = signal.SIGTERM) -> None:
     """End the program that has the pid file now."""
     pid = front.pid
     os.kill(pid, number)
-    eventually(lambda: gone(pid), 10)
+    eventually(lambda: gone(pid))
     if front._process is not None:
         front._process.wait(10)
 
@@ -117,7 +107,7 @@ def test_tunnels_go_to_the_new_program(proxy) -> None:
             new = begin(front, 2)
             began = time.monotonic()
             os.kill(old, signal.SIGQUIT)
-            eventually(lambda: gone(old) and all(map(gone, workers)), 15)
+            eventually(lambda: gone(old) and all(map(gone, workers)))
             took = time.monotonic() - began
             time.sleep(1)
             told = fleet.settle()
@@ -127,7 +117,7 @@ def test_tunnels_go_to_the_new_program(proxy) -> None:
             assert not old_pid(front).exists()
             assert not (front.directory / "tunnel.log").read_text()
             fleet.leave(1000)
-        eventually(lambda: front.access_log("tunnel.log").count("\n") == 1000, 5)
+        eventually(lambda: front.access_log("tunnel.log").count("\n") == 1000)
         lines = front.access_log("tunnel.log").splitlines()
         assert all(re.fullmatch(r"GET /ws HTTP/1.1 101 \d+ \d+ 127.0.0.1:\d+", line) for line in lines), lines[0]
         assert front.pid == new
@@ -150,7 +140,7 @@ def test_rolling_back_brings_the_tunnels_back(proxy, ws_backend) -> None:
     with connect(front.url("/ws", "ws")) as first, connect(front.url("/ws", "ws")) as second:
         assert echoes(first, "1") and echoes(second, "2")
         os.kill(new, signal.SIGQUIT)
-        eventually(lambda: not old_pid(front).exists(), 10)
+        eventually(lambda: not old_pid(front).exists())
         assert (front.directory / "nginx.pid").read_text() == f"{old}\n"
         assert echoes(first, "3") and echoes(second, "4")
         assert front.get("/").status == 200
@@ -159,7 +149,7 @@ def test_rolling_back_brings_the_tunnels_back(proxy, ws_backend) -> None:
     # And again, to the end.
     begin(front)
     os.kill(old, signal.SIGQUIT)
-    eventually(lambda: gone(old), 10)
+    eventually(lambda: gone(old))
     end(front)
 
 
@@ -184,20 +174,20 @@ def test_by_winch_and_back_by_hup(tmp_path, ws_backend) -> None:
             # The worker with the tunnel, the new master, and a worker in the place of the one that was sent away.
             eventually(lambda: len(children(old)) == 3)
             os.kill(masters[1], signal.SIGQUIT)
-            eventually(lambda: gone(masters[1]), 10)
+            eventually(lambda: gone(masters[1]))
             assert echoes(client, "and here it still is")
             assert front.get("/").text in map(str, children(old) - worker)
             masters.append(begin(front))
             os.kill(old, signal.SIGWINCH)
             os.kill(old, signal.SIGQUIT)
-            eventually(lambda: gone(old), 10)
+            eventually(lambda: gone(old))
             assert echoes(client, "over there")
             assert front.get("/").text in map(str, children(masters[2]))
     finally:
         for pid in masters:
             if not gone(pid):
                 os.kill(pid, signal.SIGTERM)
-        eventually(lambda: all(map(gone, masters)), 10)
+        eventually(lambda: all(map(gone, masters)))
 
 
 @pytest.mark.parametrize(
@@ -220,7 +210,7 @@ def test_a_new_version_that_does_not_start(program, ws_backend, lines, said) -> 
         pid = front.pid
         with connect(front.url("/ws", "ws")) as client:
             front.send_signal(signal.SIGUSR2)
-            front.logged("the new program did not come up", 10, name="error.log")
+            front.logged("the new program did not come up", name="error.log")
             assert re.search(said, front._said()), front._said()
             eventually(lambda: front.pid == pid and not old_pid(front).exists())
             assert echoes(client, "still here")
@@ -228,7 +218,7 @@ def test_a_new_version_that_does_not_start(program, ws_backend, lines, said) -> 
         install(program, "from penstock.cli.main import main", "sys.exit(main())")
         begin(front)
         os.kill(pid, signal.SIGQUIT)
-        eventually(lambda: gone(pid), 10)
+        eventually(lambda: gone(pid))
         end(front)
 
 
@@ -237,7 +227,7 @@ def test_a_new_configuration_that_is_wrong(proxy, ws_backend) -> None:
     pid = front.pid
     front.configure("mistake;" + SMALL)
     front.send_signal(signal.SIGUSR2)
-    front.logged("the new program did not come up", 10, name="error.log")
+    front.logged("the new program did not come up", name="error.log")
     front.logged('unknown directive "mistake"', name="error.log")
     assert front.pid == pid
     assert front.get("/").status == 200
@@ -251,7 +241,7 @@ def test_one_change_at_a_time(proxy, ws_backend) -> None:
         os.kill(pid, signal.SIGUSR2)
         front.logged(rf"\[crit\] {pid}#{pid}: the changing binary signal is ignored", name="error.log")
     os.kill(new, signal.SIGTERM)
-    eventually(lambda: gone(new), 10)
+    eventually(lambda: gone(new))
     assert front.get("/").status == 200
 
 
@@ -261,7 +251,7 @@ def test_unix_socket_outlives_the_old_program(proxy, ws_backend) -> None:
     inode = path.stat().st_ino
     begin(front)
     os.kill(old, signal.SIGQUIT)
-    eventually(lambda: gone(old), 10)
+    eventually(lambda: gone(old))
     assert path.stat().st_ino == inode
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(path))
@@ -290,7 +280,7 @@ def test_a_taker_that_fails_loses_nothing(program, ws_backend, mode, said) -> No
             front.send_signal(signal.SIGUSR2)
             eventually(lambda: len(front_children(front)) == 2)
             os.kill(int(old_pid(front).read_text()), signal.SIGQUIT)
-            front.logged(said or "gracefully shutting down", 10, name="error.log")
+            front.logged(said or "gracefully shutting down", name="error.log")
             time.sleep(0.2)
             assert echoes(first, "still here") and echoes(second, "me too")
             first.send("x" * 100_000)
@@ -311,7 +301,7 @@ def test_a_taker_that_dies_is_followed_by_another(proxy) -> None:
             os.kill(old, signal.SIGQUIT)
             front.logged("gracefully shutting down", name="error.log")
             os.kill(taker, signal.SIGKILL)
-            eventually(lambda: gone(old), 15)
+            eventually(lambda: gone(old))
             assert fleet.settle().unharmed(100)
         end(front)
 
@@ -352,7 +342,7 @@ def test_what_is_on_its_way_arrives_once(proxy, raw_backend) -> None:
         time.sleep(0.5)
         begin(front)
         os.kill(old, signal.SIGQUIT)
-        eventually(lambda: gone(old), 10)
+        eventually(lambda: gone(old))
         upgraded.set()
         pieces = [got]
         count = len(got)
@@ -384,7 +374,7 @@ def test_half_closed_and_silent_ones(proxy, raw_backend) -> None:
         time.sleep(1)
         begin(front)
         os.kill(old, signal.SIGQUIT)
-        eventually(lambda: gone(old), 10)
+        eventually(lambda: gone(old))
         assert client.recv_all() == b""
         assert 3 < time.monotonic() - began < 8, "the deadline is that of the tunnel, not of its new home"
     front.logged(r"tunnel closed after 4s .*client: 127.0.0.1, server: , request: \"GET /ws", name="error.log")
@@ -406,7 +396,7 @@ def test_a_frame_in_two_halves(proxy, ws_backend) -> None:
         assert client.recv_exactly(len(payload) + 4)[4:] == payload
         begin(front)
         os.kill(old, signal.SIGQUIT)
-        eventually(lambda: gone(old), 10)
+        eventually(lambda: gone(old))
         client.send(frame[1234:])
         assert client.recv_exactly(len(payload) + 4)[4:] == payload
         client.send(b"\x88\x82\0\0\0\0\x03\xe8")
@@ -425,7 +415,7 @@ def test_a_tunnel_that_opens_while_its_worker_leaves(proxy, raw_backend) -> None
         os.kill(old, signal.SIGQUIT)
         client.recv_until(b"\r\n\r\n")
         assert client.recv_exactly(5) == b"hello"
-        eventually(lambda: gone(old), 10)
+        eventually(lambda: gone(old))
     end(front)
 
 
@@ -440,7 +430,7 @@ def test_limits_count_what_was_taken_over(proxy, ws_backend) -> None:
     with connect(front.url("/ws", "ws")) as first, connect(front.url("/ws", "ws")):
         begin(front)
         os.kill(old, signal.SIGQUIT)
-        eventually(lambda: gone(old), 10)
+        eventually(lambda: gone(old))
         assert echoes(first, "x")
         assert front.get("/ws", ask).status == 503
         first.close()
@@ -459,7 +449,7 @@ def test_least_conn_counts_what_was_taken_over(proxy) -> None:
             front.configure(SMALL)
             begin(front)
             os.kill(old, signal.SIGQUIT)
-            eventually(lambda: gone(old), 10)
+            eventually(lambda: gone(old))
             fleet.open(10, "/ws")
             assert echo.report().live == [10, 10]
             assert fleet.settle().unharmed(20)
@@ -515,7 +505,7 @@ def test_tunnels_with_tls_stay_until_they_end(proxy, ws_backend, authority) -> N
         front.logged("1 tunnels were handed over, 1 with TLS stay until they end", name="error.log")
         assert echoes(secret, "1") and echoes(plain, "2")
         assert not gone(old)
-    eventually(lambda: gone(old), 10)
+    eventually(lambda: gone(old))
     end(front)
 
 
@@ -543,11 +533,11 @@ def test_from_nginx_and_back(nginx, tmp_path, ws_backend) -> None:
         with connect(front.url("/ws", "ws")) as client:
             replace(penstock().command[0])
             assert echoes(client, "nginx can not hand it over, and keeps it")
-        eventually(lambda: gone(pids[0]), 10)
+        eventually(lambda: gone(pids[0]))
         replace(real)
-        eventually(lambda: gone(pids[1]), 10)
+        eventually(lambda: gone(pids[1]))
     finally:
         for pid in pids:
             if not gone(pid):
                 os.kill(pid, signal.SIGTERM)
-        eventually(lambda: all(map(gone, pids)), 10)
+        eventually(lambda: all(map(gone, pids)))

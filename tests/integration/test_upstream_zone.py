@@ -152,7 +152,7 @@ def test_names_are_followed_when_their_time_is_over(proxy: Launcher) -> None:
     names.address = "127.0.0.3"
     time.sleep(1.1)
     assert status("/") == 203
-    eventually(lambda: status("/group") == 203, 5)
+    eventually(lambda: status("/group") == 203)
     names.address = ""
     time.sleep(1.2)
     assert status("/group") == 203

@@ -80,10 +80,10 @@ def uwsgi(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
             stderr=subprocess.STDOUT,
         )
     try:
-        eventually(lambda: server.poll() is not None or listening(port), 10)
+        eventually(lambda: server.poll() is not None or listening(port))
         if server.poll() is not None:
             pytest.skip(f"uwsgi does not start, is its python3 plugin there? {said(folder)}")
-        eventually(lambda: b"spawned uWSGI worker 3" in (folder / "output").read_bytes(), 10)
+        eventually(lambda: b"spawned uWSGI worker 3" in (folder / "output").read_bytes())
         yield port
     finally:
         server.terminate()

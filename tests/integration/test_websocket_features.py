@@ -107,7 +107,7 @@ def test_a_stopped_client_is_gone_within_ping_and_timeout(serve, raw_backend) ->
         time.sleep(1)
         assert not backend.conversations[0].ended.is_set()
         os.kill(client.pid, signal.SIGSTOP)
-        eventually(lambda: codes(heard(backend.conversations[0])) == [1001], 5)
+        eventually(lambda: codes(heard(backend.conversations[0])) == [1001])
     finally:
         client.kill()
         client.communicate()
@@ -288,7 +288,7 @@ def test_who_takes_nothing_is_gone_and_nobody_else_is_blamed(serve, raw_backend)
     """The backend talks on and answers no ping in time: what it says is not read while the client takes nothing."""
     front = serve(raw_backend([switch, pause(0.3), talk_on]), "websocket_ping 200ms timeout=500ms to=both;")
     with WireClient(front.port()) as client:
-        front.logged(r"^/ 1001 proxy client_ping_timeout", 8)
+        front.logged(r"^/ 1001 proxy client_ping_timeout")
         assert client.socket.fileno() >= 0
     assert "upstream did not answer" not in front.error_log()
 

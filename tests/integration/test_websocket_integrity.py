@@ -91,7 +91,7 @@ def test_two_hundred_tunnels(front) -> None:
 
     told = asyncio.run(main())
     assert [count for count, _ in told] == [10] * 200
-    front.logged(r"(?:10/10 .*\n){200}", timeout=10)
+    front.logged(r"(?:10/10 .*\n){200}")
 
 
 def test_sixteen_mebibytes(front) -> None:

@@ -1,14 +1,13 @@
 """A thousand reloads: as many processes, descriptors and kilobytes at the end as at the beginning (`make soak`)."""
 
 import os
-import re
 import signal
 import time
-from pathlib import Path
 
 import pytest
 
 from harness.fleet import EchoServers, Fleet
+from harness.processes import resident
 from harness.waiting import eventually
 
 RELOADS = int(os.environ.get("PENSTOCK_SOAK", "0"))
@@ -64,9 +63,7 @@ def site(number: int) -> str:
 
 def size(pid: int) -> tuple[int, int]:
     """Kilobytes and descriptors."""
-    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    assert found is not None
-    return int(found[1]), len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208
+    return resident(pid) // 1024, len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208
 
 
 def test_reloads_leave_nothing_behind(proxy) -> None:

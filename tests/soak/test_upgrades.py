@@ -1,13 +1,13 @@
 """Upgrade after upgrade, some rolled back, under tunnels: nobody notices, and nothing stays behind (`make soak`)."""
 
 import os
-import re
 import signal
 from pathlib import Path
 
 import pytest
 
 from harness.fleet import EchoServers, Fleet
+from harness.processes import children, gone, resident
 from harness.waiting import eventually
 
 UPGRADES = int(os.environ.get("PENSTOCK_SOAK", "0")) // 50
@@ -40,23 +40,11 @@ SITE = """
     """
 
 
-def children(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def gone(pid: int) -> bool:
-    try:
-        return "Z" in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-
-
 def figures(master: int) -> tuple[int, int]:
     """Descriptors of master and workers, and kilobytes of the workers."""
     workers = children(master)
     descriptors = sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in (master, *workers))
-    resident = (re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()) for pid in workers)
-    return descriptors, sum(int(found[1]) for found in resident if found)
+    return descriptors, resident(*workers) // 1024
 
 
 def test_upgrade_after_upgrade(proxy) -> None:
@@ -84,7 +72,7 @@ def test_upgrade_after_upgrade(proxy) -> None:
             assert told.unharmed(300), told
         last = front.pid
         os.kill(last, signal.SIGTERM)
-        eventually(lambda: gone(last), 10)
+        eventually(lambda: gone(last))
 
 
 def _pid(front) -> int:

@@ -12,6 +12,7 @@ from harness.backends.scripted import (
     read_head,
     read_until_end,
     reset,
+    until,
 )
 from harness.backends.websocket import WebSocketEcho
 
@@ -29,4 +30,5 @@ __all__ = [
     "read_head",
     "read_until_end",
     "reset",
+    "until",
 ]

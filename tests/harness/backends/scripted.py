@@ -61,6 +61,15 @@ def pause(seconds: float) -> Step:
     return lambda talk: time.sleep(seconds)
 
 
+def until(told: threading.Event) -> Step:
+    """Wait for a word from the test."""
+
+    def step(talk: Conversation) -> None:
+        assert told.wait(30), "nobody said anything"
+
+    return step
+
+
 def half_close(talk: Conversation) -> None:
     """Send FIN, stay open for reading."""
     talk.socket.shutdown(socket.SHUT_WR)
@@ -91,9 +100,12 @@ class RawBackend(ThreadedServer):
         self.conversations: list[Conversation] = []
         super().__init__(port, path, tls)
 
+    def arrived(self, connection: socket.socket) -> None:
+        self.conversations.append(Conversation(connection))
+
     def serve(self, connection: socket.socket, number: int) -> None:
-        talk = Conversation(connection)
-        self.conversations.append(talk)
+        talk = self.conversations[number]
+        talk.socket = connection  # which may speak TLS now
         try:
             for step in self.scripts[min(number, len(self.scripts) - 1)]:
                 if isinstance(step, bytes):

@@ -3,9 +3,12 @@
 import socket
 import ssl
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from harness.waiting import LATE
 
 
 class ThreadedServer:
@@ -31,6 +34,9 @@ class ThreadedServer:
     def serve(self, connection: socket.socket, number: int) -> None:
         """Talk on one connection, closed when this returns or raises OSError; `number` counts from 0."""
         raise NotImplementedError
+
+    def arrived(self, connection: socket.socket) -> None:
+        """Take note of a connection, in the order of arrival; threads begin in any order."""
 
     def close(self) -> None:
         """Stop listening and cut what is open."""
@@ -64,6 +70,7 @@ class ThreadedServer:
             except OSError:
                 return
             number, self.connections = self.connections, self.connections + 1
+            self.arrived(connection)
             threading.Thread(target=self._run, args=(connection, number), daemon=True).start()
 
     def _run(self, connection: socket.socket, number: int) -> None:
@@ -81,4 +88,5 @@ class ThreadedServer:
         finally:
             with self._lock:
                 self._open.discard(connection)
+            time.sleep(LATE)
             connection.close()

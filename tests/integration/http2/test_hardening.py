@@ -9,6 +9,7 @@ import pytest
 from harness.backends import RawBackend, hold, read_head
 from harness.binary import penstock
 from harness.http2 import Http2Client
+from harness.processes import resident
 from harness.proxy import Proxy, in_http
 from harness.raw import RawClient
 from harness.waiting import eventually
@@ -223,19 +224,15 @@ def test_a_client_that_asks_and_never_reads(front) -> None:
         pieces = PREFACE + frame(4, 0, 0, struct.pack(">HI", 4, 1 << 30)) + frame(8, 0, 0, struct.pack(">I", 1 << 30))
         asked = b"\x82\x86\x44\x04/big\x41\x09localhost"
         client.send(pieces + b"".join(frame(1, 5, number, asked) for number in range(1, 41, 2)))
-        before = memory(front)
+        before = resident(*front.children())
         with contextlib.suppress(OSError):
             for _ in range(200):
                 client.socket.sendall(frame(6, 0, 0, bytes(8)) * 3)
                 time.sleep(0.001)
-        assert memory(front) < before + (16 << 20)
+        assert resident(*front.children()) < before + (16 << 20)
     assert front.get("/").status == 200
 
 
-def memory(front) -> int:
-    from pathlib import Path
-
-    return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 for pid in front.children())
 
 
 def test_who_says_nothing(front) -> None:

@@ -1,15 +1,14 @@
 """What an idle connection of HTTP/2 costs, and an idle WebSocket inside of it: they are there by the thousand."""
 
 import contextlib
-import os
 import socket
 import struct
 import time
-from pathlib import Path
 
 import pytest
 
 from harness.backends import WebSocketEcho
+from harness.processes import resident
 from harness.proxy import in_http
 
 pytestmark = pytest.mark.alone
@@ -61,20 +60,19 @@ def test_idle_connections_and_streams(proxy, ws_backend: WebSocketEcho) -> None:
         CONFIGURATION.replace("events {", "events { worker_connections 4096;", 1), ports={"back": ws_backend.port}
     )
 
-    def resident() -> int:
+    def held() -> int:
         time.sleep(0.3)
-        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in front.children())
-        return pages * os.sysconf("SC_PAGE_SIZE")
+        return resident(*front.children())
 
     with contextlib.ExitStack() as stack:
         conns = [stack.enter_context(connected(front.port())) for _ in range(30)]
-        before = resident()
+        before = held()
         conns += [stack.enter_context(connected(front.port())) for _ in range(MANY)]
-        assert (resident() - before) / MANY < MOST_OF_A_CONNECTION
+        assert (held() - before) / MANY < MOST_OF_A_CONNECTION
         opened(conns[:1], 100)
-        before = resident()
+        before = held()
         opened(conns[1:4], 100)
-        assert (resident() - before) / 300 < MOST_OF_A_STREAM
+        assert (held() - before) / 300 < MOST_OF_A_STREAM
 
 
 def opened(connections: list[socket.socket], count: int) -> None:

@@ -2,18 +2,17 @@
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import time
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from harness.backends import HttpEcho, RawBackend, hold, read_head, read_until_end
 from harness.binary import penstock
 from harness.http2 import Http2Client
+from harness.processes import resident
 from harness.proxy import Proxy, in_http
 from harness.waiting import eventually
 
@@ -233,19 +232,13 @@ def test_a_fast_backend_does_not_fill_memory(proxy, raw_backend) -> None:
         client.quiet(0.3)
         assert len(client.streams[stream].body) == 65535
         assert not backend.conversations[0].ended.is_set(), "the backend has not said all it has to say"
-        kept = sum(resident(pid) for pid in front.children())
+        kept = resident(*front.children())
         client.h2.increment_flow_control_window(1 << 22, stream)
         client.h2.increment_flow_control_window(1 << 22)
         client.flush()
         client.until(lambda: len(client.streams[stream].body) > 4 << 20)
         client.quiet(0.3)
-        assert sum(resident(pid) for pid in front.children()) < kept + (8 << 20)
-
-
-def resident(pid: int) -> int:
-    """Bytes of memory that a process holds."""
-    pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+        assert resident(*front.children()) < kept + (8 << 20)
 
 
 def test_a_reset_ends_the_request_at_the_backend_too(proxy, raw_backend) -> None:

@@ -264,7 +264,7 @@ def test_pings(proxy) -> None:
                 client.send(masked(token, PONG))
             asked = backend.requests[0]
             assert not asked.__dict__.get("heard")
-            eventually(lambda: [close_code(each) for each in heard(asked, CLOSE)] == [1001], 5)
+            eventually(lambda: [close_code(each) for each in heard(asked, CLOSE)] == [1001])
         front.logged(r"^/ping 101 \d+ 1001 proxy client_ping_timeout")
 
 
@@ -321,7 +321,7 @@ def test_drain(proxy) -> None:
             front.send_signal(signal.SIGQUIT)
             assert client.answer_close() == 1012
             eventually(lambda: [close_code(each) for each in heard(backend.requests[0], CLOSE)] == [1012])
-        front.logged("drained all", name="error.log", timeout=5)
+        front.logged("drained all", name="error.log")
         eventually(lambda: backend.ended == {0})
 
 
@@ -454,7 +454,7 @@ def test_penstock_behind_penstock(proxy) -> None:
             for client in plainly:
                 client.send(masked(struct.pack("!H", 1000), CLOSE))
                 assert client.frames_until_end() == [(CLOSE, b"\x03\xe8")]
-        eventually(lambda: len(inner.access_log().splitlines()) == 41, 10)
+        eventually(lambda: len(inner.access_log().splitlines()) == 41)
         lines = [line.split() for line in inner.access_log().splitlines()]
         assert {line[0] for line in lines} == {lines[0][0]}, "one connection"
         assert {line[1] for line in lines} == {"HTTP/2.0"}

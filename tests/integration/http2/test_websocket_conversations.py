@@ -54,7 +54,7 @@ def test_pings(start) -> None:
             client.say(stream, token, PONG)
         assert heard(backend.conversations[0]) == []
         assert client.hear(stream)[0] == PING
-        eventually(lambda: codes(heard(backend.conversations[0])) == [1001], 5)
+        eventually(lambda: codes(heard(backend.conversations[0])) == [1001])
     front.logged(r"^/ping 1001 proxy client_ping_timeout")
 
 
@@ -89,4 +89,4 @@ def test_drain(start) -> None:
         assert code(client.hear(stream)) == 1012
         client.say(stream, struct.pack("!H", 1012), CLOSE)
         eventually(lambda: codes(heard(backend.conversations[0])) == [1012])
-    front.logged("drained all", name="error.log", timeout=5)
+    front.logged("drained all", name="error.log")
