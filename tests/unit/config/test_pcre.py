@@ -177,7 +177,8 @@ LENIENT = {"150", "107"}
 
 @pytest.mark.skipif(pcre2.LIBRARY is None, reason="no PCRE2 library to compare with")
 @given(
-    st.lists(st.sampled_from(ITEMS), max_size=9).map("".join),
+    # PCRE2 10.43 took up Perl's `{,2}`; it is text here, as in all versions before.
+    st.lists(st.sampled_from(ITEMS), max_size=9).map("".join).filter(lambda pattern: "{," not in pattern),
     st.booleans(),
     st.lists(st.text("abAB\n -_1\xe9]}{#cC", max_size=8), min_size=1, max_size=8),
 )

@@ -78,7 +78,7 @@ def test_a_hardened_process_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_failures_are_explained() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with pytest.raises(ValueError, match=r'SSL_CTX_set1_curves_list\("none"\) failed \(SSL: error:'):
+    with pytest.raises(ValueError, match=r'SSL_CTX_set1_curves_list\("none"\) failed( \(SSL: error:|$)'):
         openssl_context.set_groups(context, "none")
     with pytest.raises(ValueError, match="unknown cmd name"):
         openssl_context.run_commands(context, [("None", "x")], str)

@@ -212,9 +212,11 @@ def test_nothing_is_left_of_a_tunnel_without_the_collector(connected: Connected,
             backend.close()
             await asyncio.sleep(0.02)
             assert tunnel.reason is End.CLIENT_CLOSED
-            assert sys.getrefcount(left) == 2  # `left`, and the argument
-            assert sys.getrefcount(right) == 2
-            assert sys.getrefcount(tunnel) == 2
+            alone = object()
+            once = sys.getrefcount(alone)  # 1 or 2: what the argument counts for depends on the interpreter
+            assert sys.getrefcount(left) == once
+            assert sys.getrefcount(right) == once
+            assert sys.getrefcount(tunnel) == once
         finally:
             gc.enable()
 
