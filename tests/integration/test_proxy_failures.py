@@ -13,7 +13,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 KEPT = OK.replace(b"Connection: close\r\n", b"")
 LOCATION = in_server(
     """
-    proxy_read_timeout 300ms;
+    proxy_read_timeout 1500ms;
     location / { proxy_pass http://127.0.0.1:{port:back}; }
     """
 )
