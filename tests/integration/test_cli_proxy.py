@@ -186,14 +186,18 @@ def test_a_second_ctrl_c_does_not_wait(raw_backend) -> None:
         assert proxy.process.wait(10) == 0
 
 
-def test_it_does_not_outlive_its_parent(http_backend) -> None:
+def test_it_does_not_outlive_its_parent(http_backend, tmp_path) -> None:
     port = free_port()
-    proxy = Running("--from", f"localhost:{port}", "--to", str(http_backend.port))
+    tmp_path.chmod(0o711)
+    where = {"TMPDIR": str(tmp_path)}
+    proxy = Running("--from", f"localhost:{port}", "--to", str(http_backend.port), environment=where)
     proxy.ready()
     assert get(port).status == 200
+    assert len(list(tmp_path.iterdir())) == 1
     proxy.process.kill()
     proxy.process.wait()
     eventually(lambda: not listens(port), why="the port is free again")
+    eventually(lambda: not list(tmp_path.iterdir()), why="nothing is left of it")
 
 
 def listens(port: int) -> bool:

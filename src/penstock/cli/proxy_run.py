@@ -57,6 +57,7 @@ class _Child:
     """The proxy's process, as its parent sees it."""
 
     def __init__(self, folder: Path, path: Path) -> None:
+        self._folder = folder
         self._pid_file = folder / "pid"
         self._asked = 0
         self._launch = Launch(
@@ -70,9 +71,10 @@ class _Child:
 
     def run(self, ready: Callable[[], None]) -> int:
         sys.stdout.flush()
+        parent = os.getpid()
         self._pid = os.fork()
         if not self._pid:
-            self._become_proxy()
+            self._become_proxy(parent)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._stop)
         if self._until_ready():
@@ -86,11 +88,11 @@ class _Child:
         code = os.waitstatus_to_exitcode(status)
         return 0 if self._asked and code in (0, -signal.SIGTERM) else abs(code)
 
-    def _become_proxy(self) -> None:
+    def _become_proxy(self, parent: int) -> None:
         code = 1
         try:
             os.setsid()
-            _die_with_parent()
+            _die_with(parent)
             from penstock.process.start import start
 
             code = start(self._launch)
@@ -99,6 +101,9 @@ class _Child:
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
+            if os.getppid() != parent:
+                # It was killed, and could not clear up.
+                shutil.rmtree(self._folder, ignore_errors=True)
             os._exit(code)
 
     def _until_ready(self) -> bool:
@@ -123,11 +128,10 @@ class _Child:
             pass
 
 
-def _die_with_parent() -> None:
+def _die_with(parent: int) -> None:
     """Have the kernel send SIGTERM when the parent is gone, however it went."""
     import ctypes
 
-    parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(_DEATH, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGTERM)
