@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-import select
 import sys
 from functools import partial
 from math import inf
@@ -23,7 +22,6 @@ from signal import (
     SIGUSR1,
     SIGUSR2,
     SIGWINCH,
-    sigpending,
     sigtimedwait,
     sigwaitinfo,
 )
@@ -33,52 +31,29 @@ from typing import NoReturn
 from penstock.observe.errorlog import ALERT, EMERG, ERROR, NOTICE, report
 from penstock.process.adoption import Adopter
 from penstock.process.channel import Channel, Message
+from penstock.process.child import Child, wait_until_begun
 from penstock.process.control import remove_folder as remove_control
 from penstock.process.cycle import Cycle
 from penstock.process.handover import AGAIN, TAKE, give_to_sibling, order
 from penstock.process.inherited import Inherited
 from penstock.process.launch import Launch
-from penstock.process.listening import Sockets
 from penstock.process.logs import redirect_stderr
 from penstock.process.manager import Manager
 from penstock.process.pidfile import remove_pid_file
-from penstock.process.privileges import Fatal, confine
 from penstock.process.reload import Reload, Workers
+from penstock.process.serving import FATAL, serve
 from penstock.process.signals import HANDLED, shown
 from penstock.process.title import set_title
 from penstock.process.upgrade import Change
 from penstock.process.worker import Worker, log_crash
 
-FATAL = 2
-"""Exit code of a worker that must not be started again, as in nginx."""
-
 KILL_AFTER = 1.5
 """Seconds that workers have to obey SIGTERM."""
-
-READY_WITHIN = 5.0
-"""Seconds that new workers have to begin before the old ones are sent away."""
 
 PROVEN = 10.0
 """Seconds after which a worker's death is no longer one of a row."""
 
 LONGEST_DELAY = 10.0
-
-LEAVE = frozenset({SIGTERM, SIGINT, SIGQUIT})
-
-
-class Child:
-    """A worker as the master knows it. `failures` counts deaths in a row in its place."""
-
-    __slots__ = ("cell", "channel", "failures", "index", "leaving", "pid", "started")
-
-    def __init__(self, pid: int, index: int, failures: int, channel: Channel, cell: int) -> None:
-        self.pid = pid
-        self.cell = cell
-        self.channel = channel
-        self.index = index
-        self.failures = failures
-        self.started = monotonic()
-        self.leaving = False
 
 
 class Master:
@@ -396,47 +371,3 @@ class Master:
         except OSError as error:
             words = f"({error.errno}: {os.strerror(error.errno or 0)})"
             report(None, ALERT, f"kill({pid}, {number}) failed {words}")
-
-
-def wait_until_begun(ready: int, count: int) -> None:
-    """Each worker writes a byte when it accepts; one that dies does not, and closes the pipe. Not for ever, and not
-    when somebody wants the master to go."""
-    deadline = monotonic() + READY_WITHIN
-    poll = select.poll()
-    poll.register(ready, select.POLLIN)
-    while count > 0 and monotonic() < deadline and not sigpending() & LEAVE:
-        if poll.poll(50):
-            told = os.read(ready, count)
-            if not told:
-                return
-            count -= len(told)
-
-
-def serve(cycle: Cycle, index: int, worker: Worker, begun: int) -> int:
-    """Be a worker; its exit code."""
-    try:
-        confine(cycle.main, cycle.user)
-    except Fatal:
-        return FATAL
-    set_title("worker process")
-    worker.ask_at(cycle.control)
-    worker.adopt(cycle.plan, cycle.sockets.for_worker(index), cycle.files)
-    _keep_only(cycle.sockets, index)
-    del cycle
-    if begun >= 0:
-        try:
-            os.write(begun, b".")
-        except BrokenPipeError:
-            pass  # the master had no time to wait
-        os.close(begun)
-    worker.run()
-    return 0
-
-
-def _keep_only(sockets: Sockets, index: int) -> None:
-    """Close the sockets that belong to other workers, so that they close when those do."""
-    own = set(sockets.for_worker(index).values())
-    for each in sockets.by_address.values():
-        for sock in each:
-            if sock not in own:
-                sock.close()

@@ -26,7 +26,7 @@ from penstock.process.watching import Watch
 
 if TYPE_CHECKING:
     from penstock.process.channel import Message
-    from penstock.process.master import Child
+    from penstock.process.child import Child
 
 PATIENCE = 10.0
 """Seconds that a worker has to take a configuration up, and twenty times what the master took to read it."""

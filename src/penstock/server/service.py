@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -14,7 +14,6 @@ from penstock.modules.http2 import spoken_at
 from penstock.modules.http_core import HttpCore
 from penstock.modules.main import Events, Main
 from penstock.modules.websocket_drain import drain_rule
-from penstock.net.errors import NetError
 from penstock.net.fiber import Fiber, spawn
 from penstock.net.listener import Acceptor
 from penstock.net.timers import Alarm
@@ -22,8 +21,8 @@ from penstock.net.tunnel import End
 from penstock.observe.errorlog import ALERT, CRIT, WARN, report
 from penstock.plan.counters import COUNTERS, Counters, Figures, Share
 from penstock.plan.rows import LOADS, METERS, Rows
+from penstock.server.beginning import begin, first_of
 from penstock.server.connection import Connection
-from penstock.server.http1 import serve
 from penstock.websocket.endings import Why
 
 if TYPE_CHECKING:
@@ -182,7 +181,7 @@ class Service:
 
     def _accept_for(self, listen: Listen) -> Any:
         covered = self._covered_by(listen)
-        first = begin if covered else _first_of(listen)
+        first = begin if covered else first_of(listen)
         connections, tunnels, mirrors = self.connections, self.loop.tunnels, self._mirrors
 
         def accept(stream: Stream, peer: Any) -> None:
@@ -339,63 +338,6 @@ class Service:
         """There is no time left, not even to say goodbye."""
         for tunnel in list(self.loop.tunnels):
             tunnel.close(End.SHUTDOWN)
-
-
-def begin(connection: Connection) -> Coroutine[Any, Any, None]:
-    """What a connection does, from its beginning to its end."""
-    return _first_of(connection.listen)(connection)
-
-
-def _first_of(listen: Listen) -> Callable[[Connection], Coroutine[Any, Any, None]]:
-    """What connections to an address do first."""
-    options = listen.options
-    assert listen.default is not None
-    return _begin if options.ssl or options.proxy_protocol or spoken_at(listen, listen.default) else serve
-
-
-async def _begin(connection: Connection) -> None:
-    """What comes before the first request: the PROXY protocol and TLS, where the address asks for them."""
-    options = connection.listen.options
-    if options.proxy_protocol:
-        from penstock.server.proxy_protocol import read_header
-
-        if not await read_header(connection):
-            return
-    if options.ssl:
-        from penstock.server.secure import handshake
-
-        if not await handshake(connection):
-            return
-    if speaks_http2(connection) and (connection.tls is not None or await begins_http2(connection)):
-        from penstock.server.http2 import serve as serve_http2
-
-        await serve_http2(connection)
-        return
-    await serve(connection)
-
-
-def speaks_http2(connection: Connection) -> bool:
-    """Whether HTTP/2 was agreed on by ALPN, or may be begun without a word on a plain address."""
-    tls = connection.tls
-    if tls is not None:
-        return bool(tls.ssl.selected_alpn_protocol() == "h2")
-    return spoken_at(connection.listen, connection.server) and not connection.listen.options.ssl
-
-
-async def begins_http2(connection: Connection) -> bool:
-    """Whether a client begins with the preface of HTTP/2 (RFC 9113, section 3.4), which is left where it is."""
-    stream, preface = connection.stream, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-    had = 0
-    try:
-        while True:
-            data = await stream.peek(had, len(preface), connection.server.root[HttpCore].client_header_timeout)
-            if len(data) <= had or not preface.startswith(data):
-                return False
-            if len(data) == len(preface):
-                return True
-            had = len(data)
-    except NetError:
-        return False  # it is gone, or too slow: the next read finds that out
 
 
 def _say(error: OSError) -> None:
