@@ -7,12 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from harness.binary import Binary, DidNotStart, Refusal, penstock, reference
 from harness.proxy import Proxy
 
 # Clients in tests talk to this machine, whatever proxy its user has set for the rest of the world.
 os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1,localhost,::1"
+
+# An example may take its time on a busy machine. Where CI is set, Hypothesis has a profile of its own, without chance.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+if not os.environ.get("CI"):
+    settings.load_profile("patient")
 
 
 class Launcher:

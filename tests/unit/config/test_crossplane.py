@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import crossplane
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.config.errors import Problems, render
@@ -54,7 +54,6 @@ def theirs(block: list[dict[str, Any]]) -> list[Any]:
     ]
 
 
-@settings(deadline=None)
 @given(directives())
 def test_same_tree_as_crossplane(text: str) -> None:
     problems = Problems()
@@ -78,7 +77,6 @@ DAMAGE = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(directives(), DAMAGE)
 def test_damaged_text_gives_a_tree_and_reports(text: str, damage: list[tuple[float, str]]) -> None:
     for place, replacement in damage:

@@ -33,7 +33,7 @@ def test_one_read_is_one_piece_for_each_chunk() -> None:
     assert ChunkedDecoder().feed(b"3\r\nabc\r\n2\r\nde") == [b"abc", b"de"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=5), st.integers(1, 20))
 def test_what_is_encoded_is_decoded(chunks: list[bytes], step: int) -> None:
     data = b"".join(map(encode_chunk, chunks)) + last_chunk([("X", "y")]) + b"next"
@@ -161,7 +161,7 @@ def h11_body(data: bytes) -> bytes | None:
         return None
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(PARTS, max_size=6), st.integers(1, 9))
 def test_against_h11(parts: list[bytes], step: int) -> None:
     data = b"".join(parts)
@@ -175,7 +175,7 @@ def test_against_h11(parts: list[bytes], step: int) -> None:
         assert h11_body(data) == body
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=60), st.integers(1, 60))
 def test_noise(data: bytes, step: int) -> None:
     for prefix in (b"", b"1;", b"0\r\n", b"2\r\nab"):

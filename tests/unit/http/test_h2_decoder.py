@@ -18,7 +18,6 @@ FIELDS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(FIELDS, st.booleans(), st.sampled_from([None, 0, 60, 300, 4096])), max_size=8))
 def test_blocks_of_another_implementation(blocks) -> None:
     encoder, decoder = Encoder(), Decoder(1 << 20)
@@ -28,7 +27,7 @@ def test_blocks_of_another_implementation(blocks) -> None:
         assert decoder.decode(encoder.encode(fields, huffman=huffman)) == fields
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(st.binary(max_size=60), min_size=1, max_size=4))
 def test_what_is_none_is_none_for_others_too(blocks) -> None:
     reference, decoder = Reference(), Decoder()

@@ -105,7 +105,7 @@ def h11_request(data: bytes) -> h11.Request | None:
     return event if isinstance(event, h11.Request) else None
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(heads())
 def test_against_h11(data: bytes) -> None:
     theirs = h11_request(data)
@@ -158,13 +158,13 @@ def accepted(data: bytes, options: HeadOptions) -> None:
     assert head.version < 11 or "host" in head.fields
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(heads(), OPTIONS)
 def test_what_comes_out_of_heads_is_clean(data: bytes, options: HeadOptions) -> None:
     accepted(data, options)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=200), OPTIONS)
 def test_what_comes_out_of_noise_is_clean(data: bytes, options: HeadOptions) -> None:
     accepted(data, options)

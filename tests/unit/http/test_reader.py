@@ -30,7 +30,7 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.integers(0, 1000), max_size=8), st.booleans())
 def test_pipelined_requests_cut_anywhere(places: list[int], bare: bool) -> None:
     data = GET + POST + b"\r\n" + GET + GET
@@ -39,7 +39,7 @@ def test_pipelined_requests_cut_anywhere(places: list[int], bare: bool) -> None:
     assert [head.length for head in found] == [len(GET), len(POST), len(GET), len(GET)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.integers(0, 1000), max_size=8))
 def test_line_feeds_alone_cut_anywhere(places: list[int]) -> None:
     data = b"GET /a HTTP/1.0\n\nGET /b HTTP/1.1\nHost: a\r\n\nGET /c HTTP/1.0\r\n\r\n"
@@ -47,7 +47,7 @@ def test_line_feeds_alone_cut_anywhere(places: list[int]) -> None:
     assert [head.target for head in found] == ["/a", "/b", "/c"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.sampled_from(["\r\n", "\n"]), min_size=4, max_size=4),
     st.lists(st.integers(0, 100), max_size=5),
@@ -137,7 +137,7 @@ def test_limits(lines: list[int], small: int, number: int, size: int, status: in
     assert outcome(lines, step, small, number, size) == status
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.integers(17, 300), min_size=1, max_size=7), st.integers(1, 400))
 def test_limits_do_not_depend_on_the_pieces(lines: list[int], step: int) -> None:
     assert outcome(lines, step, 200, 3, 256) == outcome(lines, 10000, 200, 3, 256)
@@ -154,7 +154,7 @@ def test_an_endless_head_does_not_pile_up() -> None:
     assert sent < 1024 + 4 * 8192 + 100
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.binary(max_size=40), max_size=6))
 def test_noise(pieces: list[bytes]) -> None:
     reader = HeadReader()

@@ -166,7 +166,7 @@ def test_head_end(end: bytes) -> None:
     assert head_end(bytearray(data), seen) == len(data)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"a"]), max_size=12), st.integers(0, 20))
 def test_head_end_by_another_road(pieces: list[bytes], seen: int) -> None:
     data = b"".join(pieces)
@@ -219,7 +219,7 @@ def h11_response(data: bytes) -> h11.Response | h11.InformationalResponse | None
     return event
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(STATUS, HEADERS)
 def test_against_h11(status: str, lines: list[tuple[str, str, str]]) -> None:
     data = (status + "\r\n" + "".join(f"{name}: {value}{end}" for name, value, end in lines) + "\r\n").encode("latin-1")
@@ -254,7 +254,7 @@ def clean(head: ResponseHead) -> None:
         assert value == value.strip(" ")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=100))
 def test_noise(data: bytes) -> None:
     for whole in (

@@ -52,7 +52,7 @@ def test_descriptors_come_with_their_frame(ends) -> None:
         os.close(fd)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.binary(max_size=400))
 def test_nonsense_ends_it_and_nothing_else(data: bytes) -> None:
     near, far = socket.socketpair()

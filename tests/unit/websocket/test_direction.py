@@ -57,7 +57,7 @@ SEEN: Counter[str] = Counter()
 EXAMPLES, FRAMES = 200, 500
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(st.integers(0, 1 << 40), st.sampled_from(Side))
 def test_against_websockets_and_wsproto(seed: int, side: Side) -> None:
     frames = good_frames(seed, FRAMES, side)
@@ -81,7 +81,7 @@ def test_against_websockets_and_wsproto(seed: int, side: Side) -> None:
     SEEN["frames"] += FRAMES
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 1 << 40), st.sampled_from(Side), st.integers(0, FRAMES - 1), st.integers(0, 255))
 def test_one_wrong_byte(seed: int, side: Side, place: int, wrong: int) -> None:
     """A first byte is exchanged: both see it, or neither does, and nothing from there on is passed on."""
@@ -109,7 +109,7 @@ def test_how_many_frames_that_were() -> None:
         assert SEEN["frames"] >= 100_000
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.sampled_from(Side),
     st.sampled_from([0, 1, 125, 126, 127, 65535, 65536, 70000]),
@@ -131,7 +131,7 @@ def test_the_second_quickest_way(side: Side, size: int, cut: int, limit: int) ->
     assert quick.frames == 2 and quick.broken is None and not quick.busy
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=200), st.integers(1, 100), st.sampled_from(Side), st.sampled_from([0, RSV1, 0x70]))
 def test_noise(data: bytes, step: int, side: Side, rsv: int) -> None:
     way, out = passed(data, side, step, rsv=rsv)
@@ -296,7 +296,7 @@ def test_rate(step: int) -> None:
     assert fed(way, [ping_frame(b"", b"1234")], now=4.95) == b"", "control frames count too"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 1 << 40), st.sampled_from(Side), st.integers(0, 3000))
 def test_going_on_elsewhere(seed: int, side: Side, place: int) -> None:
     """A direction that is described and restored in the middle of anything goes on as if nothing had been."""

@@ -141,7 +141,7 @@ VALUES = {
 }
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.fixed_dictionaries({name: st.sampled_from(values[:1] * 4 + values[1:]) for name, values in VALUES.items()}),
     st.sampled_from(["GET / HTTP/1.1"] * 5 + ["POST / HTTP/1.1"]),
@@ -164,7 +164,7 @@ def test_against_wsproto(changes: dict[str, str | None], line: str) -> None:
         assert all(problem.startswith(known) for problem in problems), problems
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(st.characters(min_codepoint=1, max_codepoint=255), max_size=40))
 def test_anything(text: str) -> None:
     for name in (*GOOD, "Sec-WebSocket-Protocol"):
