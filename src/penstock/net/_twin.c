@@ -10,7 +10,6 @@
    loop per process, and one thread uses it. */
 
 #define Py_LIMITED_API 0x030B0000
-#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
 #include <errno.h>
@@ -230,7 +229,8 @@ static PyObject *twin_engage(PyObject *object, PyObject *args)
         entry->read = read[i];
         entry->last = last[i];
     }
-    Py_RETURN_NONE;
+    Py_INCREF(Py_None); /* the headers of 3.13.0 leave that out of Py_RETURN_NONE, also for older Pythons */
+    return Py_None;
 }
 
 static Entry *entry_of(Twin *self, PyObject *argument)
@@ -261,8 +261,12 @@ static PyObject *twin_dismiss(PyObject *object, PyObject *argument)
         return NULL;
     static const Trouble none = {NOTHING, 0, 0};
     const Trouble *trouble = entry->trouble != NULL ? entry->trouble : &none;
-    PyObject *result = Py_BuildValue("Kdiiy#", (unsigned long long)entry->read, entry->last, trouble->kind,
-                                     trouble->error, trouble->kept, (Py_ssize_t)trouble->length);
+    /* Not "y#": compiled with the headers of 3.13 or newer it would fail in an older Python. */
+    PyObject *kept = PyBytes_FromStringAndSize(trouble->kept, (Py_ssize_t)trouble->length);
+    if (kept == NULL)
+        return NULL;
+    PyObject *result = Py_BuildValue("KdiiN", (unsigned long long)entry->read, entry->last, trouble->kind,
+                                     trouble->error, kept);
     if (result == NULL)
         return NULL;
     if (entry->peer != ALONE)
