@@ -162,7 +162,7 @@ class Page:
         """The value a function body returns: `page.script("return arguments[0] + 1", 1)`."""
         return self._command("POST", "/execute/sync", {"script": script, "args": arguments})
 
-    def wait_until(self, expression: str, timeout: float = 10.0) -> Any:
+    def wait_until(self, expression: str, timeout: float = 30.0) -> Any:
         """The first truthy value of a JavaScript expression."""
         try:
             return eventually(lambda: self.script(f"return ({expression})"), timeout, every=0.05)
