@@ -202,7 +202,7 @@ class Page:
         return self._command("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
 
     def _find(self, selector: str) -> str:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 15
         while True:
             try:
                 found = self._command("POST", "/element", {"using": "css selector", "value": selector})
