@@ -4,6 +4,7 @@ import os
 import signal
 import time
 
+from harness.proxy import in_http
 from harness.waiting import eventually
 
 FRONT = """
@@ -92,3 +93,45 @@ def test_a_rate_comes_in_pieces_that_are_worth_sending(proxy) -> None:
             pieces += 1
     assert time.monotonic() - began > 0.8, "a second's worth at once, the other half in a second"
     assert pieces < 100
+
+
+def test_a_client_that_goes_amid_an_answer_is_logged_with_what_it_got(proxy) -> None:
+    size = 50_000_000
+    front = proxy(
+        "error_log error.log info;"
+        + in_http(
+            """
+            log_format sent "$uri $status $body_bytes_sent $bytes_sent [$request_completion]";
+            access_log access.log sent;
+            server {
+                listen 127.0.0.1:{port:front};
+                location / { root {dir}; }
+                location /p/ { proxy_pass http://127.0.0.1:{port:front}/; }
+            }
+            """
+        ),
+        files={"file": bytes(size)},
+    )
+    for target in ("/file", "/p/file"):
+        with front.client() as client:
+            client.send(f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").recv_until(b"\0")
+        body, total = map(int, front.logged(rf"(?m)^{target} 200 (\d+) (\d+) \[\]$").groups())
+        assert 0 < body < size
+        assert 100 < total - body < 1000, "the head"
+        front.logged(rf"\[info\] .*: [^)]+\) while sending .*GET {target}", name="error.log")
+
+
+def test_a_client_that_goes_while_its_answer_is_held_back_is_noticed_at_once(proxy) -> None:
+    front = proxy(
+        in_http(
+            """
+            log_format sent "$status $body_bytes_sent";
+            access_log access.log sent;
+            server { listen 127.0.0.1:{port:front}; limit_rate 1; location / { root {dir}; } }
+            """
+        ),
+        files={"file": bytes(100)},
+    )
+    with front.client() as client:
+        client.send("GET /file HTTP/1.1\r\nHost: a\r\n\r\n").recv_until(b"\0")
+    front.logged("^200 1$")

@@ -1,4 +1,4 @@
-"""Letting a request wait (`limit_req`, `auth_delay`)."""
+"""Letting a request wait (`limit_req`, `limit_rate`, `auth_delay`)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from penstock.net.fiber import current
 async def delay(request: Request, seconds: float) -> None:
     """Go on in so many seconds. Raises `PeerGone` when the client does not want to wait."""
     stream, fiber = request.connection.stream, current()
+    if stream.on_hangup is not None:
+        # Who passes a backend's answer on is told already.
+        await asyncio.sleep(seconds)
+        return
     stream.on_hangup = lambda: fiber.interrupt(PeerGone(ECONNRESET))
     try:
         await asyncio.sleep(seconds)

@@ -54,6 +54,11 @@ class Posting(Waiting):
             self.hot.deliver()
         return True
 
+    @property
+    def owed(self) -> int:
+        """Bytes that were posted and have not left yet."""
+        return len(self._posted) if self._posted is not None else 0
+
     def send_now(self, data: bytes) -> int:
         """What sends; see `Stream.send_now`."""
         raise NotImplementedError

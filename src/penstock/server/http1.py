@@ -221,9 +221,11 @@ async def _handle(connection: Connection, stream: Stream, request: Request) -> b
                 return False
         connection.keep_alive_for = request.location[HttpCore].keepalive_timeout[0]
         return True
-    except PeerGone:
+    except PeerGone as error:
         if not request.status:
             request.status = CLIENT_CLOSED
+        elif type(error) is PeerGone:  # the others were logged by whoever noticed
+            report(request, INFO, f"client prematurely closed connection: {error} while sending response to client")
         return False
     except TimedOut:
         report(request, INFO, "client timed out (110: Connection timed out) while sending response to client")

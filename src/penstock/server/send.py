@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from penstock.http.chunked import LAST_CHUNK, encode_chunk, last_chunk
 from penstock.http.rate import allowance, delay
 from penstock.http.request import Answer, FilePart, Request
 from penstock.http.status import error_page, shown
+from penstock.modules.delay import delay as wait
 from penstock.modules.http_core import HttpCore
 from penstock.net.posting import LONGEST
 from penstock.server.head import product, render_head
@@ -54,7 +54,7 @@ def begin_answer(request: Request, answer: Answer, stream: Stream) -> Coroutine[
     version = request.head.version
     if version == 9:
         request.keep_alive = False
-        return _send_old(request, answer, stream)
+        return _counted(request, stream, _send_old(request, answer, stream))
     core = request.location[HttpCore]
     chunked = False
     if (answer.length is None or answer.trailers is not None) and not head_only:
@@ -66,58 +66,63 @@ def begin_answer(request: Request, answer: Answer, stream: Stream) -> Coroutine[
     head = render_head(request, answer, chunked=chunked)
     body = answer.body
     if head_only:
-        return _send_bare(request, answer, stream, head)
+        return _counted(request, stream, _send_bare(request, answer, stream, head), len(head))
     if type(body) is not bytes:
-        return _send_body(request, answer, stream, head, chunked=chunked)
+        return _counted(request, stream, _send_body(request, answer, stream, head, chunked=chunked), len(head))
     if chunked:
         body = encode_chunk(body) + _last_chunk(answer)
     size = len(body)
     if size > SMALL or ((request.limit_rate is not None or core.limit_rate is not None) and _limited(request)):
-        return _send_large(request, stream, head, body)
+        return _counted(request, stream, _send_large(request, stream, head, body), len(head))
     data = head + body
     sent = len(data)
     # A client that waits for its answer has room for it.
     if not (sent <= LONGEST and request.keep_alive and not request.pipelined and stream.post(data)):
         sent = stream.send_now(data) if request.keep_alive else stream.send_last(data)
         if sent != len(data):
-            return _send_rest(request, stream, data, sent, size)
+            return _counted(request, stream, _send_rest(request, stream, data, sent), len(head), sent)
     request.bytes_sent += sent
     request.body_bytes_sent += size
     request.completed = True
     return None
 
 
+async def _counted(
+    request: Request, stream: Stream, sending: Coroutine[Any, Any, None], head: int = 0, sent: int = 0
+) -> None:
+    """What may have to wait, and may end early: what has gone is counted either way. `head` is the length of the head,
+    `sent` what has left of the answer before."""
+    before = stream.sent + stream.owed - sent
+    try:
+        await sending
+        request.completed = True
+    finally:
+        gone = max(0, stream.sent - before)
+        request.bytes_sent += gone
+        request.body_bytes_sent += max(0, gone - head)
+
+
 async def _send_bare(request: Request, answer: Answer, stream: Stream, head: bytes) -> None:
     """A head alone."""
     await _write(request, stream, head)
-    request.bytes_sent += len(head)
     await _close_body(answer)
-    request.completed = True
 
 
 async def _send_large(request: Request, stream: Stream, head: bytes, body: bytes) -> None:
     """More than should be copied, or what may not go at once."""
     await _write(request, stream, head)
     await _paced(request, stream, body)
-    request.bytes_sent += len(head) + len(body)
-    request.body_bytes_sent += len(body)
-    request.completed = True
 
 
-async def _send_rest(request: Request, stream: Stream, data: bytes, sent: int, size: int) -> None:
-    """What the kernel did not take at once of head and body; `size` is the body's."""
+async def _send_rest(request: Request, stream: Stream, data: bytes, sent: int) -> None:
+    """What the kernel did not take at once of head and body."""
     await stream.send_all(memoryview(data)[sent:], timeout=request.location[HttpCore].send_timeout)
-    request.bytes_sent += len(data)
-    request.body_bytes_sent += size
-    request.completed = True
 
 
 async def _send_old(request: Request, answer: Answer, stream: Stream) -> None:
     """To a client of HTTP/0.9 goes the body alone."""
     if isinstance(answer.body, bytes):
         await _paced(request, stream, answer.body)
-        request.bytes_sent = request.body_bytes_sent = len(answer.body)
-        request.completed = True
         return
     await _send_body(request, answer, stream, b"", chunked=False)
 
@@ -127,7 +132,6 @@ async def _send_body(request: Request, answer: Answer, stream: Stream, head: byt
     body = answer.body
     if head:
         await _write(request, stream, head)
-        request.bytes_sent += len(head)
     assert not isinstance(body, bytes)
     if isinstance(body, (FilePart, list)):
         await _send_parts(request, stream, body if isinstance(body, list) else [body], chunked=chunked)
@@ -138,16 +142,10 @@ async def _send_body(request: Request, answer: Answer, stream: Stream, head: byt
                     continue
                 data = b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece
                 await _paced(request, stream, data)
-                request.bytes_sent += len(data)
-                request.body_bytes_sent += len(data)
         finally:
             await _close_body(answer)
     if chunked:
-        last = _last_chunk(answer)
-        await _write(request, stream, last)
-        request.bytes_sent += len(last)
-        request.body_bytes_sent += len(last)
-    request.completed = True
+        await _write(request, stream, _last_chunk(answer))
 
 
 def _last_chunk(answer: Answer) -> bytes:
@@ -162,16 +160,12 @@ async def _send_parts(request: Request, stream: Stream, parts: list[bytes | File
             if isinstance(part, bytes):
                 data = b"%x\r\n%b\r\n" % (len(part), part) if chunked and part else part
                 await _write(request, stream, data)
-                sent = len(data)
             else:
                 if chunked:
                     await _write(request, stream, b"%x\r\n" % part.count)
                 await _send_file(request, stream, part, timeout)
                 if chunked:
                     await _write(request, stream, b"\r\n")
-                sent = part.count
-            request.bytes_sent += sent
-            request.body_bytes_sent += sent
     finally:
         for part in parts:
             if isinstance(part, FilePart):
@@ -252,7 +246,7 @@ async def _allowance(request: Request) -> int:
         allowed = allowance(rate, service.timers.now - pace.started, pace.sent - pace.free)
         if allowed > 0:
             return allowed
-        await asyncio.sleep(delay(rate, allowed))
+        await wait(request, delay(rate, allowed))
 
 
 def _spend(request: Request, count: int) -> None:
