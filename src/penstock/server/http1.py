@@ -222,10 +222,11 @@ async def _handle(connection: Connection, stream: Stream, request: Request) -> b
         connection.keep_alive_for = request.location[HttpCore].keepalive_timeout[0]
         return True
     except PeerGone as error:
+        doing = f": {error} while sending response to client" if request.status else ""
         if not request.status:
             request.status = CLIENT_CLOSED
-        elif type(error) is PeerGone:  # the others were logged by whoever noticed
-            report(request, INFO, f"client prematurely closed connection: {error} while sending response to client")
+        if type(error) is PeerGone:  # the others were logged by whoever noticed
+            report(request, INFO, f"client prematurely closed connection{doing}")
         return False
     except TimedOut:
         report(request, INFO, "client timed out (110: Connection timed out) while sending response to client")
