@@ -118,7 +118,8 @@ def test_a_client_that_goes_amid_an_answer_is_logged_with_what_it_got(proxy) -> 
         body, total = map(int, front.logged(rf"(?m)^{target} 200 (\d+) (\d+) \[\]$").groups())
         assert 0 < body < size
         assert 100 < total - body < 1000, "the head"
-        front.logged(rf"\[info\] .*: [^)]+\) while sending .*GET {target}", name="error.log")
+        noticed = r"(: [^)]+\) while sending|client prematurely closed)"
+        front.logged(rf"\[info\] .*{noticed} .*GET {target}", name="error.log")
 
 
 def test_a_client_that_goes_while_its_answer_is_held_back_is_noticed_at_once(proxy) -> None:

@@ -24,7 +24,7 @@ FRONT = "worker_processes 1;\n" + in_http(
     server {
         listen 127.0.0.1:{port:front};
         websocket auto;
-        websocket_close_timeout 1s;
+        websocket_close_timeout 4s;
         proxy_set_header Sec-WebSocket-Extensions "";    # sizes are those on the wire
         location = /page { websocket off; default_type text/html; return 200 ok; }
         location = /favicon.ico { websocket off; return 204; }
