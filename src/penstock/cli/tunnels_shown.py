@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from penstock.observe.siblings import oldest_first
+
 
 def gather(answers: list[dict[str, Any]], limit: int) -> dict[str, Any]:
     """What all workers said, as one: the oldest tunnels first."""
-    listed = [entry for answer in answers for entry in answer["tunnels"]]
-    listed.sort(key=lambda entry: -entry["age"])
+    listed = oldest_first(answers)
     return {
         "workers": sorted(answer["pid"] for answer in answers),
         "open": sum(answer["open"] for answer in answers),

@@ -112,7 +112,7 @@ def _selection(asked: dict[str, str]) -> Selection:
 
 async def _gather(request: Request, selection: Selection, limit: int, offset: int) -> dict[str, Any]:
     from penstock.modules.stub_status import figures
-    from penstock.observe.siblings import ask_siblings
+    from penstock.observe.siblings import ask_siblings, oldest_first
 
     service = request.connection.service
     answers: list[dict[str, Any]] = [await service.tunnels(selection, offset + limit)]
@@ -121,8 +121,7 @@ async def _gather(request: Request, selection: Selection, limit: int, offset: in
         question = {"do": "tunnels", "select": selection.plain(), "limit": offset + limit}
         others, silent = await ask_siblings(service.control, question)
         answers += others
-    listed = [entry for answer in answers for entry in answer["tunnels"]]
-    listed.sort(key=lambda entry: -entry["age"])
+    listed = oldest_first(answers)
     found: dict[str, Any] = {
         "version": __version__,
         "workers": [answer["pid"] for answer in answers],

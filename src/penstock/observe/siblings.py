@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from time import monotonic
 from typing import Any
 
 from penstock.net.dial import connect
@@ -58,6 +59,20 @@ async def _ask(path: str, question: Mapping[str, Any]) -> dict[str, Any] | None:
     return answer if is_answer(answer) and "error" not in answer else None
 
 
+def oldest_first(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The tunnels of all answers, in the same order each time. Workers are asked one after the other, so their ages do
+    not compare: `opened` does, which goes, and the ages are of this moment."""
+    listed: list[dict[str, Any]] = [entry for answer in answers for entry in answer["tunnels"]]
+    now = monotonic()
+    for entry in listed:
+        if "opened" in entry:  # a worker of an older version says no more than the age
+            entry["age"] = max(0.0, now - entry.pop("opened"))
+    listed.sort(key=lambda entry: (-entry["age"], entry["id"]))
+    for entry in listed:
+        entry["age"] = round(entry["age"], 3)
+    return listed
+
+
 def is_answer(found: object) -> bool:
     """Whether a worker of this version, or of one that is like it, can have said that."""
     if not isinstance(found, dict):
@@ -73,7 +88,7 @@ def _is_entry(entry: object) -> bool:
     if not isinstance(entry, dict):
         return False
     texts = ("id", "client", "server", "location", "peer", "state")
-    numbers = ("age", "idle", "bytes_in", "bytes_out")
+    numbers = ("age", "idle", "bytes_in", "bytes_out", *(("opened",) if "opened" in entry else ()))
     return all(isinstance(entry.get(name), str) for name in texts) and all(
         isinstance(entry.get(name), (int, float)) for name in numbers
     )

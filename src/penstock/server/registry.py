@@ -38,18 +38,20 @@ async def answer(loop: Loop, question: dict[str, Any]) -> dict[str, Any]:
 
 
 async def listed(loop: Loop, selection: Selection, limit: int) -> dict[str, Any]:
-    """The oldest tunnels that are meant, and how many there are of them."""
+    """The oldest tunnels that are meant, and how many there are of them. `opened` is on the clock that all processes of
+    a machine share; see `oldest_first`."""
     kept: list[tuple[float, int, dict[str, Any]]] = []
     matched = 0
-    async for _, entry in _seen(loop):
+    async for tunnel, entry in _seen(loop):
         if not selection.admits(entry):
             continue
         matched += 1
+        entry["opened"] = tunnel.opened
         # The youngest is on top, and makes room for an older one.
         if len(kept) < limit:
-            heappush(kept, (entry["age"], -matched, entry))
+            heappush(kept, (-tunnel.opened, -matched, entry))
         elif limit:
-            heappushpop(kept, (entry["age"], -matched, entry))
+            heappushpop(kept, (-tunnel.opened, -matched, entry))
     tunnels = [entry for _, _, entry in sorted(kept, reverse=True)]
     return {"pid": os.getpid(), "open": len(loop.tunnels), "matched": matched, "tunnels": tunnels}
 
