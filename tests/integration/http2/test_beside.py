@@ -32,6 +32,9 @@ CONFIGURATION = in_http(
 WEBSOCKETS = 100
 RATE = 2000
 MOST = 3.0
+"""What is aimed at: times the latency without a download. It is asked of the long one, on a machine that is quiet."""
+MOST_IN_PASSING = 8.0
+"""What is asked with all other tests: a download that held everybody up would make it a hundred."""
 ROUNDS = 4
 """Other work on the machine is nobody's fault here: one round of several has to do."""
 
@@ -49,6 +52,7 @@ LONG = pytest.param(
 @pytest.mark.parametrize("size", [64 << 20, LONG])
 def test_a_hundred_websockets_beside_a_download(proxy, authority, tmp_path, size: int, tls: bool) -> None:
     bench = load()
+    most = MOST_IN_PASSING if size <= 64 << 20 else MOST
     loadgen = bench.build(tmp_path)
     if tls and not loadgen.tls:
         pytest.skip("no OpenSSL headers")
@@ -93,7 +97,7 @@ def test_a_hundred_websockets_beside_a_download(proxy, authority, tmp_path, size
             assert (loaded.downloaded, loaded.adler32) == (size, wanted)
             assert loaded.count > 100, "there were echoes all the time"
             ratios.append(loaded.p50_us / idle.p50_us)
-            if ratios[-1] <= MOST:
+            if ratios[-1] <= most:
                 break
     print(f"{idle.p50_us:.0f} us, beside the download {loaded.p50_us:.0f} us, {size / loaded.seconds / 1e6:.0f} MB/s")
-    assert min(ratios) <= MOST, f"echoes beside a download took {ratios} times as long"
+    assert min(ratios) <= most, f"echoes beside a download took {ratios} times as long"
