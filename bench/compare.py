@@ -19,6 +19,7 @@ import load
 import meters
 import proxies
 import report
+import rounds
 from scenarios import SCENARIOS, Traffic, find
 
 _WARMUP = 500
@@ -73,25 +74,15 @@ def _measure(
     """Microseconds a transaction: all, user space, kernel. Raises LoadFailed, DidNotStart."""
     with load.Backend(loadgen) as backend:
         ports = {"backend": str(backend.port), "bulk": str(backend.port)}
-        with proxies.Proxy(peer, home, {**values, **ports}) as proxy:
-            client = load.Client(
-                loadgen,
-                scenario.workload,
-                proxy.tls if scenario.tls else proxy.plain,
-                path=scenario.path,
-                connections=scenario.connections,
-                size=scenario.size,
-                warmup=_WARMUP,
-                count=count,
-                seconds=_SECONDS,
-                tls=scenario.tls,
-            )
-            with client:
-                client.ready()
-                pids = meters.tree(proxy.pid)
-                began, parts = meters.cpu(pids), meters.user_and_kernel(pids)
-                result = client.go()
-                ended, later = meters.cpu(pids), meters.user_and_kernel(pids)
+        with (
+            proxies.Proxy(peer, home, {**values, **ports}) as proxy,
+            rounds.driving(scenario, proxy, loadgen, warmup=_WARMUP, count=count, seconds=_SECONDS) as client,
+        ):
+            client.ready()
+            pids = meters.tree(proxy.pid)
+            began, parts = meters.cpu(pids), meters.user_and_kernel(pids)
+            result = client.go()
+            ended, later = meters.cpu(pids), meters.user_and_kernel(pids)
     each = 1e6 / result.count
     return (ended - began) * each, (later[0] - parts[0]) * each, (later[1] - parts[1]) * each
 

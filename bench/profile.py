@@ -25,6 +25,7 @@ import load
 import meters
 import proxies
 import report
+import rounds
 from scenarios import SCENARIOS, Traffic, find
 
 _OUT = Path(__file__).with_name("out")
@@ -83,18 +84,7 @@ def _drive(scenario: Traffic, seconds: int, directory: Path, sampler: str | None
         values = {**proxies.certificate(directory), "backend": str(backend.port), "bulk": str(backend.port)}
         proxy = stack.enter_context(proxies.Proxy(peer, directory / "penstock", values))
         client = stack.enter_context(
-            load.Client(
-                loadgen,
-                scenario.workload,
-                proxy.tls if scenario.tls else proxy.plain,
-                path=scenario.path,
-                connections=scenario.connections,
-                size=scenario.size,
-                warmup=scenario.warmup,
-                count=_MANY,
-                seconds=seconds,
-                tls=scenario.tls,
-            )
+            rounds.driving(scenario, proxy, loadgen, warmup=scenario.warmup, count=_MANY, seconds=seconds)
         )
         client.ready()
         if sampler is not None:

@@ -40,25 +40,31 @@ def interleaved(peers: Sequence[P], rounds: int) -> Iterator[list[P]]:
         yield list(peers) if number % 2 == 0 else list(reversed(peers))
 
 
-def traffic(scenario: Traffic, proxy: Proxy, backend: Backend, loadgen: Loadgen, portion: float) -> Sample:
-    """CPU of all the proxy's processes around exactly `count * portion` transactions.
-
-    Raises LoadFailed.
-    """
-    count, warmup = int(scenario.count * portion), int(scenario.warmup * portion)
-    with Client(
+def driving(scenario: Traffic, proxy: Proxy, loadgen: Loadgen, *, warmup: int, count: int, seconds: int) -> Client:
+    """The client that makes a scenario's traffic, for at most so many seconds."""
+    return Client(
         loadgen,
         scenario.workload,
         proxy.tls if scenario.tls else proxy.plain,
         path=scenario.path,
         connections=scenario.connections,
         size=scenario.size,
-        warmup=max(warmup, scenario.connections),
+        warmup=warmup,
         count=count,
-        seconds=_SECONDS_PER_RUN,
+        seconds=seconds,
         tls=scenario.tls,
         **_over_http2(scenario.streams),
-    ) as client:
+    )
+
+
+def traffic(scenario: Traffic, proxy: Proxy, backend: Backend, loadgen: Loadgen, portion: float) -> Sample:
+    """CPU of all the proxy's processes around exactly `count * portion` transactions.
+
+    Raises LoadFailed.
+    """
+    count, warmup = int(scenario.count * portion), int(scenario.warmup * portion)
+    warmup = max(warmup, scenario.connections)
+    with driving(scenario, proxy, loadgen, warmup=warmup, count=count, seconds=_SECONDS_PER_RUN) as client:
         client.ready()
         processes = proxy.processes()
         machine, behind, began = meters.machine_busy(), meters.cpu([backend.pid]), meters.cpu(processes)

@@ -62,12 +62,14 @@ async def _ask(path: str, question: Mapping[str, Any]) -> dict[str, Any] | None:
 def oldest_first(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The tunnels of all answers, in the same order each time. Workers are asked one after the other, so their ages do
     not compare: `opened` does, which goes, and the ages are of this moment."""
+    # Each worker's are in order already, and stay so where they are as old.
+    answers = sorted(answers, key=lambda answer: int(answer["pid"]))
     listed: list[dict[str, Any]] = [entry for answer in answers for entry in answer["tunnels"]]
     now = monotonic()
     for entry in listed:
         if "opened" in entry:  # a worker of an older version says no more than the age
             entry["age"] = max(0.0, now - entry.pop("opened"))
-    listed.sort(key=lambda entry: (-entry["age"], entry["id"]))
+    listed.sort(key=lambda entry: -float(entry["age"]))
     for entry in listed:
         entry["age"] = round(entry["age"], 3)
     return listed

@@ -40,19 +40,22 @@ async def answer(loop: Loop, question: dict[str, Any]) -> dict[str, Any]:
 async def listed(loop: Loop, selection: Selection, limit: int) -> dict[str, Any]:
     """The oldest tunnels that are meant, and how many there are of them. `opened` is on the clock that all processes of
     a machine share; see `oldest_first`."""
-    kept: list[tuple[float, int, dict[str, Any]]] = []
+    kept: list[tuple[float, int, int, int, dict[str, Any]]] = []
     matched = 0
     async for tunnel, entry in _seen(loop):
         if not selection.admits(entry):
             continue
         matched += 1
         entry["opened"] = tunnel.opened
-        # The youngest is on top, and makes room for an older one.
+        # The youngest is on top, and makes room for an older one. Those of one turn of the loop are as old, and a set
+        # has no order: the numbers decide, so that it is the same the next time.
+        owner: Any = tunnel.owner
+        place = (-tunnel.opened, -owner.connection.number, -tunnel.backend.fd, -matched, entry)
         if len(kept) < limit:
-            heappush(kept, (-tunnel.opened, -matched, entry))
+            heappush(kept, place)
         elif limit:
-            heappushpop(kept, (-tunnel.opened, -matched, entry))
-    tunnels = [entry for _, _, entry in sorted(kept, reverse=True)]
+            heappushpop(kept, place)
+    tunnels = [entry for *_, entry in sorted(kept, reverse=True)]
     return {"pid": os.getpid(), "open": len(loop.tunnels), "matched": matched, "tunnels": tunnels}
 
 
