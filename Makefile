@@ -4,14 +4,23 @@
 #   make run CONF=FILE     Penstock with any nginx.conf, in the foreground
 #   make test              unit and integration tests (ARGS="-k tunnel -x" goes to pytest)
 #   make test-relay        those about tunnels once more, with the relay in Python where the compiled one is built
+#   make test-busy        the tests ten times beside a running Penstock and four busy processes (hours; TIMES=1)
 #   make lint              ruff and mypy --strict
 #   make docs             write docs/directives.md anew
+#   make site             the documents as pages with search, in build/site
+#   make test-site         each page of that site in Chromium: contrast, width, headings, labels
+#   make dist              dist/: sdist and wheel, tried in new environments of each Python found
+#   make deb               dist/: a Debian package for /usr/bin/python3
+#   make test-examples     every example of examples/ with its real application (downloads; minutes)
+#   make test-packages     in copies of this root: the Debian package installed, upgraded and removed, the page about
+#                          installing; from a wheel to a page over https://; Debian's certbot (needs root)
 #   make bench             measurements beside nginx (ARGS=... goes to bench/run.py)
 #   make profile           where the time goes in SCENARIO (tunnels-100 unless told; see bench/README.md)
-#   make instructions      instructions per message, handshake and request, counted by valgrind
+#   make instructions      instructions, cache misses, system calls, memory blocks per message, handshake and request
 #   make sanitize         the relay's compiled twin under gcc's sanitizers
-#   make soak              a thousand reloads under tunnels, and a gigabyte beside them (minutes; RELOADS=... for others)
-#   make fuzz             random WebSocket streams against other implementations (ARGS="seconds seed")
+#   make soak              a thousand reloads under tunnels, everything at once for ten minutes, a gigabyte beside tunnels, a storm
+#                          (RELOADS=... and PENSTOCK_SOAK_SECONDS=... for other lengths)
+#   make fuzz             random WebSocket streams, conversations of tests/transcripts and files of a cache spoiled (ARGS="seconds seed")
 #   make clean             remove what the others made
 #
 # PYTHON=/path/to/python chooses the interpreter of a new .venv.
@@ -27,7 +36,8 @@ CONF ?=
 PORT ?=
 RELOADS ?= 1000
 
-.PHONY: run demo test test-relay lint bench soak docs clean sanitize profile instructions fuzz
+.PHONY: run demo test test-general test-relay test-all test-busy test-packages test-examples test-site lint bench soak docs clean site dist deb sanitize profile \
+	instructions fuzz
 
 run: $(VENV)/.run
 ifeq ($(CONF),)
@@ -39,16 +49,27 @@ endif
 demo: run
 
 test: $(VENV)/.dev
-	tools/test.sh $(BIN)/python $(ARGS)
+	@$(BIN)/python tools/tests.py $(ARGS)
+
+# Proxying, tunnels and logs without the straight way (server/straight).
+test-general: $(VENV)/.dev
+	PENSTOCK_STRAIGHT=off $(BIN)/python -m pytest -q tests/integration -k "proxy or tunnel or upgrade or log" $(ARGS)
 
 test-relay: $(VENV)/.dev
-	PENSTOCK_RELAY=python tools/test.sh $(BIN)/python $(ARGS) tests/unit/net $(wildcard tests/integration/test_*tunnel*.py \
-		tests/integration/test_proxy_upgrade.py tests/integration/test_applications.py tests/integration/test_tls.py)
+	@$(BIN)/python tools/tests.py --part relay $(ARGS)
+
+# What a change has to pass; .ci/run calls it. Up to three tests of a part that failed are run again, and named.
+test-all: $(VENV)/.dev
+	@$(BIN)/python tools/tests.py --part together --part alone --part relay --again 3 $(ARGS)
+
+# Ten times everything beside a running Penstock and four busy processes: hours.
+test-busy: $(VENV)/.dev
+	@$(BIN)/python tools/busy.py $(BIN)/python tools/tests.py --times $(or $(TIMES),10) $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict
-	MYPYPATH=src:tests $(BIN)/mypy --strict -p harness
+	MYPYPATH=src:tests $(BIN)/mypy --strict -p harness -p transcripts
 	$(BIN)/mypy --strict demo
 
 bench: $(VENV)/.dev
@@ -65,13 +86,38 @@ sanitize: $(VENV)/.dev
 	tools/sanitize.sh $(BIN)/python
 
 soak: $(VENV)/.dev
-	PENSTOCK_SOAK=$(RELOADS) $(BIN)/python -m pytest -s tests/soak tests/integration/http2/test_beside.py $(ARGS)
+	PENSTOCK_SOAK=$(RELOADS) $(BIN)/python -m pytest -s tests/soak tests/integration/http2/test_beside.py \
+		tests/integration/test_nothing_stays*.py tests/integration/test_acme.py $(ARGS)
+	PENSTOCK_STORM=5000 $(BIN)/python -m pytest -s tests/integration/test_websocket_admission.py -k storm
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python tests/fuzz/frames.py $(ARGS)
+	$(BIN)/python tests/fuzz/transcripts.py $(ARGS)
+	$(BIN)/python tests/fuzz/cache_files.py $(ARGS)
 
 docs: $(VENV)/.run
 	$(BIN)/python tools/directives.py
+
+site: $(VENV)/.dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'mkdocs-material>=9.6'
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	@$(BIN)/python tools/site_links.py build/site
+	@echo "build/site/index.html"
+
+test-site: site
+	@PENSTOCK_SITE=1 $(BIN)/python -m pytest -q -n 0 tests/site $(ARGS)
+
+dist: $(VENV)/.dev
+	@tools/dist.sh $(BIN)/python
+
+deb: $(VENV)/.dev
+	@$(BIN)/python tools/deb.py
+
+test-examples: $(VENV)/.dev
+	@PENSTOCK_EXAMPLES=1 $(BIN)/python -m pytest -n 0 -rs tests/examples $(ARGS)
+
+test-packages: $(VENV)/.dev
+	@PENSTOCK_PACKAGES=1 $(BIN)/python -m pytest -n 0 --timeout 900 tests/packages $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -83,13 +129,16 @@ $(BIN)/python:
 		echo "Install one, or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "Penstock needs Python 3.11 or newer; $(PYTHON) is: $$("$(PYTHON)" --version 2>&1)" >&2; exit 1; }
-	"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
+	@echo "Making .venv with $(PYTHON), about a minute ..."
+	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "The venv module of $(PYTHON) does not work (Debian, Ubuntu: apt-get install python3-venv)." >&2; exit 1; }
 
-$(VENV)/.run: pyproject.toml setup.py src/penstock/net/_twin.c | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+$(VENV)/.run: pyproject.toml setup.py src/penstock/net/relay/_twin.c | $(BIN)/python
+	@echo "Installing penstock into .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml setup.py src/penstock/net/_twin.c | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,demo]'
+$(VENV)/.dev: pyproject.toml setup.py src/penstock/net/relay/_twin.c | $(BIN)/python
+	@echo "Installing penstock and its tools into .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,demo]'
 	@touch $@ $(VENV)/.run

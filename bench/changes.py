@@ -28,7 +28,7 @@ import report
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from harness.fleet import EchoServers, Fleet, Report
+from harness.crowd import Crowd, EchoServers, Report
 
 _RELOADS = 5
 _BETWEEN = 0.8
@@ -122,12 +122,12 @@ def _measure(change: Change, peer: proxies.Peer, home: Path, tunnels: int) -> li
         proxy = Daemon(peer, home, change.more, echo.port)
         try:
             before = proxy.processes()
-            with Fleet(proxy.port, interval=_INTERVAL) as fleet:
-                fleet.open(tunnels, "/ws")
-                fleet.forget()
+            with Crowd(proxy.port, interval=_INTERVAL) as crowd:
+                crowd.open(tunnels, "/ws")
+                crowd.forget()
                 change.act(proxy)
                 time.sleep(_SETTLING)
-                told = fleet.settle()
+                told = crowd.settle()
                 after = proxy.processes()
                 memory = sum(_memory(pid) for pid in after)
         finally:

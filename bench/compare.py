@@ -41,7 +41,7 @@ def main() -> int:
             for number in range(options.rounds):
                 for version in options.version:
                     label, _, program = version.partition("=")
-                    peer = proxies.find(label.partition("@")[0])
+                    peer = replace(proxies.find(label.partition("@")[0]), caches=scenario.caches)
                     if program:
                         peer = replace(peer, program=tuple(shlex.split(program)))
                     home = directory / f"{label}-{number}"

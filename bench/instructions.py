@@ -1,104 +1,117 @@
-"""Instructions per transaction, which no noise on the machine moves: the proxies under valgrind.
+"""What a transaction costs where no noise on the machine moves it: instructions and first-level cache misses of user
+space under valgrind, system calls, blocks of memory.
 
-    python bench/instructions.py [--scenario tunnels-100] [--peers nginx,penstock-python,penstock-c] [--count 2000]
+    python bench/instructions.py [--scenario handshakes] [--peers nginx,penstock-c] [--only calls] [--count 2000]
 
-What is counted is user space of the one process between two points in time, divided by the transactions between them.
-It says nothing about the kernel, where most of a tunnel's time goes, and is for comparing one version with the next.
+Counted is what the one process does between two points in time, divided by the transactions between them. A message of
+a tunnel is mostly the kernel's work, of which this says nothing but how often it is called. HTTP/2 is asked for by
+`h2-requests` and `h2-tunnels` (RFC 8441), TLS included: of the first, with a handshake for some 700 requests.
 """
 
 import argparse
-import re
-import shutil
-import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import counting
 import load
 import proxies
 import report
-from scenarios import SCENARIOS, Traffic, find
+import rounds
+from scenarios import SCENARIOS, Multiplexed, Traffic, can, find
 
 _PEERS = "nginx,penstock-python,penstock-c"
-_TOTAL = re.compile(r"^(?:summary|totals): (\d+)", re.MULTILINE)
 _WARMUP = 200
 _CONNECTIONS = 20
-_PATIENCE = 120
 _SECONDS = 300
+_PER_CONNECTION = 1000
+"""What nginx's `keepalive_requests` allows."""
 
 
 def main() -> int:
     options = _options()
-    if not (shutil.which("valgrind") and shutil.which("callgrind_control")):
-        print("instructions: valgrind is not installed (apt-get install valgrind)", file=sys.stderr)
-        return 1
     names = options.scenario or ["tunnels-100", "handshakes", "requests"]
     peers = options.peers.split(",")
-    table = [["instructions per transaction", *peers]]
+    failed = False
+    table = [["a transaction", *peers]]
     with tempfile.TemporaryDirectory(prefix="penstock-instructions-") as name:
         directory = Path(name)
         try:
             loadgen = load.build(directory)
             for scenario in map(find, names):
-                assert isinstance(scenario, Traffic)
-                counts = [_count(scenario, peer, loadgen, directory, options.count) for peer in peers]
-                table.append([scenario.title, *(f"{count:,.0f}" for count in counts)])
+                assert isinstance(scenario, Traffic | Multiplexed)
+                for kind in options.only or counting.COUNTERS:
+                    columns = [_column(scenario, peer, kind, loadgen, directory, options.count) for peer in peers]
+                    for at, figure in enumerate(counting.COUNTERS[kind].figures):
+                        cells = [f"{column[at]:,.1f}" if column else "" for column in columns]
+                        row = [f"{scenario.name}: {figure}", *(cell.removesuffix(".0") for cell in cells)]
+                        print(*row, sep="\t", flush=True)
+                        table.append(row)
         except (load.CannotBuild, load.LoadFailed, proxies.NotInstalled, proxies.DidNotStart) as why:
             print(f"instructions: {why}", file=sys.stderr)
-            return 1
-    print(report.aligned(table))
-    return 0
+            failed = True
+    print(f"\n{report.aligned(table)}")
+    return int(failed)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Instructions per transaction, under valgrind.")
-    names = [scenario.name for scenario in SCENARIOS if isinstance(scenario, Traffic) and not scenario.tls]
+    parser = argparse.ArgumentParser(description="Instructions, cache misses, system calls, blocks per transaction.")
+    names = [scenario.name for scenario in SCENARIOS if isinstance(scenario, Traffic | Multiplexed)]
     parser.add_argument("--scenario", action="append", choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--peers", default=_PEERS)
+    parser.add_argument("--only", action="append", choices=list(counting.COUNTERS), help="count nothing else")
     parser.add_argument("--count", type=int, default=2000, help="transactions, 2,000 unless told")
     return parser.parse_args()
 
 
-def _count(scenario: Traffic, name: str, loadgen: load.Loadgen, directory: Path, count: int) -> float:
-    peer = proxies.find(name)
-    home = directory / f"{scenario.name}-{name}"
-    out = directory / f"{scenario.name}-{name}.%p"
-    valgrind = ("valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "--quiet")
+def _column(
+    scenario: Traffic | Multiplexed, name: str, kind: str, loadgen: load.Loadgen, directory: Path, count: int
+) -> list[float] | None:
+    """The figures of one proxy; None where they can not be had, which is said."""
+    if not can(name, scenario):
+        print(f"instructions: {name}, {scenario.name}: it does not speak that", file=sys.stderr)
+        return None
+    home = directory / f"{scenario.name}-{name}-{kind}"
+    home.mkdir()
+    try:
+        counter = counting.COUNTERS[kind](home)
+        return _measure(scenario, name, counter, loadgen, home, count)
+    except counting.NoTool as why:
+        print(f"instructions: {name}, {kind}: {why}", file=sys.stderr)
+        return None
+
+
+def _measure(
+    scenario: Traffic | Multiplexed,
+    name: str,
+    counter: counting.Counter,
+    loadgen: load.Loadgen,
+    home: Path,
+    count: int,
+) -> list[float]:
+    peer = replace(proxies.find(name), caches=scenario.caches)
     with ExitStack() as stack:
         backend = stack.enter_context(load.Backend(loadgen))
-        values = {**proxies.certificate(directory), "backend": str(backend.port), "bulk": str(backend.port)}
-        # valgrind can be told to begin and to stop by a process that it started itself, not by a fork of it.
+        values = {**proxies.certificate(home), "backend": str(backend.port), "bulk": str(backend.port)}
         arguments = (*peer.arguments, "-g", "master_process off;")
-        under = replace(peer, program=(*valgrind, *proxies.interpreted(peer.program)), arguments=arguments)
-        proxy = stack.enter_context(proxies.Proxy(under, home, values, patience=_PATIENCE))
-        worker = proxy.pid
-        client = load.Client(
-            loadgen,
-            scenario.workload,
-            proxy.plain,
-            path=scenario.path,
-            connections=min(scenario.connections, _CONNECTIONS),
-            size=scenario.size,
-            warmup=_WARMUP,
-            count=count,
-            seconds=_SECONDS,
-        )
-        with client:
+        counted = replace(peer, program=counter.command(peer.program), arguments=arguments)
+        proxy = stack.enter_context(proxies.Proxy(counted, home / "proxy", values, patience=counting.PATIENCE))
+        counter.begin(proxy.pid)
+        if isinstance(scenario, Multiplexed):
+            kept = replace(scenario, connections=count // _PER_CONNECTION + 1)
+            rounds.ask_by_h2load(kept, proxy, count=_WARMUP, seconds=_SECONDS)
+            return counter.count(proxy.pid, lambda: _asked(kept, proxy, count))
+        few = replace(scenario, connections=min(scenario.connections, _CONNECTIONS))
+        with rounds.driving(few, proxy, loadgen, warmup=_WARMUP, count=count, seconds=_SECONDS) as client:
             client.ready()
-            _control("--zero", worker)
-            result = client.go()
-            _control("--dump", worker)
-        dumps = sorted(directory.glob(f"{out.name.replace('%p', str(worker))}.*"))
-        found = _TOTAL.search(dumps[0].read_text()) if dumps else None
-        if found is None:
-            raise load.LoadFailed(f"callgrind wrote no figures for {name}")
-        return int(found[1]) / result.count
+            return counter.count(proxy.pid, lambda: client.go().count)
 
 
-def _control(what: str, pid: int) -> None:
-    subprocess.run(["callgrind_control", what, str(pid)], capture_output=True, check=True, timeout=_PATIENCE)
+def _asked(scenario: Multiplexed, proxy: proxies.Proxy, count: int) -> int:
+    rounds.ask_by_h2load(scenario, proxy, count=count, seconds=_SECONDS)
+    return count
 
 
 if __name__ == "__main__":

@@ -51,6 +51,11 @@ def resident_memory(pid: int) -> int:
     return _sum_of(pid, ("Rss:",))
 
 
+def share_of_memory(pid: int) -> int:
+    """Bytes, each shared page divided by the number of processes that have it."""
+    return _sum_of(pid, ("Pss:",))
+
+
 def machine_busy() -> float:
     """Seconds that all processors together have computed, whoever for; stolen time counts as well."""
     user, nice, system, _idle, _wait, irq, softirq, stolen = (

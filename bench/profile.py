@@ -72,7 +72,7 @@ def _path() -> str:
 
 def _drive(scenario: Traffic, seconds: int, directory: Path, sampler: str | None) -> None:
     """The scenario against Penstock for some seconds; prints what a transaction cost."""
-    peer = proxies.find("penstock")
+    peer = replace(proxies.find("penstock"), caches=scenario.caches)
     if sampler is None:
         # -P, or this very file would be the standard library's `profile`.
         interpreter, *script = proxies.interpreted(peer.program)

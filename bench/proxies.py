@@ -5,81 +5,51 @@ import pwd
 import random
 import re
 import resource
-import shlex
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import meters
+import others
+from peer import NotInstalled, Peer, program
+
+__all__ = ["DidNotStart", "NotInstalled", "Peer", "Proxy"]
 
 _TEMPLATES = Path(__file__).with_name("conf")
 _PATIENCE = 15.0
 _WATCHED = "websocket auto; websocket_ping 20s; websocket_max_message 16m from=both;"
+_CACHE = {
+    "cache": "proxy_cache_path temp/cache levels=1:2 keys_zone=bench:1m;",
+    "kept": "proxy_cache bench; proxy_cache_valid 1h;",
+}
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
-
-
-class NotInstalled(Exception):
-    """The message says where the program was looked for."""
 
 
 class DidNotStart(Exception):
     """The message holds what the proxy printed and logged."""
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """A program to measure: `program` starts it in a directory that holds `proxy.conf`, in the foreground. `watch` are
-    directives of its own for the WebSocket locations."""
-
-    name: str
-    program: tuple[str, ...]
-    arguments: tuple[str, ...]
-    template: str
-    environment: tuple[tuple[str, str], ...] = ()
-    watch: str = ""
-
-    def version(self) -> str:
-        """What `-v` prints, in one line."""
-        done = subprocess.run([*self.program, "-v"], capture_output=True, text=True, timeout=30, check=False)
-        lines = (done.stdout + done.stderr).strip().splitlines()
-        return lines[0].strip() if lines else "?"
-
-
 def find(name: str) -> Peer:
-    """`nginx`, `haproxy` or `penstock`; `NGINX_BINARY` and so on name another program to run in its place.
+    """`nginx`, `penstock`, or one of `others.NAMES`; `NGINX_BINARY` and so on name another program to run in its place.
 
     `penstock-python` and `penstock-c` are Penstock with the one or the other of its two relays, `penstock-watched` is
     Penstock that looks at every frame. Raises NotInstalled.
     """
-    if name == "haproxy":
-        return Peer(name, _program(name), ("-db", "-f", "proxy.conf"), "haproxy.conf")
+    if name in others.NAMES:
+        return others.find(name)
     arguments = ("-p", "./", "-c", "proxy.conf", "-e", "error.log")
-    program, _, relay = name.partition("-")
+    base, _, relay = name.partition("-")
+    command = program(base, f"apt-get install {base}")
     if relay == "watched":
-        return Peer(name, _program(program), arguments, "nginx.conf", watch=_WATCHED)
+        return Peer(name, command, arguments, "nginx.conf", watch=_WATCHED)
     environment = (("PENSTOCK_RELAY", relay),) if relay else ()
-    return Peer(name, _program(program), arguments, "nginx.conf", environment)
-
-
-def _program(name: str) -> tuple[str, ...]:
-    variable = f"{name.upper()}_BINARY"
-    if chosen := os.environ.get(variable):
-        return tuple(shlex.split(chosen))
-    beside = Path(sys.executable).with_name(name)
-    if name == "penstock" and beside.exists():
-        return (str(beside),)
-    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin")
-    if found is None:
-        raise NotInstalled(f"{name} is not installed (apt-get install {name}, or {variable}=PROGRAM)")
-    return (found,)
+    return Peer(name, command, arguments, "nginx.conf", environment)
 
 
 def interpreted(program: tuple[str, ...]) -> tuple[str, ...]:
@@ -129,16 +99,16 @@ class Proxy:
         self.plain, self.tls = free_ports()
         self._patience = patience
         self._values = {**values, "plain": str(self.plain), "tls": str(self.tls), "user": user(), "watch": peer.watch}
+        self._values |= _CACHE if peer.caches else dict.fromkeys(_CACHE, "")
         self._environment = {**os.environ, **dict(peer.environment), **(environment or {})}
 
     def __enter__(self) -> Self:
         (self.directory / "temp").mkdir(parents=True)
         template = (_TEMPLATES / self.peer.template).read_text()
-        text = re.sub(r"@(\w+)@", lambda match: self._values[match[1]], template)
-        (self.directory / "proxy.conf").write_text(text)
+        (self.directory / self.peer.file).write_text(self._filled(template))
         with (self.directory / "output.log").open("wb") as output:
             self._process = subprocess.Popen(
-                [*self.peer.program, *self.peer.arguments],
+                [*self.peer.program, *map(self._filled, self.peer.arguments)],
                 cwd=self.directory,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -157,6 +127,9 @@ class Proxy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._end()
+
+    def _filled(self, text: str) -> str:
+        return re.sub(r"@(\w+)@", lambda match: self._values[match[1]], text)
 
     @property
     def pid(self) -> int:
@@ -177,7 +150,7 @@ class Proxy:
     def _wait_until_listening(self) -> None:
         deadline = time.monotonic() + self._patience
         for port in (self.plain, self.tls):
-            while not _listens(port):
+            while not (_answers(port) if self.peer.late else _listens(port)):
                 if self._process.poll() is not None:
                     raise DidNotStart(f"ended with status {self._process.returncode}\n{self.said()}")
                 if time.monotonic() > deadline:
@@ -215,6 +188,18 @@ def _listens(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _answers(port: int) -> bool:
+    """Whether a request is passed on. A port with TLS is as ready as the one without, which is asked first."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(("127.0.0.1", port))
+            probe.sendall(b"GET / HTTP/1.1\r\nHost: bench.example\r\nConnection: close\r\n\r\n")
+            return b" 404 " not in probe.recv(64)
+        except OSError:
+            return False
 
 
 def free_ports() -> tuple[int, int]:

@@ -59,11 +59,12 @@ def _middle(values: list[float]) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All rows. `base` is the peer that the others are compared with."""
+    """All rows. `base` is the peer that the others are compared with, `others` are peers of a table of their own."""
 
     peers: Sequence[str]
     rows: Sequence[Row]
     versions: Mapping[str, str]
+    others: Sequence[str] = ()
 
     @property
     def judged(self) -> str:
@@ -92,6 +93,19 @@ class Report:
         lines = [self.headings(), ["---", "---", *["---:"] * (len(self.headings()) - 2)], *rows]
         return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
+    def beside(self) -> str:
+        """Each peer's ratio to the base where the others were measured too; "" without others."""
+        names = [*self.peers[1:], *self.others]
+        rows = [row for row in self.rows if any(row.samples.get(peer) for peer in self.others)]
+        if not rows:
+            return ""
+        lines = [["scenario", self.base, *names], ["---", *["---:"] * (len(names) + 1)]]
+        for row in rows:
+            base = f"{_figure(row, self.base).partition(' (')[0]} {row.scenario.unit}"
+            ratios = [_middle(row.ratios(peer, self.base)) for peer in names]
+            lines.append([row.scenario.title, base, *("-" if each is None else f"{each:.2f}" for each in ratios)])
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
     def circumstances(self) -> str:
         """Latencies, and whether it was the proxy that set the pace."""
         shares = ["proxy", "client", "backend", "others"]
@@ -109,7 +123,7 @@ class Report:
             {
                 "scenario": asdict(row.scenario),
                 "median": {peer: row.value(peer) for peer in row.samples},
-                "ratios": {peer: row.ratios(peer, self.base) for peer in self.peers[1:]},
+                "ratios": {peer: row.ratios(peer, self.base) for peer in (*self.peers[1:], *self.others)},
                 "verdict": row.verdict(self.judged, self.base) if self._judges else None,
                 "samples": {peer: [asdict(sample) for sample in row.samples[peer]] for peer in row.samples},
                 "failures": row.failures,

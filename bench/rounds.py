@@ -1,5 +1,6 @@
 """One run of one scenario against one proxy, and the order of the runs."""
 
+import random
 import shutil
 import subprocess
 import time
@@ -10,11 +11,12 @@ from typing import TypeVar
 import meters
 from load import Backend, Client, LoadFailed, Loadgen, Result
 from proxies import Proxy
-from scenarios import Beside, Idle, Multiplexed, Paced, Traffic
+from scenarios import Beside, Idle, Multiplexed, Paced, Start, Traffic
 
 P = TypeVar("P")
 _SECONDS_PER_RUN = 20
 _SETTLING = 0.3
+_LOOKS = 50
 _WARMING_HANDSHAKES = 100
 
 
@@ -38,6 +40,12 @@ def interleaved(peers: Sequence[P], rounds: int) -> Iterator[list[P]]:
     """A B, B A, A B, ...: who comes first alternates, so that neither always finds the warmer machine."""
     for number in range(rounds):
         yield list(peers) if number % 2 == 0 else list(reversed(peers))
+
+
+def in_turns(peers: Sequence[P], rounds: int) -> Iterator[list[P]]:
+    """As many rounds, each in an order of its own: what else the machine does, at whatever pace, meets all alike."""
+    for _ in range(rounds):
+        yield random.sample(peers, len(peers))
 
 
 def driving(scenario: Traffic, proxy: Proxy, loadgen: Loadgen, *, warmup: int, count: int, seconds: int) -> Client:
@@ -84,18 +92,23 @@ def traffic(scenario: Traffic, proxy: Proxy, backend: Backend, loadgen: Loadgen,
 
 def multiplexed(scenario: Multiplexed, proxy: Proxy, portion: float) -> Sample:
     """CPU of all the proxy's processes around h2load's requests, its handshakes included. Raises LoadFailed."""
-    if shutil.which("h2load") is None:
-        raise LoadFailed("h2load is not installed (Debian: apt-get install nghttp2-client)")
     count = int(scenario.count * portion)
-    url = f"https://127.0.0.1:{proxy.tls}{scenario.path}"
-    command = ["h2load", "-n", str(count), "-c", str(scenario.connections), "-m", str(scenario.streams), url]
     processes = proxy.processes()
     began = meters.cpu(processes)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS_PER_RUN * 3, check=False)
+    ask_by_h2load(scenario, proxy, count=count, seconds=_SECONDS_PER_RUN * 3)
     used = meters.cpu(processes) - began
+    return Sample(used / count * 1e6)
+
+
+def ask_by_h2load(scenario: Multiplexed, proxy: Proxy, *, count: int, seconds: int) -> None:
+    """Send so many requests, each of which has to succeed, within so many seconds. Raises LoadFailed."""
+    if shutil.which("h2load") is None:
+        raise LoadFailed("h2load is not installed (Debian: apt-get install nghttp2-client)")
+    url = f"https://127.0.0.1:{proxy.tls}{scenario.path}"
+    command = ["h2load", "-n", str(count), "-c", str(scenario.connections), "-m", str(scenario.streams), url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
     if f"{count} succeeded" not in done.stdout or "protocol: h2" not in done.stdout:
         raise LoadFailed(f"h2load: {done.stdout[-300:]}{done.stderr[-300:]}")
-    return Sample(used / count * 1e6)
 
 
 def idle(scenario: Idle, proxy: Proxy, loadgen: Loadgen) -> Sample:
@@ -200,7 +213,15 @@ def _chat(scenario: Beside, proxy: Proxy, loadgen: Loadgen, seconds: float, **mo
     )
 
 
-def start(proxy: Proxy) -> Sample:
-    """The worker's memory once it listens."""
-    time.sleep(_SETTLING)
-    return Sample(meters.resident_memory(proxy.worker()) / 2**20)
+def start(scenario: Start, proxy: Proxy) -> Sample:
+    """The worker's memory once it waits for its first connection. Raises LoadFailed."""
+    # The master listens before there are workers: who looks too early finds the master, at work.
+    before: object = None
+    for _ in range(_LOOKS):
+        time.sleep(_SETTLING)
+        seen = proxy.worker(), meters.resident_memory(proxy.worker()), round(meters.cpu(proxy.processes()), 2)
+        if seen == before:
+            memory = meters.share_of_memory if scenario.share else meters.resident_memory
+            return Sample(memory(proxy.worker()) / 2**20)
+        before = seen
+    raise LoadFailed("the worker does not come to rest")

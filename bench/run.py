@@ -1,6 +1,6 @@
-"""`make bench`: Penstock beside nginx, one worker each, the same configuration, rounds interleaved.
+"""`make bench`: Penstock beside nginx and what users would pick instead, one worker each, rounds interleaved.
 
-    python bench/run.py [--quick] [--peers nginx,haproxy,penstock] [--scenario NAME] ...
+    python bench/run.py [--quick] [--peers nginx,penstock] [--others caddy,node] [--scenario NAME] ...
 
 See bench/README.md for what the figures mean.
 """
@@ -12,21 +12,25 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
 import load
+import others
 import proxies
 import report
 import rounds
-from scenarios import SCENARIOS, Beside, Idle, Multiplexed, Paced, Scenario, Start, Traffic, can
+from scenarios import BESIDE, SCENARIOS, Beside, Idle, Multiplexed, Paced, Scenario, Start, Traffic, can
 
+_PEERS = "nginx,penstock"
 _ROUNDS = 5
 _QUICK_ROUNDS = 3
 _QUICK_PORTION = 0.3
+_BURSTS = 25
+_BURST = 0.1
 _MEMORY_ROUNDS = 2  # memory hardly varies
 _DESCRIPTORS = 4200
 _INTERRUPTED = 130
@@ -55,7 +59,7 @@ class Bench:
     def measure(self, scenario: Scenario, peer: proxies.Peer) -> rounds.Sample:
         """One run. Raises LoadFailed, DidNotStart."""
         if isinstance(scenario, Traffic):
-            proxy = self._running[peer.name]
+            proxy = self._caching(peer) if scenario.caches else self._running[peer.name]
             return rounds.traffic(scenario, proxy, self._backend, self._loadgen, self._portion)
         if isinstance(scenario, Paced):
             half = self._saturation_of_first(scenario) / 2
@@ -66,8 +70,15 @@ class Bench:
             return rounds.multiplexed(scenario, self._running[peer.name], self._portion)
         with self._fresh(peer) as proxy:
             if isinstance(scenario, Start):
-                return rounds.start(proxy)
+                return rounds.start(scenario, proxy)
             return rounds.idle(scenario, proxy, self._loadgen)
+
+    def _caching(self, peer: proxies.Peer) -> proxies.Proxy:
+        """The one that has a cache, started when it is first asked for."""
+        name = f"{peer.name} with a cache"
+        if name not in self._running:
+            self._running[name] = self._stack.enter_context(self._fresh(replace(peer, caches=True)))
+        return self._running[name]
 
     def _saturation_of_first(self, scenario: Paced) -> float:
         wanted = scenario.tunnels, scenario.size
@@ -91,17 +102,16 @@ def main() -> int:
     descriptors = proxies.raise_descriptor_limit()
     if descriptors < _DESCRIPTORS:
         print(f"bench: {descriptors} descriptors per process; 2,000 tunnels take more", file=sys.stderr)
-    peers = _installed(options.peers.split(","))
-    if options.pin:
-        peers = [replace(peer, program=(*_on(0), *peer.program)) for peer in peers]
+    peers = _installed(options.peers.split(","), options)
     if not peers:
         return 1
+    more = _installed(filter(None, options.others.split(",")), options)
     began = time.monotonic()
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="penstock-bench-")))
         try:
             loadgen = load.build(directory, _on(1) if options.pin else ())
-            bench = Bench(directory, loadgen, _QUICK_PORTION if options.quick else 1.0, stack)
+            bench = Bench(directory, loadgen, _portion(options), stack)
         except (load.CannotBuild, proxies.NotInstalled) as why:
             print(f"bench: {why}", file=sys.stderr)
             return 1
@@ -109,11 +119,13 @@ def main() -> int:
         if not started:
             return 1
         rows: list[report.Row] = []
-        result = report.Report([p.name for p in started], rows, {p.name: p.version() for p in started})
+        beside = _started(bench, more)
+        versions = {peer.name: peer.version() for peer in (*started, *beside)}
+        result = report.Report([p.name for p in started], rows, versions, [p.name for p in beside])
         _introduce(result)
         interrupted = False
         try:
-            _run(bench, started, _chosen(options.scenario, loadgen), options, rows, result)
+            _run(bench, (started, beside), _chosen(options.scenario, loadgen), options, rows, result)
         except KeyboardInterrupt:
             interrupted = True  # what is complete is still worth showing
     _conclude(result, time.monotonic() - began, options.json)
@@ -124,14 +136,24 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Penstock beside nginx: CPU per message, memory per tunnel.")
-    parser.add_argument("--peers", default="nginx,penstock", help="the first is the measure of the others")
+    parser.add_argument("--peers", metavar="NAMES", help=f"{_PEERS} unless told; the first is the measure of all")
+    parser.add_argument(
+        "--others",
+        metavar="NAMES",
+        help=f"in a table of their own: {','.join(others.NAMES)} unless --peers is given; '' for none",
+    )
     names = [scenario.name for scenario in SCENARIOS]
     parser.add_argument("--scenario", action="append", choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--rounds", type=int, help=f"{_ROUNDS} unless told, {_QUICK_ROUNDS} with --quick")
     parser.add_argument("--quick", action="store_true", help="fewer messages: under a minute, and less exact")
+    parser.add_argument("--bursts", action="store_true", help="many short rounds in random turns, for a busy machine")
     parser.add_argument("--pin", action="store_true", help="proxy on one processor, load on another: steadier")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.others is None:
+        options.others = "" if options.peers else ",".join(others.NAMES)
+    options.peers = options.peers or _PEERS
+    return options
 
 
 def _on(which: int) -> tuple[str, ...]:
@@ -144,11 +166,12 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _installed(names: Sequence[str]) -> list[proxies.Peer]:
+def _installed(names: Iterable[str], options: argparse.Namespace) -> list[proxies.Peer]:
     found = []
     for name in names:
         try:
-            found.append(proxies.find(name))
+            peer = proxies.find(name)
+            found.append(replace(peer, program=(*_on(0), *peer.program)) if options.pin else peer)
         except proxies.NotInstalled as why:
             print(f"bench: {why}: left out", file=sys.stderr)
     return found
@@ -175,7 +198,7 @@ def _chosen(names: Sequence[str] | None, loadgen: load.Loadgen) -> list[Scenario
 
 def _run(
     bench: Bench,
-    peers: Sequence[proxies.Peer],
+    peers: tuple[Sequence[proxies.Peer], Sequence[proxies.Peer]],
     chosen: Sequence[Scenario],
     options: argparse.Namespace,
     rows: list[report.Row],
@@ -186,7 +209,8 @@ def _run(
     print(report.line(result.headings(), widths), flush=True)
     for scenario in chosen:
         row = report.Row(scenario)
-        for order in rounds.interleaved(peers, _rounds_of(scenario, options)):
+        taking = (*peers[0], *(peers[1] if scenario.name in BESIDE else ()))
+        for order in rounds.interleaved(taking, _rounds_of(scenario, options)):
             for peer in order:
                 if peer.name not in row.failures and can(peer.name, scenario):
                     _sample(bench, scenario, peer, row)
@@ -194,11 +218,20 @@ def _run(
         print(report.line(result.cells(row), widths), flush=True)
 
 
+def _portion(options: argparse.Namespace) -> float:
+    """How much of each scenario a round is."""
+    if options.bursts:
+        return _BURST
+    return _QUICK_PORTION if options.quick else 1.0
+
+
 def _rounds_of(scenario: Scenario, options: argparse.Namespace) -> int:
     if options.rounds:
         return int(options.rounds)
     if isinstance(scenario, Idle | Start):
         return 1 if options.quick else _MEMORY_ROUNDS
+    if options.bursts:
+        return _BURSTS
     return _QUICK_ROUNDS if options.quick else _ROUNDS
 
 
@@ -223,7 +256,10 @@ def _conclude(result: report.Report, seconds: float, json_file: Path | None) -> 
     if any(isinstance(row.scenario, Traffic) for row in result.rows):
         print("\nWho set the pace (shares of one processor; medians):\n")
         print(result.circumstances())
-    print(f"\n{result.markdown()}\n\n{seconds:.0f} seconds")
+    print(f"\n{result.markdown()}\n")
+    if beside := result.beside():
+        print(f"What users would pick instead, ratios to {result.base}:\n\n{beside}\n")
+    print(f"{seconds:.0f} seconds")
     if json_file is not None:
         result.write_json(json_file)
 

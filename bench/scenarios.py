@@ -9,8 +9,8 @@ class Traffic:
     """CPU of the proxy per transaction.
 
     `workload` is a mode of loadgen; `count` transactions are measured after `warmup` others. `target` is the
-    greatest ratio to nginx that is good enough. With `streams` so many tunnels share a connection of HTTP/2 (RFC 8441),
-    for which nginx has no figure.
+    greatest ratio to nginx that is good enough. `caches`: the answers come out of a cache. With `streams` so many
+    tunnels share a connection of HTTP/2 (RFC 8441), for which nginx has no figure.
     """
 
     name: str
@@ -25,6 +25,7 @@ class Traffic:
     tls: bool = False
     absolute: bool = False
     streams: int = 0
+    caches: bool = False
 
     @property
     def unit(self) -> str:
@@ -47,11 +48,13 @@ class Idle:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Resident memory of the worker before its first connection, in MiB."""
+    """Resident memory of the worker before its first connection, in MiB; `share`: its share of it, where pages that it
+    has in common with the master count half."""
 
     name: str
     title: str
-    target: float
+    target: float | None
+    share: bool = False
     tls: bool = False
     unit: str = "MiB"
     absolute: bool = True
@@ -109,8 +112,25 @@ Scenario = Traffic | Idle | Start | Paced | Beside | Multiplexed
 
 
 def can(peer: str, scenario: Scenario) -> bool:
-    """Whether a peer can do it at all: nginx does not speak RFC 8441."""
-    return not (peer == "nginx" and getattr(scenario, "streams", 0) and not isinstance(scenario, Multiplexed))
+    """Whether a peer can do it at all: few speak RFC 8441, and node's http-proxy speaks no HTTP/2."""
+    if isinstance(scenario, Multiplexed):
+        return peer != "node"
+    return not getattr(scenario, "streams", 0) or peer == "haproxy" or peer.startswith("penstock")
+
+
+BESIDE = (
+    "tunnels-100",
+    "tunnels-64k",
+    "tls-100",
+    "handshakes",
+    "tls-handshakes",
+    "requests",
+    "visits",
+    "h2-requests",
+    "idle",
+    "tls-idle",
+)
+"""What is asked of all that users would pick instead (`others.NAMES`): the usual, and no fine points."""
 
 
 _KIB = 1024
@@ -140,6 +160,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Traffic("handshakes", "handshake, one echo, close", "handshakes", 16, 3_000, 300, 1.9),
     Traffic("tls-handshakes", "TLS handshake, one echo, close", "handshakes", 16, 1_200, 100, 1.6, tls=True),
     Traffic("requests", "HTTP GET, kept connections", "requests", 32, 15_000, 1_500, 2.2, path="/"),
+    Traffic("cached", "the same, out of a cache", "requests", 32, 15_000, 1_500, 2.2, path="/cached", caches=True),
     Traffic("visits", "HTTP GET, a connection each", "visits", 16, 4_000, 400, 1.9, path="/"),
     Multiplexed("h2-requests", "HTTP/2 GET over TLS, 10 connections x 10", 10, 10, 10_000),
     Traffic(
@@ -159,7 +180,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     Idle("idle", "idle tunnel, of 2,000", 2000, 3.0),
     Idle("tls-idle", "TLS, idle tunnel, of 1,000", 1000, 28.0, tls=True),
     Idle("h2-idle", "HTTP/2 over TLS, idle tunnel, of 20 connections x 100", 2000, 8.0, tls=True, streams=100),
-    Start("start", "worker's RSS at start", 32.0),
+    Start("start", "worker's RSS at start", 30.0),
+    Start("start-share", "worker's PSS at start", None, share=True),
 )
 
 

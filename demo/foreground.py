@@ -23,7 +23,12 @@ def main() -> int:
     except OSError as error:
         print(f"foreground: {configuration}: {error.strerror}", file=sys.stderr)
         return 1
-    pid = Path(tempfile.gettempdir()) / f"penstock-{os.getpid()}.pid"
+    # `penstock tunnels` looks for pid files of this name.
+    try:
+        pid = Path(tempfile.gettempdir()) / f"penstock-{os.getpid()}.pid"
+    except OSError as error:
+        print(f"foreground: no folder for the pid file: {error.strerror} (TMPDIR names one)", file=sys.stderr)
+        return 1
     # Naming a directive twice is an error: only those the file leaves out (included files are not read).
     wanted = {"daemon": "off", "pid": str(pid)}
     missing = [name for name in wanted if not re.search(rf"(?m)^\s*{name}\s", text)]

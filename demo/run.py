@@ -27,10 +27,34 @@ _HERE = Path(__file__).resolve().parent
 _NAMES = ("north", "south")
 _START_SECONDS = 15.0
 _STOP_SECONDS = 5.0
+PROBE = "penstock-demo"
+"""Whose requests the access log leaves out."""
 
 
 class Stopped(Exception):
-    """A signal asked for the end."""
+    """Say that a signal asked for the end."""
+
+
+class Asked:
+    """Remember that a signal asked for the end.
+
+    A handler that raised could raise anywhere: within a `__del__`, where Python drops it, or between a process and
+    the note that it was started.
+    """
+
+    def __init__(self) -> None:
+        self.stop = False
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        self.stop = True
+
+    def pause(self, seconds: float) -> None:
+        """Sleep; raise `Stopped` within a tenth of a second after a signal."""
+        deadline = time.monotonic() + seconds
+        while not self.stop and (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(left, 0.1))
+        if self.stop:
+            raise Stopped
 
 
 class Failed(Exception):
@@ -40,15 +64,23 @@ class Failed(Exception):
 class Demo:
     """The processes of the demo and the directory they share."""
 
-    def __init__(self, binary: Sequence[str], configuration: Path, port: int | None) -> None:
+    def __init__(self, binary: Sequence[str], configuration: Path, port: int | None, asked: Asked) -> None:
+        self._asked = asked
         text = configuration.read_text("utf-8")
         self.port = port or _listen_port(text)
         self.ports = _backend_ports(text)
-        self.directory = Path(tempfile.mkdtemp(prefix="penstock-demo-"))
+        try:
+            self.directory = Path(tempfile.mkdtemp(prefix="penstock-demo-"))
+        except OSError as error:
+            raise Failed(
+                f"no folder for temporary files can be written to: {error.strerror} (TMPDIR names one)"
+            ) from None
         if port is not None:
-            configuration = self.directory / "nginx.conf"
-            configuration.write_text(re.sub(r"\blisten\s+\d+", f"listen {port}", text), "utf-8")
-        self._proxy_command = [*binary, "-p", f"{_HERE}/", "-c", str(configuration.resolve())]
+            text = re.sub(r"\blisten\s+((?:[\d.*]+:)?)\d+", rf"listen \g<1>{port}", text)
+        # A copy, with a first line by which `penstock tunnels` knows what runs here.
+        configuration = self.directory / "nginx.conf"
+        configuration.write_text(f"# make run{f' PORT={port}' if port is not None else ''}\n{text}", "utf-8")
+        self._proxy_command = [*binary, "-p", f"{_HERE}/", "-c", str(configuration)]
         self._proxy_command += ["-e", "stderr", "-g", self._globals()]
         self._proxy: subprocess.Popen[bytes] | None = None
         self._backends: dict[str, subprocess.Popen[bytes]] = {}
@@ -72,9 +104,9 @@ class Demo:
             for name, process in list(self._backends.items()):
                 if process.poll() is not None:
                     print(f"backend {name} ended; it comes back in 3 s", flush=True)
-                    time.sleep(3)
+                    self._asked.pause(3)
                     self._start_backend(name)
-            time.sleep(0.2)
+            self._asked.pause(0.2)
         raise Failed(f"the proxy ended with code {self._proxy.returncode}")
 
     def describe(self) -> str:
@@ -84,6 +116,11 @@ class Demo:
         for name, process in self._backends.items():
             where = f"127.0.0.1:{self.ports[name]}, process {process.pid}"
             lines.append(f"  Backend {name}: {where}; end it and watch its tabs move.")
+        penstock = _penstock()
+        lines.append("\n  What it does, from another terminal:")
+        lines.append(f"    {penstock} tunnels --watch")
+        lines.append(f"    {penstock} check demo/nginx.conf")
+        lines.append(f"    {penstock} explain -c demo/nginx.conf ws://127.0.0.1:{self.port}/chat")
         return "\n".join(lines) + "\n"
 
     def stop(self) -> None:
@@ -102,7 +139,7 @@ class Demo:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _globals(self) -> str:
-        directives = f"daemon off; pid {self.directory}/proxy.pid;"
+        directives = f"daemon off; pid {self.directory}/pid;"
         # Workers of a root master would otherwise change to a user who may not read this checkout.
         return f"{directives} user root;" if os.geteuid() == 0 else directives
 
@@ -118,7 +155,15 @@ class Demo:
                     raise Failed(f"{what} did not start")
             if time.monotonic() > deadline:
                 raise Failed(f"{what} does not answer after {_START_SECONDS:.0f} s")
-            time.sleep(0.05)
+            self._asked.pause(0.05)
+
+
+def _penstock() -> str:
+    """How a person calls it from here."""
+    if shutil.which("penstock"):
+        return "penstock"
+    here = Path(sys.executable).with_name("penstock")
+    return str(here.relative_to(Path.cwd())) if here.is_relative_to(Path.cwd()) else str(here)
 
 
 def _spawn(command: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -154,7 +199,7 @@ def _listens(port: int) -> bool:
 def _answers(port: int, target: str) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
-        connection.request("GET", target)
+        connection.request("GET", target, headers={"User-Agent": PROBE})
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False
@@ -166,10 +211,6 @@ def _default_binary() -> str:
     return os.environ.get("PENSTOCK_BINARY") or str(Path(sys.executable).with_name("penstock"))
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise Stopped
-
-
 def main() -> int:
     """Returns the exit code: 0 after a signal, 1 when something did not start or ended by itself."""
     parser = argparse.ArgumentParser(description="Run the Penstock demo until Ctrl-C.")
@@ -177,11 +218,12 @@ def main() -> int:
     parser.add_argument("--conf", type=Path, default=_HERE / "nginx.conf", help="default: %(default)s")
     parser.add_argument("--port", type=int, help="listen here and not where the configuration says")
     options = parser.parse_args()
+    asked = Asked()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _stop)
+        signal.signal(number, asked.note)
     demo: Demo | None = None
     try:
-        demo = Demo(shlex.split(options.binary), options.conf, options.port)
+        demo = Demo(shlex.split(options.binary), options.conf, options.port, asked)
         demo.start()
         print(demo.describe(), flush=True)
         demo.watch()
@@ -191,8 +233,6 @@ def main() -> int:
         print(f"demo: {failure}", file=sys.stderr)
         return 1
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
         if demo is not None:
             demo.stop()
     return 0

@@ -23,7 +23,7 @@ from penstock.http.head import parse_request
 from penstock.http.reader import HeadReader
 from penstock.http.response import head_end, parse_response
 from penstock.http.uri import normalize, split_target
-from penstock.websocket.frames import FrameScanner, Side
+from penstock.websocket.frames import FrameScanner, FrameSender
 from penstock.websocket.handshake import is_handshake
 
 
@@ -73,7 +73,7 @@ def show(what: str, run: Callable[[], object]) -> None:
 
 
 def main() -> None:
-    reader, scanner, inside = HeadReader(), FrameScanner(Side.CLIENT), FrameScanner(Side.SERVER)
+    reader, scanner, inside = HeadReader(), FrameScanner(FrameSender.CLIENT), FrameScanner(FrameSender.SERVER)
     parsed = parse_request(HANDSHAKE)
     buffer = bytearray(65536)
     buffer[: len(FRAME) * 20] = FRAME * 20

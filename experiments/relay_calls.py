@@ -7,7 +7,7 @@ handler; the figure is for the whole way, so only differences mean something. Lo
 that were not idle (add_reader varied up to twofold between runs), Python 3.11, Linux 6.18, microseconds:
 
     message                                  64 B    16 KiB    64 KiB and a head
-    recv_into + send of a slice              6.7       9.3       18.5    <- net/side.py
+    recv_into + send of a slice              6.7       9.3       18.5    <- net/relay/side.py
     recv(16384) + send                       6.6       8.8       32      (five turns)
     os.read(16384) + os.write                6.7       9.1       33      (five turns)
     recv_into + send, through add_reader     7.7      10.3       20

@@ -27,7 +27,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from harness.fleet import EchoServers, Fleet
+from harness.crowd import Crowd, EchoServers
 
 WINDOW = 2.5
 """Seconds after a plan is in force that belong to a reload: the old one is freed in them."""
@@ -89,8 +89,8 @@ def measure(servers: int, options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="penstock-pause-") as name, EchoServers() as echo:
         front = Front(Path(name), servers, echo.port, options.workers)
         try:
-            with Fleet(front.port, interval=options.interval) as fleet:
-                fleet.open(options.tunnels, "/")
+            with Crowd(front.port, interval=options.interval) as crowd:
+                crowd.open(options.tunnels, "/")
                 probe = Probe(front.port)
                 quiet = probe.run(WINDOW)
                 rows = []
@@ -101,11 +101,11 @@ def measure(servers: int, options: argparse.Namespace) -> None:
                     worst = max(worst, probe.run(WINDOW))
                     after = front.spent()
                     rows.append((worst, *(b - a for a, b in zip(before, after, strict=True))))
-                told = fleet.settle()
+                told = crowd.settle()
         finally:
             front.end()
         lines = len(front.text().splitlines())
-        print(f"{lines} lines, {options.tunnels} tunnels; quiet: {1000 * quiet:.1f} ms; fleet {told.latest:.3f} s")
+        print(f"{lines} lines, {options.tunnels} tunnels; quiet: {1000 * quiet:.1f} ms; crowd {told.latest:.3f} s")
         for title, column in zip(("longest", "master", "workers"), zip(*rows, strict=True), strict=True):
             values = " ".join(f"{1000 * value:.0f}" for value in column)
             print(f"  {title:8} median {1000 * statistics.median(column):6.1f} ms   ({values})")

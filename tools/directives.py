@@ -14,20 +14,25 @@ from penstock.config.registry import REGISTRY, Context, Spec, Verdict
 from penstock.modules.load import known
 
 PAGE = Path(__file__).parent.parent / "docs" / "directives.md"
+FOLDERS = {"ngx_core": "", "ngx_stream": "stream/"}
 MANUAL = "https://nginx.org/en/docs/"
-WORDS = {Context.IF_SERVER: "if in server", Context.IF_LOCATION: "if in location"}
 
 HEAD = """# Directives
 
 Made by `python tools/directives.py` from the declarations in `src/penstock/modules`; do not edit.
 
 - **implemented**: does what nginx's does, or what is said here for our own.
-- **inert**: accepted, because a configuration that has it runs as well without; the reason stands beside it.
-- **refused**: the configuration does not start; the message says what to do instead.
+- **inert**: accepted, because a configuration that has it runs as well without; the reason stands beside it. Where
+  clients get something else without it, the first such line of a file has a warning.
+- **refused**: the configuration does not start; the message says what to do instead. Where `off` (or `0`) is what holds
+  without the directive anyway, that is accepted.
 
-A directive that is not in this table is unknown: the configuration does not start, and the message suggests the nearest
+A directive that is not on this page is unknown: the configuration does not start, and the message suggests the nearest
 name. What differs from nginx within a directive is in [differences.md](differences.md).
 """
+
+
+OTHERS = "Refused by name wherever they stand, if they are not in a table above; `*` is any text."
 
 
 def main() -> int:
@@ -50,6 +55,11 @@ def page() -> str:
         lines += [f"## {module}", "", "| directive | in | default | verdict |", "|---|---|---|---|"]
         lines += [row(spec) for spec in sorted(by_module[module], key=lambda each: (each.name, each.where))]
         lines.append("")
+    lines += ["## Modules by others", "", OTHERS, "", "| directives | what they are | instead |", "|---|---|---|"]
+    for each in REGISTRY.strangers:
+        patterns = ", ".join(f"`{pattern}`" for pattern in each.patterns)
+        lines.append(f"| {patterns} | {cell(each.what)} | {cell(each.advice)} |")
+    lines.append("")
     return "\n".join(lines)
 
 
@@ -59,14 +69,17 @@ def row(spec: Spec) -> str:
     shown = f"`{cell(shape)}`"
     if spec.nginx:
         page = spec.nginx
-        folder = "" if page.startswith("ngx_core") else "http/"
+        folder = next((place for start, place in FOLDERS.items() if page.startswith(start)), "http/")
         where = f"{MANUAL}{page}" if "/" in page else f"{MANUAL}{folder}{page}"
-        shown = f"[{shown}]({where}#{spec.name})"
+        elsewhere = page.startswith("https:")
+        shown = f"[{shown}]({page if elsewhere else f'{where}#{spec.name}'})"
     verdict = spec.verdict.value
     if spec.verdict is not Verdict.IMPLEMENTED:
         verdict += f": {cell(spec.reason)}"
+    elif spec.doc and not spec.nginx:
+        verdict += f": {cell(spec.doc)}"
     default = f"`{cell(spec.default)}`" if spec.default else ""
-    places = ", ".join(WORDS.get(flag, (flag.name or "").lower()) for flag in Context if spec.where & flag)
+    places = ", ".join(flag.shown for flag in Context if spec.where & flag)
     return f"| {shown} | {places} | {default} | {verdict} |"
 
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from differential.probes import probes_of
 from differential.spelling import unspelled
 
 DIRECTORY = Path(__file__).parent / "cases"
@@ -68,8 +69,26 @@ def load(name: str) -> Area:
     configuration = (DIRECTORY / f"{name}.conf").read_text("utf-8")
     if name == CORPUS:
         return Area(name, configuration, tuple(_of_corpus()))
+    if (DIRECTORY / f"{name}.probes").exists():
+        return Area(name, configuration, tuple(probes(name)))
     text = (DIRECTORY / f"{name}.cases").read_text("ascii")
     return Area(name, configuration, tuple(_parse(name, text)))
+
+
+def probes(area: str) -> list[Case]:
+    """The questions of `probes.py`, for each line of `AREA.probes`."""
+    cases = []
+    for line in (DIRECTORY / f"{area}.probes").read_text("ascii").splitlines():
+        if line and not line.startswith("#"):
+            port, host, target, *others = line.split()
+            for name, sent, answered in probes_of(host, target, others):
+                client = [Step("send", sent)]
+                backend = [] if answered is None else [[Step("send", answered)]]
+                if answered is not None and answered.startswith(b"HTTP/1.1 101 "):
+                    client += [Step("answer"), Step("send", b"ping")]
+                    backend[0].append(Step("tunnel"))
+                cases.append(Case(area, f"{port}-{name}", "", port, client, backend))
+    return cases
 
 
 def _of_corpus() -> list[Case]:

@@ -22,8 +22,10 @@ from harness.binary import Binary, penstock, reference
 from harness.ports import free_port
 from harness.proxy import Proxy
 
-# How long nothing must come before a connection counts as staying open; then again where a case surprises.
-PATIENCE = (0.4, 1.5)
+# How long nothing must come before a connection counts as staying open; then again, longer, where a case surprises.
+AT_ONCE = 250
+"""Conversations at a time: each is three connections, and a backend's queue has an end."""
+PATIENCE = (0.4, 1.5, 5.0)
 _LOG = "cases.log"
 _FILES_CHANGED = 1704164645
 _LOG_SECONDS = 1.0
@@ -61,7 +63,7 @@ def reference_version() -> Version | None:
 
 
 def run(area: Area, surprising: "Surprising", only: Sequence[str] = ()) -> Outcome:
-    """Run an area (or some of its cases), and once more, slowly, what is `surprising`."""
+    """Run an area (or some of its cases), and again, ever more slowly, what is `surprising`."""
     nginx = reference()
     assert nginx is not None
     cases = [case for case in area.cases if not only or case.name in only]
@@ -72,9 +74,9 @@ def run(area: Area, surprising: "Surprising", only: Sequence[str] = ()) -> Outco
         given = {"backend": listener.getsockname()[1], "dead": free_port()}
         proxies = [_start(stack, area, binary, given) for binary in (nginx, penstock())]
         results = asyncio.run(_attempt(cases, proxies, listener.dup(), given, 0))
-        again = [both.case for both in results.values() if surprising(both)]
-        if again:
-            results.update(asyncio.run(_attempt(again, proxies, listener.dup(), given, 1)))
+        for attempt in range(1, len(PATIENCE)):
+            if again := [both.case for both in results.values() if surprising(both)]:
+                results.update(asyncio.run(_attempt(again, proxies, listener.dup(), given, attempt)))
         alarms = {_UNIQUE.sub("", line): line for proxy in proxies for line in _alarms(proxy)}
     return Outcome(results, list(alarms.values()))
 
@@ -108,10 +110,16 @@ async def _attempt(
     ]
     backend = Backend({address: case for side in addresses for address, case in zip(side, cases, strict=True)})
     await backend.start(listener)
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def told(case: Case, address: str, port: int) -> Heard:
+        async with room:
+            return await converse(case, address, port, PATIENCE[attempt])
+
     try:
         heard = await asyncio.gather(
             *(
-                converse(case, address, proxy.port(case.port), PATIENCE[attempt])
+                told(case, address, proxy.port(case.port))
                 for proxy, side in zip(proxies, addresses, strict=True)
                 for case, address in zip(cases, side, strict=True)
             )

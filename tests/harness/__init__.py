@@ -37,7 +37,8 @@ what a test provokes.
     harness.binary    Binary, penstock(), reference(), Refusal, DidNotStart
     harness.ports     free_port(): outside the ephemeral range, locked against other test runs
     harness.backends  HttpEcho, RawBackend (follows a script), WebSocketEcho, AsgiBackend
-    harness.fleet     Fleet, EchoServers: hundreds of WebSocket clients that check order, loss and latency
+    harness.crowd     Crowd, EchoServers: hundreds of WebSocket clients that check order, loss and latency
+    harness.programs  start, run: Penstock, forked from a process that has imported it; PENSTOCK_TESTS_FRESH=1: not so
     harness.processes children, gone, resident: what /proc says of a process
     harness.raw       raw_http(port, data, timeout), RawClient, split_responses
     harness.certs     Authority(directory).issue("name", ...) -> Pair(certificate, key)

@@ -23,6 +23,11 @@ def penstock() -> Binary:
     """The program under test: `PENSTOCK_BINARY`, or the `penstock` of this Python's environment."""
     if chosen := os.environ.get("PENSTOCK_BINARY"):
         return Binary(tuple(shlex.split(chosen)))
+    return installed()
+
+
+def installed() -> Binary:
+    """The `penstock` of this Python's environment, for commands that only Penstock has."""
     script = Path(sys.executable).with_name("penstock")
     return Binary((str(script),) if script.exists() else (sys.executable, "-m", "penstock.cli.main"))
 
@@ -32,6 +37,18 @@ def reference() -> Binary | None:
     path = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
     found = os.environ.get("NGINX_BINARY") or shutil.which("nginx", path=path)
     return Binary((found,)) if found else None
+
+
+def stream_module() -> Path | None:
+    """The file of nginx's module for streams, where packages have it; None where there is none."""
+    found = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+    return found if found.exists() else None
+
+
+def load_stream() -> str:
+    """What a configuration begins with for nginx to know streams; Penstock takes it, and knows them without."""
+    found = stream_module()
+    return "" if found is None else f"load_module {found};"
 
 
 @dataclass(frozen=True, slots=True)

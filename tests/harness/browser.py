@@ -45,17 +45,23 @@ class BrowserError(AssertionError):
 
 
 class Browser:
-    """One browser with an empty profile; each `open` is a tab. `flags` go to Chromium's command line."""
+    """One browser with an empty profile; each `open` is a tab. `flags` go to Chromium's command line. With `trusts`,
+    the file of an authority (PEM), it loads pages with its certificates and no others; without, it loads all."""
 
-    def __init__(self, *flags: str) -> None:
-        self._profile = tempfile.mkdtemp(prefix="penstock-browser-")
+    def __init__(self, *flags: str, trusts: Path | None = None) -> None:
+        # Short, as a socket's path below it holds 107 bytes at most.
+        self._profile = tempfile.mkdtemp(prefix="browser-")
         self._log = (Path(self._profile) / "driver.log").open("wb+")
+        if trusts is not None:
+            _trust(trusts, Path(self._profile))
         self._driver = subprocess.Popen(
             [_program("chromedriver") or "chromedriver", "--port=0"],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            # What Chromium leaves in its temporary folder goes with the profile.
+            env={**os.environ, "TMPDIR": self._profile, "HOME": self._profile, "XDG_DATA_HOME": ""},
         )
         self._session = ""
         try:
@@ -66,7 +72,7 @@ class Browser:
             }
             wanted = {
                 "browserName": "chrome",
-                "acceptInsecureCerts": True,
+                "acceptInsecureCerts": trusts is None,
                 "goog:chromeOptions": options,
                 "goog:loggingPrefs": {"browser": "ALL"},
             }
@@ -127,7 +133,12 @@ class Browser:
             pass
         self._driver.wait()
         self._log.close()
+        # Its helpers end a moment later than Chromium does, and may write until then.
+        eventually(self._removed, 20, why="the browser's profile is gone")
+
+    def _removed(self) -> bool:
         shutil.rmtree(self._profile, ignore_errors=True)
+        return not Path(self._profile).exists()
 
     def __enter__(self) -> Self:
         return self
@@ -165,10 +176,10 @@ class Page:
     def wait_until(self, expression: str, timeout: float = 30.0) -> Any:
         """The first truthy value of a JavaScript expression."""
         try:
-            return eventually(lambda: self.script(f"return ({expression})"), timeout, every=0.05)
-        except AssertionError:
+            return eventually(lambda: self.script(f"return ({expression})"), timeout, every=0.05, why=expression)
+        except AssertionError as late:
             shown = self.script("return document.body.innerText")
-            raise AssertionError(f"not within {timeout} s: {expression}\nthe page shows:\n{shown}") from None
+            raise AssertionError(f"{late}\nthe page shows:\n{shown}") from None
 
     def text(self, selector: str) -> str:
         """The visible text of the first element that matches."""
@@ -215,6 +226,14 @@ class Page:
     def _command(self, method: str, path: str, body: object = None) -> Any:
         self._browser.command("POST", "/window", {"handle": self._handle})
         return self._browser.command(method, path, body)
+
+
+def _trust(authority: Path, home: Path) -> None:
+    """Let the browser of this home trust an authority: Chromium reads the database of NSS there."""
+    database = home / ".pki" / "nssdb"
+    database.mkdir(parents=True)
+    for arguments in (["-N", "--empty-password"], ["-A", "-t", "C,,", "-n", "authority", "-i", str(authority)]):
+        subprocess.run(["certutil", "-d", f"sql:{database}", *arguments], check=True, timeout=60, capture_output=True)
 
 
 def _program(name: str) -> str | None:

@@ -76,22 +76,25 @@ class Patient(H2Connection):
 
 
 class Http2Client:
-    """A connection to 127.0.0.1:`port`, with prior knowledge or, given `tls`, by ALPN.
+    """A connection to `address`, or over a socket given in place of a port: by prior knowledge, or with `tls` by ALPN.
 
     `greedy`: windows are opened as data come; without it they are the test's business.
     """
 
     def __init__(
         self,
-        port: int,
+        port: int | socket.socket,
         *,
         tls: ssl.SSLContext | None = None,
         name: str = "localhost",
         timeout: float = 10.0,
         greedy: bool = True,
         settings: dict[SettingCodes | int, int] | None = None,
+        address: str = "127.0.0.1",
     ) -> None:
-        self.socket: socket.socket = socket.create_connection(("127.0.0.1", port), timeout)
+        self.socket: socket.socket = (
+            port if isinstance(port, socket.socket) else socket.create_connection((address, port), timeout)
+        )
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is not None:
             tls.set_alpn_protocols(["h2", "http/1.1"])
@@ -173,6 +176,8 @@ class Http2Client:
             if not data:
                 return
             if room <= 0:
+                if self.eof:
+                    raise ConnectionError("closed before all was sent")
                 self._step(time.monotonic() + self.timeout)
 
     def reset(self, stream: int, code: int = 8) -> None:

@@ -1,7 +1,8 @@
 """Free TCP ports for servers that take a port number and cannot be handed a socket.
 
 Ports come from below the kernel's ephemeral range, so no outgoing connection can take one between the choice
-and the server's bind; a lock file per port, held until this process ends, keeps concurrent test runs apart.
+and the server's bind; a byte per port in one file, locked until this process ends, keeps concurrent test runs apart.
+(One descriptor for all: with one each, a long run had none left below 1024, where select() wants them.)
 """
 
 import fcntl
@@ -10,11 +11,11 @@ import os
 import random
 import socket
 import tempfile
+from functools import cache
 from pathlib import Path
-from typing import IO
 
 _FIRST, _LAST = 20000, 32000
-_held: list[IO[bytes]] = []
+_held: set[int] = set()
 _candidates = itertools.cycle(random.Random(os.getpid()).sample(range(_FIRST, _LAST), _LAST - _FIRST))
 
 
@@ -26,19 +27,25 @@ def free_port() -> int:
     raise RuntimeError(f"no free port between {_FIRST} and {_LAST}")
 
 
+@cache
+def _locks(process: int) -> int:
+    """The descriptor of the file; locks are a process's own, and go if it closes any descriptor of that file."""
+    path = Path(tempfile.gettempdir()) / f"penstock-test-port-locks-{os.getuid()}"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
 def _lock(port: int) -> bool:
-    directory = Path(tempfile.gettempdir()) / f"penstock-test-ports-{os.getuid()}"
-    directory.mkdir(mode=0o700, exist_ok=True)
-    lock = (directory / str(port)).open("wb")
+    if port in _held:
+        return False
+    locks = _locks(os.getpid())
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
     except OSError:
-        lock.close()
         return False
     if not _bindable(port):
-        lock.close()
+        fcntl.lockf(locks, fcntl.LOCK_UN, 1, port)
         return False
-    _held.append(lock)
+    _held.add(port)
     return True
 
 

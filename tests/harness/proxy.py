@@ -15,6 +15,7 @@ from typing import Self
 from harness.binary import Binary, DidNotStart, Refusal, penstock
 from harness.ports import free_port
 from harness.processes import children
+from harness.programs import Program, start
 from harness.raw import RawClient, Response
 from harness.waiting import eventually
 
@@ -27,7 +28,8 @@ _START_SECONDS = 15.0
 class Proxy:
     """A running proxy in a directory of its own; the package's docstring describes the configuration's text.
 
-    `expect` holds regexes for lines of the error log which would otherwise fail the test at the end.
+    `expect` holds regexes for lines of the error log which would otherwise fail the test at the end. `fresh` is for a
+    test about what a new process is (`programs.py`).
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Proxy:
         expect: Iterable[str] = (),
         directory: Path | None = None,
         env: Mapping[str, str] | None = None,
+        fresh: bool = False,
     ) -> None:
         self.binary = binary or penstock()
         self.directory = directory or Path(tempfile.mkdtemp(prefix="penstock-test-"))
@@ -51,7 +54,8 @@ class Proxy:
         self._keep_directory = directory is not None
         self._listening: list[str] = []
         self._environment = {**os.environ, **(env or {})}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._fresh = fresh
+        self._process: Program | None = None
         self._group = 0
         for folder in ("logs", *(f"temp/{kind}" for kind in _TEMPORARY)):
             (self.directory / folder).mkdir(parents=True, exist_ok=True)
@@ -97,28 +101,35 @@ class Proxy:
 
     def check(self, *flags: str) -> Refusal:
         """Run with `-t` (or other flags) and wait for the end; code 0 is a configuration that is fine."""
-        done = subprocess.run(
+        with start(
             self.command(*(flags or ("-t",))),
             cwd=self.directory,
             env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=30,
-        )
-        return Refusal(done.returncode, done.stdout.decode("utf-8", "replace"))
+            fresh=self._fresh,
+        ) as process:
+            try:
+                said, _ = process.communicate(timeout=30)
+            except BaseException:
+                process.kill()
+                raise
+        assert process.returncode is not None
+        return Refusal(process.returncode, said.decode("utf-8", "replace"))
 
     def start(self) -> Self:
         """Start and wait until it serves; `DidNotStart` with what it said otherwise."""
         with (self.directory / "output").open("wb") as output:
-            self._process = subprocess.Popen(
+            self._process = start(
                 self.command(),
                 cwd=self.directory,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
+                session=True,
+                fresh=self._fresh,
             )
         self._group = self._process.pid
         try:
@@ -127,7 +138,7 @@ class Proxy:
             self.kill()
             raise DidNotStart(Refusal(-1, self._said())) from late
         if self._process.poll() is not None:
-            code = self._process.returncode
+            code = self._process.wait()
             self._process = None
             raise DidNotStart(Refusal(code, self._said()))
         return self

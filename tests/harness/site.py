@@ -18,7 +18,7 @@ from penstock.config.errors import ConfigFailed
 from penstock.http.head import HeadOptions, parse_request
 from penstock.http.request import Answer, FilePart, Request
 from penstock.http.uri import normalize, split_target
-from penstock.modules.http_core import HttpCore
+from penstock.modules.core.http_core import HttpCore
 from penstock.modules.load import load
 from penstock.plan.plan import Plan
 from penstock.server.engine import answer_to
@@ -38,6 +38,12 @@ def mistakes(text: str, folder: Path) -> list[str]:
     except ConfigFailed as failed:
         return [problem.message for problem in failed.problems]
     return [problem.message for problem in plan.problems]
+
+
+def pages_of(tables: str, folder: Path, **texts: str) -> Site:
+    """A site with these tables (`map`, `geo` and the like), in which `/name` answers with the text given for `name`."""
+    locations = " ".join(f'location /{name} {{ return 200 "{text}"; }}' for name, text in texts.items())
+    return Site(f"{tables} server {{ listen 80; {locations} }}", folder)
 
 
 class Lines:
@@ -122,9 +128,9 @@ class Site:
             "\r\n".join(lines).encode("latin-1"),
             HeadOptions(underscores_in_headers=options.underscores_in_headers),
         )
-        assert self.listen.names is not None
         server, _ = self.listen.names.find(head.host)
-        request = Request(Client(self.listen, address), head, server)
+        client: Any = Client(self.listen, address)
+        request = Request(client, head, server)
         request.host = head.host
         path, request.args = split_target(head.target)
         request.uri = normalize(path)
@@ -134,7 +140,7 @@ class Site:
         """The answer, after the filters and before the wire."""
         request = self.request(target, **options)
         for server in self.plan.servers:
-            _listen_to(server.root, self.log)
+            listen_to(server.root, self.log)
         coroutine = answer_to(request)
         try:
             coroutine.send(None)
@@ -150,8 +156,8 @@ class Site:
         return lines
 
 
-def _listen_to(root: Any, log: Any) -> None:
-    from penstock.modules.locations import all_locations
+def listen_to(root: Any, log: Any) -> None:
+    from penstock.modules.core.locations import all_locations
 
     for location in all_locations([root]):
         location.error_log = log

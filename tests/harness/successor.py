@@ -50,8 +50,9 @@ def meet(conn: socket.socket, mode: str) -> None:
     if mode == "noise":
         conn.sendall(b"\xff" * 64)
         return
-    hear(conn, buffer)
-    say(conn, HELLO, {"version": 99 if mode == "version" else 1, "program": "stranger/9"})
+    _, hello = hear(conn, buffer)
+    version = 99 if mode == "version" else hello["version"]
+    say(conn, HELLO, {"version": version, "program": "stranger/9"})
     if mode == "version":
         return
     offered = []

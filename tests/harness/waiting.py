@@ -12,6 +12,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+LEAST_LOOKS = 10
+"""Looks that are taken before a wait is given up: on a machine that stands still for a while, one may take seconds."""
+
 LATE = float(os.environ.get("PENSTOCK_TESTS_LATE", "0"))
 
 
@@ -20,10 +23,14 @@ def eventually(probe: Callable[[], T], timeout: float = 15.0, every: float = 0.0
     if LATE:
         time.sleep(LATE)
     deadline = time.monotonic() + timeout
+    looks, longest = 0, 0.0
     while True:
+        began = time.monotonic()
         value = probe()
         if value:
             return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout} s: {why or probe}")
+        now = time.monotonic()
+        looks, longest = looks + 1, max(longest, now - began)
+        if now > deadline and looks >= LEAST_LOOKS:
+            raise AssertionError(f"not within {timeout} s, {looks} looks of {longest:.2f} s at most: {why or probe}")
         time.sleep(every)

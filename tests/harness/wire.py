@@ -10,7 +10,7 @@
 from websockets.utils import accept_key
 
 from harness.backends.scripted import Conversation, read_head
-from harness.fleet_frames import HANDSHAKE_KEY, Frames, close_code, masked, plain
+from harness.crowd_frames import HANDSHAKE_KEY, Frames, close_code, masked, plain
 from harness.raw import RawClient
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10

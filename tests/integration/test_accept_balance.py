@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from harness.fleet import EchoServers, Fleet
+from harness.crowd import Crowd, EchoServers
 from harness.proxy import in_http
 from harness.waiting import eventually
 
@@ -51,7 +51,7 @@ def test_no_worker_gets_most_of_a_burst_of_tunnels(proxy) -> None:
         eventually(lambda: len(front.children()) == 2)
         workers = front.children()
         before = [descriptors(each) for each in workers]
-        with Fleet(front.port(), interval=60) as fleet:
-            fleet.open(600)
+        with Crowd(front.port(), interval=60) as crowd:
+            crowd.open(600)
             taken = [descriptors(each) - early for each, early in zip(workers, before, strict=True)]
     assert max(taken) <= 0.6 * 2 * 600, taken

@@ -75,6 +75,14 @@ def test_names_and_passwords(front) -> None:
     front.logged('user "dora" was not found in', name="error.log")
 
 
+@pytest.mark.parametrize("password", ["", "\0", "\0x", "x"])
+def test_a_user_without_a_hash_is_let_in_by_no_password(front, password) -> None:
+    front.write("users", "eve:\nadam:*\ncain::\nann:{PLAIN}secret")
+    for user in ("eve", "adam", "cain"):
+        assert front.get("/basic", headers=basic(user, password)).status == 401
+    assert front.get("/basic", headers=basic("ann", "secret")).status == 204
+
+
 def test_who_is_asked_decides(front) -> None:
     answer = front.get("/asked?q")
     assert answer.status == 204

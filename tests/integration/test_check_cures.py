@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from harness.backends import HttpEcho, WebSocketEcho
 from harness.proxy import Proxy
 from harness.raw import RawClient
+from harness.waiting import eventually
 
 CORPUS = Path(__file__).resolve().parents[1] / "corpus" / "rules"
 KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
@@ -103,6 +104,19 @@ def servers(path: str, headers: list[dict[str, str]]) -> Observe:
     return observe
 
 
+def backend_restarts(front: Proxy, first: Any, second: Any) -> object:
+    """What a client of Socket.IO notices of it: the code it is closed with, or nothing at all."""
+    with connect(front.url("/socket.io/?EIO=4", "ws")) as client:
+        client.send("close 1012")
+        eventually(lambda: first.connections + second.connections == 2 or client.close_code is not None)
+        try:
+            client.send("name?")
+            client.recv(timeout=5)
+        except ConnectionClosed as closed:
+            return closed.rcvd and closed.rcvd.code
+        return "nothing"
+
+
 def asked_by_firefox(front: Proxy, first: Any, second: Any) -> object:
     """Which server gets a handshake whose Connection is a list."""
     with RawClient(front.port()) as client:
@@ -118,17 +132,42 @@ def from_elsewhere(front: Proxy, first: Any, second: Any) -> object:
         return int(client.recv(1000).split()[1])
 
 
+def file_above(front: Proxy, first: Any, second: Any) -> object:
+    """What the path of a folder's neighbour is answered with."""
+    with RawClient(front.port()) as client:
+        answer = client.send("GET /files../secret HTTP/1.1\r\nHost: x\r\n\r\n").response()
+        return answer.status
+
+
+def added_headers(front: Proxy, first: Any, second: Any) -> object:
+    """Headers that a client adds to an answer, and to a request, by line ends in its path."""
+    with RawClient(front.port()) as client:
+        answer = client.send("GET /old/%0d%0aX-Mine:%201 HTTP/1.1\r\nHost: x\r\n\r\n").response()
+    front.get("/api/%0d%0aX-Mine:%201")
+    return answer.header("X-Mine"), first.requests[-1].header("X-Mine")
+
+
+def path_of_page(front: Proxy, first: Any, second: Any) -> object:
+    front.get("/page/chat", {"Accept-Language": "de-AT"})
+    return first.requests[-1].target
+
+
 def long_forwarded(count: int) -> list[dict[str, str]]:
     return [{"X-Forwarded-For": f"10.{number}.7.1"} for number in range(count)]
 
 
 REFUSED = "refused"
-OF_NGINX = {"auth-request-upgrade"}
+FILES = {"html/secret": "not for everybody", "html/public/picture": "for everybody"}
+OF_NGINX = {"alias-traversal", "auth-request-upgrade", "decoded-variable"}
 """What Penstock does right by itself."""
+OF_PENSTOCK = {"redial-session"}
+"""What only Penstock does."""
 CURES: dict[str, tuple[Observe, object, object]] = {
     "upgrade-missing": (websocket("/ws/x"), 426, "first"),
     "upgrade-lost": (websocket("/chat/x"), 426, "first"),
     "connection-missing": (websocket("/ws/x"), 426, "first"),
+    "handshake-fails": (websocket("/ws/x"), 426, "first"),
+    "typographic-quotes": (websocket("/ws/x"), 400, "first"),
     "upgrade-http-1.0": (websocket("/ws/x"), 505, "first"),
     "host-missing": (handshake_header("/ws/x", "Host", additional_headers={}), "chat", "127.0.0.1:{front}"),
     "origin-removed": (
@@ -141,6 +180,7 @@ CURES: dict[str, tuple[Observe, object, object]] = {
     "if-connection": (asked_by_firefox, "second", "first"),
     "sticky-missing": (servers("/socket.io/?EIO=4", [{}] * 6), 2, 1),
     "ip-hash-behind-proxy": (servers("/ws/x", long_forwarded(12)), 1, 2),
+    "redial-session": (backend_restarts, "nothing", 1012),
     "upstream-address": (servers("/ws/x", [{}] * 3), REFUSED, 2),
     "map-lone-word": (websocket("/ws/x"), REFUSED, "first"),
     "upstream-unknown": (websocket("/ws/x"), REFUSED, "first"),
@@ -152,13 +192,16 @@ OF_REQUESTS: dict[str, tuple[Observe, object, object]] = {
     "keepalive-defeated": (connections, 2, 1),
     "host-port": (request_header("/ws/", "Host", {"Host": "chat.test"}), "chat.test:{front}", "chat.test"),
     "auth-request-upgrade": (asked_about, ("websocket", "upgrade"), (None, None)),
+    "alias-traversal": (file_above, 200, 404),
+    "decoded-variable": (added_headers, ("1", "1"), (None, None)),
+    "map-captures": (path_of_page, "/de/de", "/de/chat"),
     "status-public": (from_elsewhere, 200, 403),
 }
 
 
 def observed(launch: Any, text: str, observe: Observe, first: Any, second: Any) -> object:
     ports = {"first": first.port, "second": second.port}
-    front = launch(text, ports=ports)
+    front = launch(text, ports=ports, files=FILES)
     seen = observe(front, first, second)
     return json.loads(json.dumps(seen).replace(str(front.port()), "{front}"))
 
@@ -189,7 +232,7 @@ def test_requests(rule: str, proxy: Any, request: pytest.FixtureRequest) -> None
             assert observed(proxy, configuration(rule, name), observe, first, second) == as_json(expected), name
 
 
-@pytest.mark.parametrize("rule", sorted({*CURES, *OF_REQUESTS, "timeout-default", "timeout-wrong"}))
+@pytest.mark.parametrize("rule", sorted({*CURES, *OF_REQUESTS, "timeout-default", "timeout-wrong"} - OF_PENSTOCK))
 def test_nginx_accepts_what_is_put_right(rule: str, nginx: Any) -> None:
     done = nginx.check(configuration(rule, "fixed.conf"), ports={"first": 3000, "second": 3001})
     assert done.code == 0, done.output

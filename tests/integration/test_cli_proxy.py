@@ -7,12 +7,10 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -20,73 +18,20 @@ from websockets.sync.client import connect
 
 from harness.backends import HttpEcho, WebSocketEcho
 from harness.ports import free_port
+from harness.programs import start
+from harness.proxy_command import PENSTOCK, Running, running, say
 from harness.raw import RawClient, Response
 from harness.waiting import eventually
-from penstock.cli import check, init
+from penstock.cli.check import check
+from penstock.cli.init import init
 
-PENSTOCK = [sys.executable, "-m", "penstock"]
-
-
-def say(*arguments: str, cwd: Path | None = None, cache: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **({"XDG_CACHE_HOME": str(cache)} if cache else {})}
-    return subprocess.run([*PENSTOCK, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=30)
-
-
-class Running:
-    """`penstock proxy` in a process group of its own; `output` is what it has printed so far."""
-
-    def __init__(
-        self,
-        *arguments: str,
-        cache: Path | None = None,
-        cwd: Path | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
-        more = {"XDG_CACHE_HOME": str(cache)} if cache else {}
-        self.process = subprocess.Popen(
-            [*PENSTOCK, "proxy", *arguments],
-            cwd=cwd,
-            env={**os.environ, **more, **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        self.output = ""
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.output += line
-
-    def ready(self) -> None:
-        eventually(lambda: "Ctrl-C ends it" in self.output, why=f"it says that it serves:\n{self.output}")
-
-    def interrupt(self) -> int:
-        """Ctrl-C at a terminal: to the whole process group. The exit code."""
-        os.killpg(self.process.pid, signal.SIGINT)
-        code = self.process.wait(15)
-        self._reader.join(5)
-        return code
-
-
-@contextmanager
-def running(*arguments: str, **options: Any) -> Iterator[Running]:
-    """Runs until the end of the block, then ends by Ctrl-C with code 0."""
-    proxy = Running(*arguments, **options)
-    try:
-        proxy.ready()
-        yield proxy
-        if proxy.process.poll() is None:
-            assert proxy.interrupt() == 0, proxy.output
-        assert "Traceback" not in proxy.output
-    finally:
-        if proxy.process.poll() is None:
-            proxy.process.kill()
-            proxy.process.wait()
+# Another Penstock may run here, as on any user's machine, and would be found first.
+ON_A_MACHINE_OF_ITS_OWN = """
+import sys
+from penstock.cli import main, paths
+paths.SYSTEM_PREFIXES = ()
+sys.exit(main.main())
+"""
 
 
 def get(port: int, target: str = "/", *headers: str, tls: ssl.SSLContext | None = None) -> Response:
@@ -132,7 +77,7 @@ def test_its_tunnels_are_found(ws_backend, shared_folder) -> None:
 
     def tunnels(*arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "TMPDIR": str(shared_folder)}
-        command = [*PENSTOCK, "tunnels", *arguments]
+        command = [sys.executable, "-c", ON_A_MACHINE_OF_ITS_OWN, "tunnels", *arguments]
         return subprocess.run(command, cwd=shared_folder, env=environment, capture_output=True, text=True, timeout=30)
 
     assert tunnels().returncode == 3
@@ -211,7 +156,8 @@ def listens(port: int) -> bool:
 def test_a_port_that_is_taken(http_backend) -> None:
     done = say("proxy", "--from", f"localhost:{http_backend.port}", "--to", "3000")
     assert done.returncode == 1
-    assert f"port {http_backend.port} is taken" in done.stderr
+    # The tests' own process has it, and this user sees its descriptors.
+    assert f"port {http_backend.port} is taken by process {os.getpid()} (" in done.stderr
 
 
 def test_nothing_behind_it_yet() -> None:
@@ -230,7 +176,7 @@ def test_under_a_service_manager(http_backend) -> None:
     with ours, theirs:
         ours.settimeout(15)
         command = [*PENSTOCK, "proxy", "--from", f"localhost:{port}", "--to", str(http_backend.port)]
-        process = subprocess.Popen(command, stdout=theirs, stderr=theirs, stdin=subprocess.DEVNULL)
+        process = start(command, stdout=theirs.fileno(), stderr=theirs.fileno(), stdin=subprocess.DEVNULL)
         try:
             said = b""
             while b"Ctrl-C" not in said:
@@ -297,6 +243,13 @@ def test_tls_that_a_client_can_trust(ws_backend, tmp_path: Path) -> None:
         assert str(authority) in proxy.output
         assert "update-ca-certificates" in proxy.output
         context = ssl.create_default_context(cafile=str(authority))
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        with (
+            socket.create_connection(("127.0.0.1", port), 10) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as tls,
+        ):
+            assert tls.selected_alpn_protocol() == "h2"
+        context.set_alpn_protocols(["http/1.1"])
         with connect(f"wss://localhost:{port}/", ssl=context) as client:
             client.send("hello")
             assert client.recv(5) == "hello"
@@ -332,10 +285,10 @@ def test_what_is_printed_runs_with_both(shape, nginx, proxy, ws_backend, tmp_pat
     arguments = [word.format(to=ws_backend.port) for word in shape]
     done = say("proxy", "--from", "127.0.0.1:8080", *arguments, "--print")
     assert done.returncode == 0, done.stderr
-    for start in (nginx, proxy):
+    for launch in (nginx, proxy):
         port = free_port()
         text = done.stdout.replace("127.0.0.1:8080", f"127.0.0.1:{port}").replace("/dev/stdout", "access.log")
-        front = start(text)
+        front = launch(text)
         with connect(f"ws://127.0.0.1:{port}/chat") as client:
             client.send("hello")
             assert client.recv(5) == "hello"
@@ -343,6 +296,35 @@ def test_what_is_printed_runs_with_both(shape, nginx, proxy, ws_backend, tmp_pat
     (tmp_path / "nginx.conf").write_text(done.stdout)
     assert check.run(["-c", str(tmp_path / "nginx.conf")]) == 0
     assert "nothing found" in capsys.readouterr().out
+
+
+def test_printed_tls_is_warned_of_by_neither(nginx, proxy, ws_backend, authority, tmp_path: Path) -> None:
+    """`listen ... http2` is deprecated, and `http2 on;` unknown to nginx before 1.25.1."""
+    pair = authority.issue("localhost")
+    own = ("--cert", str(pair.certificate), "--key", str(pair.key))
+    done = say("proxy", "--from", "127.0.0.1:8443", "--to", str(ws_backend.port), *own, "--print")
+    assert done.returncode == 0, done.stderr
+    (line,) = (line for line in done.stdout.splitlines() if "http2 on;" in line)
+    for launch, wanted in ((nginx, {"http/1.1", None}), (proxy, {"http/1.1", None}), (proxy, {"h2"})):
+        port = free_port()
+        text = done.stdout.replace("127.0.0.1:8443", f"127.0.0.1:{port}").replace("/dev/stdout", "access.log")
+        front = launch(text.replace(line, line.replace("# ", "", 1)) if "h2" in wanted else text)
+        context = authority.client_context()
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        with (
+            socket.create_connection(("127.0.0.1", port), 10) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as tls,
+        ):
+            assert tls.selected_alpn_protocol() in wanted
+        with connect(f"wss://localhost:{port}/chat", ssl=authority.client_context()) as client:
+            client.send("hello")
+            assert client.recv(5) == "hello"
+        assert "deprecated" not in front.error_log()
+    (tmp_path / "nginx.conf").write_text(done.stdout)
+    for version in ("penstock", "nginx/1.22", "nginx/1.31"):
+        told = say("check", "-c", str(tmp_path / "nginx.conf"), "--for", version).stdout
+        assert "nothing found" in told
+        assert "http2" not in told
 
 
 def test_penstocks_own_form(proxy, ws_backend) -> None:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness.fleet import EchoServers, Fleet
+from harness.crowd import Crowd, EchoServers
 from harness.processes import gone
 from harness.waiting import eventually
 
@@ -38,8 +38,8 @@ def test_a_worker_killed_under_load(proxy) -> None:
             TUNNELS, ports={"one": echo.ports[0], "two": echo.ports[1]}, expect=["exited on signal 9"]
         )
         eventually(lambda: len(front.children()) == 3)
-        with Fleet(front.port()) as fleet:
-            assert fleet.open(300, "/").open == 300
+        with Crowd(front.port()) as crowd:
+            assert crowd.open(300, "/").open == 300
             before = front.children()
             victim = min(before)
             began = time.monotonic()
@@ -50,13 +50,13 @@ def test_a_worker_killed_under_load(proxy) -> None:
                 assert front.get("/here", timeout=1.0).text == "yes"
             assert time.monotonic() - began < 3
             time.sleep(0.5)
-            told = fleet.settle()
+            told = crowd.settle()
             assert 0 < told.dropped < 300
             assert told.open == 300 - told.dropped
             assert not (told.wrong or told.outstanding), told
             # What the dead one carried does not count any more: its share is found free again.
-            fleet.resume()
-            told = fleet.open(told.dropped, "/")
+            crowd.resume()
+            told = crowd.open(told.dropped, "/")
             assert told.open == 300
             eventually(lambda: sorted(echo.report().live) == [150, 150], why=str(echo.report()))
 
@@ -77,16 +77,16 @@ def test_nothing_keeps_the_port_when_the_master_is_killed(proxy) -> None:
         front = proxy(TUNNELS, ports={"one": echo.ports[0], "two": echo.ports[1]}, expect=["master process is gone"])
         eventually(lambda: len(front.children()) == 3)
         workers = front.children()
-        with Fleet(front.port()) as fleet:
-            assert fleet.open(60, "/").open == 60
+        with Crowd(front.port()) as crowd:
+            assert crowd.open(60, "/").open == 60
             os.kill(front.pid, signal.SIGKILL)
             assert front._process is not None
             front._process.wait()
             eventually(lambda: free(front.port()), 2)
             time.sleep(0.3)
-            told = fleet.settle()
+            told = crowd.settle()
             assert told.unharmed(60), told
-            fleet.leave(60)
+            crowd.leave(60)
         eventually(lambda: all(map(gone, workers)))
         front._process = None
 

@@ -121,7 +121,7 @@ def test_a_killed_backend_costs_its_tab_one_reconnect(demo: Running, browser: An
     page = browser.open(demo.url)
     victim = page.wait_until(OPEN)
     os.kill(demo.backend_process(victim), signal.SIGKILL)
-    page.wait_until("document.querySelector('#close-code').innerText.startsWith('1006')")
+    page.wait_until("document.querySelector('#close-code').innerText.startsWith('1014')")
     survivor = page.wait_until(OPEN, timeout=20)
     assert survivor != victim
     eventually(lambda: f"backend {victim} ended; it comes back" in demo.said())
@@ -136,3 +136,16 @@ def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
             os.kill(process, 0)
     with pytest.raises(ConnectionRefusedError):
         http.client.HTTPConnection("127.0.0.1", running.port).connect()
+
+
+def test_what_it_says_first(demo: Running) -> None:
+    said = demo.said()
+    assert "GET " not in said, "its own looking around is nobody's business"
+    for command in ("penstock tunnels", "penstock check", "penstock explain"):
+        assert command in said
+    assert re.search(r"(?m)^\s*listen 127\.0\.0\.1:8080;$", (DEMO / "nginx.conf").read_text())
+    connection = http.client.HTTPConnection("127.0.0.1", demo.port, timeout=5)
+    connection.request("GET", "/api/status")
+    assert connection.getresponse().status == 200
+    connection.close()
+    eventually(lambda: '"GET /api/status HTTP/1.1" 200' in demo.said())

@@ -14,10 +14,10 @@ import pytest
 from harness.backends import HttpEcho
 from harness.proxy import Proxy
 from harness.raw import RawClient
-from penstock.cli.explain import Explainer, head_of, parse_url
+from penstock.cli.explain.explain import Explainer, head_of, parse_url
 from penstock.doctor.explanation import Explanation
 from penstock.observe import errorlog
-from penstock.process.launch import Launch
+from penstock.process.startup.launch import Launch
 
 CONFIGURATIONS = 20
 REQUESTS = 50

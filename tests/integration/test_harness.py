@@ -1,11 +1,15 @@
 """The harness itself, against nginx: what it says about a proxy must be true before anything rests on it."""
 
 import signal
+import socket
 
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
 from websockets.sync.client import connect
 
 from harness.backends import HttpEcho, half_close, hold, pause, read_head
+from harness.backends.http2 import Asked, Http2Backend
 from harness.raw import raw_http, split_responses
 from harness.waiting import eventually
 
@@ -103,3 +107,27 @@ def test_tls(nginx, authority, http_backend) -> None:
     with RawClient(front.port(), tls=authority.client_context()) as client:
         client.send("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert client.response().text == "secret"
+
+
+@pytest.mark.parametrize("goodbye", ["goaway", "reset"])
+def test_an_http2_backend_that_answers_nobody_any_more(goodbye: str) -> None:
+    """Its thread ends like any other: what is said to a peer that has gone is said to nobody."""
+    answered: list[Asked] = []
+
+    def answer(asked: Asked) -> None:
+        asked.answer(b"late")
+        answered.append(asked)
+
+    peer = H2Connection(H2Configuration())
+    peer.initiate_connection()
+    fields = [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "localhost")]
+    peer.send_headers(1, fields, end_stream=True)
+    if goodbye == "goaway":
+        peer.close_connection()
+    else:
+        peer.reset_stream(1)
+    with Http2Backend(answer) as backend, socket.create_connection(("127.0.0.1", backend.port)) as client:
+        client.sendall(peer.data_to_send())
+        eventually(lambda: answered)
+        client.shutdown(socket.SHUT_WR)
+        eventually(lambda: backend.ended)

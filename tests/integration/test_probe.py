@@ -1,9 +1,8 @@
 """`penstock probe` against servers that are well, and against every way of being unwell: each is named."""
 
 import json
+import os
 import ssl
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +14,9 @@ from cryptography.x509.oid import NameOID
 
 from harness.backends import WebSocketEcho, read_head
 from harness.backends.scripted import Conversation, hold, pause, read_until_end
+from harness.binary import installed
 from harness.ports import free_port
+from harness.programs import run
 from penstock.websocket.handshake import accept_key
 
 
@@ -23,13 +24,8 @@ class Probed:
     """What a probe said: exit code, text, and (asked with --json) the steps by name."""
 
     def __init__(self, *arguments: str, timeout: float = 40) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", "penstock", "probe", *arguments],
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            env={"PATH": "/usr/bin:/bin", "COLUMNS": "140", "PYTHONIOENCODING": "utf-8"},
-        )
+        command = [*installed().command, "probe", *arguments]
+        done = run(command, env={**os.environ, "COLUMNS": "140"}, timeout=timeout)
         self.code, self.text, self.errors = done.returncode, done.stdout, done.stderr
         assert "Traceback" not in self.errors, self.errors
         self.found = json.loads(self.text) if "--json" in arguments else {}

@@ -58,6 +58,34 @@ Content-Length: 2"""
     assert not (got.all("X-Secret") or got.all("X-Accel-Expires") or got.all("Keep-Alive"))
 
 
+@pytest.mark.parametrize("kept", ["off", "one"])
+@pytest.mark.parametrize("name", ["Date", "Server"])
+def test_what_is_the_backends_is_none_where_it_sends_none(proxy, nginx, raw_backend, name: str, kept: str) -> None:
+    """`proxy_pass_header Date`: the backend's, or none; here and in nginx. The other one stays ours."""
+    text = f"""
+        http {{
+            proxy_cache_path {{dir}}/kept keys_zone=one:1m;
+            server {{
+                listen 127.0.0.1:{{port:front}};
+                proxy_cache {kept};
+                proxy_cache_valid 1h;
+                proxy_pass_header {name};
+                location / {{ proxy_pass http://127.0.0.1:{{port:back}}; }}
+            }}
+        }}
+        """
+    with_it = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n%b: theirs\r\n\r\nok" % name.encode()
+    without = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    other = "Server" if name == "Date" else "Date"
+    for start in (proxy, nginx):
+        backend = raw_backend(*([read_head, said] for said in (with_it, without, without)))
+        front = start(text, ports={"back": backend.port})
+        answers = [front.get(f"/{number}") for number in range(3)]
+        answers += [front.get(f"/{number}") for number in range(3)] if kept == "one" else []
+        assert [got.all(name) for got in answers] == [["theirs"], [], []] * (2 if kept == "one" else 1)
+        assert {len(got.all(other)) for got in answers} == {1}
+
+
 @pytest.mark.parametrize("location", ["/", "/streamed"])
 def test_bodies(proxy, raw_backend, location: str) -> None:
     big = bytes(range(256)) * 2000

@@ -61,6 +61,7 @@ GROUPS = """
     upstream pair { server 127.0.0.1:{port:dead} max_fails=2 fail_timeout=30s; server 127.0.0.1:{port:back}; }
     upstream spare { server 127.0.0.1:{port:dead}; server 127.0.0.1:{port:back} backup; }
     upstream none { server 127.0.0.1:{port:dead}; server 127.0.0.1:{port:other} down; }
+    upstream gone { server 127.0.0.1:{port:dead} down; server 127.0.0.1:{port:other} down; }
     server {
         listen 127.0.0.1:{port:front};
         location / { proxy_pass http://pair; }
@@ -68,6 +69,7 @@ GROUPS = """
         location /never { proxy_pass http://pair; proxy_next_upstream off; }
         location /spare { proxy_pass http://spare; }
         location /none { proxy_pass http://none; }
+        location /gone { proxy_pass http://gone; }
     }
     """
 
@@ -87,8 +89,10 @@ def test_the_next_peer(proxy, raw_backend) -> None:
     front.logged(rf"(?m)^200 \[{dead}, {back}\] \[502, 200\]$")
     assert front.get("/none").status == 502
     assert front.get("/none").status == 502
+    assert front.get("/gone").status == 502
     front.logged("no live upstreams while connecting to upstream", name="error.log")
-    front.logged(r"(?m)^502 \[none\] \[502\]$")
+    front.logged(r"(?m)^502 \[gone\] \[502\]$")
+    assert front.access_log().count(f"502 [{dead}] [502]\n") == 2, "where nobody else is left, it is tried again"
 
 
 CONDITIONS = """

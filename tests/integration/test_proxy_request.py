@@ -312,3 +312,27 @@ def test_client_abort_ignored(proxy, raw_backend) -> None:
     time.sleep(0.3)
     client_gone.set()
     front.logged("^200$")
+
+
+def test_a_backend_named_by_variables_that_are_nginx_s_own(proxy, raw_backend) -> None:
+    """`$proxy_host` and `$proxy_port` may be set, and are what was set also in the headers."""
+    backend = raw_backend(ONE)
+    front = proxy(
+        in_http(
+            r"""
+            server {
+                listen 127.0.0.1:{port:front};
+                location ~ ^/to/(\d+)(/.*)$ {
+                    set $proxy_host 127.0.0.1;
+                    set $proxy_port $1;
+                    proxy_set_header X-Seen "$proxy_host:$proxy_port";
+                    proxy_pass http://$proxy_host:$proxy_port$2$is_args$args;
+                }
+            }
+            """
+        )
+    )
+    assert front.get(f"/to/{backend.port}/x?a=b").status == 200
+    head = head_of(backend)
+    assert head[0].startswith("GET /x?a=b HTTP/1.")
+    assert f"X-Seen: 127.0.0.1:{backend.port}" in head

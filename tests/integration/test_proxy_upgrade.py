@@ -1,6 +1,8 @@
 """101: a connection becomes a tunnel, and its backend stays accounted for until it ends."""
 
-from harness.backends import hold, read, read_head, read_until_end
+import pytest
+
+from harness.backends import hold, pause, read, read_head, read_until_end
 from harness.ports import free_port
 from harness.proxy import in_http
 from harness.waiting import eventually
@@ -83,3 +85,58 @@ def test_a_handshake_that_loses_its_upgrade_is_named_once(proxy, raw_backend) ->
     line = front.logged(r"a WebSocket handshake is passed on without its Upgrade header.*", name="error.log")[0]
     assert "nginx.conf:" in line and "proxy_set_header Upgrade $http_upgrade;" in line
     assert front.error_log().count("without its Upgrade header") == 1
+
+
+UNSENT = in_http(
+    """
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection "upgrade";
+    client_body_buffer_size 8k;
+    client_max_body_size 20m;
+    server {
+        listen 127.0.0.1:{port:front};
+        location / { proxy_request_buffering off; proxy_pass http://127.0.0.1:{port:back}; }
+        location /whole { proxy_pass http://127.0.0.1:{port:back}; }
+        location /alive { return 200; }
+    }
+    """
+)
+POST = b"POST %b HTTP/1.1\r\nHost: a\r\nUpgrade: own\r\nConnection: Upgrade\r\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Content-Length: 10\r\n\r\n",
+        b"Content-Length: 10\r\n\r\n12345",
+        b"Content-Length: 9000000\r\n\r\n" + bytes(2_000_000),
+        b"Transfer-Encoding: chunked\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n",
+        b"Expect: 100-continue\r\nContent-Length: 10\r\n\r\n",
+    ],
+)
+def test_a_backend_that_switches_before_it_was_sent_the_request(proxy, raw_backend, body) -> None:
+    """What is left of the body must not become bytes of the other protocol."""
+    front = proxy(UNSENT, ports={"back": raw_backend([read_head, SWITCH, hold]).port})
+    with front.client() as client:
+        client.send(POST % b"/" + body)
+        got = client.response()
+        if got.status == 100:
+            got = client.response()
+        assert got.status == 502
+    front.logged("upstream sent 101 Switching Protocols before the request was sent", name="error.log")
+    assert front.get("/alive").status == 200
+    assert "internal error" not in front.error_log()
+
+
+@pytest.mark.parametrize("path", [b"/", b"/whole"])
+@pytest.mark.parametrize(
+    "body", [b"Content-Length: 5\r\n\r\n12345", b"Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n"]
+)
+def test_a_backend_that_switches_after_the_body(proxy, raw_backend, path, body) -> None:
+    back = raw_backend([read_head, read(5), pause(0.1), SWITCH, read_until_end])
+    front = proxy(UNSENT, ports={"back": back.port})
+    with front.client() as client:
+        assert client.send(POST % path + body).response().status == 101
+        client.send(b"own")
+        eventually(lambda: back.conversations[0].received.endswith(b"own"))

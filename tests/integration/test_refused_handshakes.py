@@ -62,6 +62,19 @@ def test_one_line_says_what_was_said_and_why(proxy, raw_backend, path, said, wor
     assert ", upstream: " in front.logged(f"{SAYS}.*", name="error.log")[0]
 
 
+def test_a_hint_is_given_once_by_all_workers_and_stays_given_over_a_reload(proxy, raw_backend) -> None:
+    backend = raw_backend([read_head, answer(b"403 Forbidden")])
+    text = "worker_processes 3;\n" + FRONT.replace("{port:front};", "{port:front} reuseport;")
+    front = proxy(text, ports={"back": backend.port})
+    for _ in range(2):
+        for _ in range(20):
+            assert attempt(front, "/") == attempt(front, "/lost") == 403
+        front.reload(text + "# changed\n")
+    front.logged(SAYS, name="error.log")
+    assert front.error_log().count(SAYS) == 1
+    assert front.error_log().count("passed on without its Upgrade header") == 1
+
+
 def test_what_was_explained_before_is_not_said_twice(proxy, raw_backend) -> None:
     front = proxy(FRONT, ports={"back": raw_backend([read_head, answer(b"400 Bad Request")]).port})
     assert attempt(front, "/lost") == 400

@@ -6,7 +6,6 @@ import os
 import signal
 import stat
 import subprocess
-import sys
 import time
 from contextlib import ExitStack
 
@@ -17,10 +16,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from harness.backends import WebSocketEcho
+from harness.binary import installed
+from harness.programs import run
 from harness.proxy import Proxy, in_http
 from harness.raw import RawClient
 from harness.waiting import eventually
-from penstock.cli.tunnels_watch import Watch, sparkline, watch
+from penstock.cli.tunnels.watch import TunnelScreen, sparkline, watch
 
 FRONT = "worker_processes 2;\n" + in_http(
     """
@@ -56,8 +57,8 @@ def opened(front, stack, path: str, count: int) -> list:
 
 
 def tunnels(front, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "penstock", "tunnels", "--socket", f"{front.directory}/nginx.control"]
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=30)
+    command = [*installed().command, "tunnels", "--socket", f"{front.directory}/nginx.control"]
+    return run([*command, *arguments])
 
 
 def listed(front, *arguments: str) -> dict:
@@ -92,6 +93,7 @@ def test_tunnels_of_two_workers(two) -> None:
     assert (one["client"], one["server"], one["state"]) == ("127.0.0.1", "chat.example", "open")
     assert one["peer"] == f"127.0.0.1:{front.ports['one']}"
     assert (one["messages_in"], one["messages_out"], one["compressed"]) == (1, 1, True)
+    assert (one["stage"], one["flow_in"], one["flow_out"]) == ("open", "flowing", "flowing")
     assert one["bytes_in"] > one["bytes_out"] > 0
     for arguments, count in [
         (("--peer", f"127.0.0.1:{front.ports['two']}"), 4),
@@ -109,7 +111,7 @@ def test_tunnels_of_two_workers(two) -> None:
     limited = listed(front, "--limit", "3")
     assert (limited["matched"], len(limited["tunnels"])) == (12, 3)
     table = tunnels(front).stdout.splitlines()
-    assert table[0].split()[:5] == ["ID", "CLIENT", "SERVER", "LOCATION", "PEER"]
+    assert table[0].split()[:6] == ["ID", "KIND", "CLIENT", "SERVER", "LOCATION", "PEER"]
     assert len(table) == 14 and table[-1] == "12 open in 2 workers"
 
 
@@ -150,8 +152,8 @@ def test_what_makes_no_sense(two) -> None:
     ]:
         done = tunnels(front, *arguments)
         assert done.returncode == 2 and words in done.stderr, done
-    command = [sys.executable, "-m", "penstock", "tunnels", "-c", f"{front.directory}/nginx.conf", "-p"]
-    gone = subprocess.run([*command, f"{front.directory}/elsewhere/"], capture_output=True, text=True, timeout=30)
+    command = [*installed().command, "tunnels", "-c", f"{front.directory}/nginx.conf", "-p"]
+    gone = run([*command, f"{front.directory}/elsewhere/"])
     assert gone.returncode == 3 and "control" in gone.stderr
 
 
@@ -159,9 +161,9 @@ def test_the_folder_is_found_and_taken_away(proxy, ws_backend) -> None:
     text = "control_socket here/it;\n" + FRONT
     (front,) = [Proxy(text, ports={"one": ws_backend.port, "two": ws_backend.port}, files={"here/x": ""})]
     with front:
-        command = [sys.executable, "-m", "penstock", "tunnels", "-c", f"{front.directory}/nginx.conf"]
-        done = subprocess.run([*command, "-p", str(front.directory)], capture_output=True, text=True, timeout=30)
-        assert (done.returncode, done.stdout) == (0, "0 open in 2 workers\n"), done.stderr
+        command = [*installed().command, "tunnels", "-c", f"{front.directory}/nginx.conf"]
+        # Workers make their sockets when they have begun.
+        eventually(lambda: run([*command, "-p", str(front.directory)]).stdout == "0 open in 2 workers\n")
         front.reload(text.replace("here/it", "elsewhere"))
         front.logged("the control sockets go where .* with the next start", name="error.log")
         assert eventually(lambda: len(list((front.directory / "here/it").iterdir())) == 2)
@@ -324,7 +326,7 @@ def test_the_screen(two) -> None:
 def test_sparklines_and_trouble() -> None:
     assert sparkline([0, 0], 5) == "▁▁"
     assert sparkline([1, 4, 8], 2) == "▄█"
-    seen = Watch()
+    seen = TunnelScreen()
     seen.trouble = "nobody there"
     out = io.StringIO()
     Console(file=out, width=100, height=20).print(seen.screen(20))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.backends import until
-from harness.fleet import EchoServers, Fleet, Report
+from harness.crowd import Crowd, EchoServers, Report
 from harness.processes import resident
 from harness.proxy import Proxy
 from harness.waiting import eventually
@@ -68,12 +68,13 @@ def in_force(front: Proxy) -> int:
 
 
 def reload(front: Proxy, **changed: object) -> None:
-    """With other values, until all workers have taken it up."""
+    """With other values, until all workers have taken it up. On a busy machine a worker takes long for a large one: who
+    makes it gives way to every message."""
     done = in_force(front)
     front.values.update(changed)
     front.configure(front.template)
     front.send_signal(signal.SIGHUP)
-    eventually(lambda: in_force(front) > done, 20, why=f"the reload is over:\n{front.error_log()[-2000:]}")
+    eventually(lambda: in_force(front) > done, 60, why=f"the reload is over:\n{front.error_log()[-2000:]}")
 
 
 @pytest.fixture
@@ -126,13 +127,13 @@ def test_a_thousand_tunnels_and_twenty_reloads(start) -> None:
     with EchoServers(2) as echo:
         given = values(workers=2, servers=servers(echo), balance="least_conn;")
         front = start(TUNNELS, values=given)
-        with Fleet(front.port()) as fleet:
-            opened_all(fleet.open(1000, "/", "/other"), 1000)
+        with Crowd(front.port()) as crowd:
+            opened_all(crowd.open(1000, "/", "/other"), 1000)
             eventually(lambda: sum(echo.report().live) == 1000)
             reload(front, number=1)
             time.sleep(1.0)
             before = {pid: (resident(pid), descriptors(pid)) for pid in front.children()}
-            fleet.forget()
+            crowd.forget()
             began = time.monotonic()
             for number in range(2, 22):
                 extra = "server 127.0.0.1:1 backup;" if number % 2 else "keepalive 4;"
@@ -142,13 +143,14 @@ def test_a_thousand_tunnels_and_twenty_reloads(start) -> None:
                 time.sleep(max(0.0, began + (number - 1) * 0.5 - time.monotonic()))
             eventually(lambda: answers(front, 21, target="/number"))
             time.sleep(1.0)
-            told = fleet.settle()
+            told = crowd.settle()
             unharmed(told, 1000)
             in_time(told)
             assert set(before) == front.children()
             for pid, (held, numbers) in before.items():
-                assert resident(pid) < 1.1 * held
-                assert descriptors(pid) == numbers
+                # What the last plan but one had is freed a bit at a time.
+                eventually(lambda pid=pid, held=held: resident(pid) < 1.1 * held)
+                eventually(lambda pid=pid, numbers=numbers: descriptors(pid) == numbers)
 
 
 def test_nobody_waits_for_a_large_configuration(start) -> None:
@@ -160,14 +162,14 @@ def test_nobody_waits_for_a_large_configuration(start) -> None:
         given = values(servers=servers(echo))
         front = start(TUNNELS.rstrip()[:-1] + sites.replace("{{", "{").replace("}}", "}") + "}", values=given)
         (pid,) = front.children()
-        with Fleet(front.port()) as fleet:
-            opened_all(fleet.open(200, "/"), 200)
-            fleet.forget()
+        with Crowd(front.port()) as crowd:
+            opened_all(crowd.open(200, "/"), 200)
+            crowd.forget()
             for number in (1, 2):
                 reload(front, number=number)
             assert answers(front, 2, target="/number")
             time.sleep(1.5)
-            told = fleet.settle()
+            told = crowd.settle()
             unharmed(told, 200)
             in_time(told)
             assert front.children() == {pid}
@@ -178,44 +180,44 @@ def test_a_new_tunnel_goes_where_the_fewest_live_ones_are(start) -> None:
         first, second, third = echo.ports
         given = values(balance="least_conn;", servers=f"server 127.0.0.1:{first}; server 127.0.0.1:{second};")
         front = start(TUNNELS, values=given)
-        with Fleet(front.port(), interval=1.0) as fleet:
-            fleet.open(30, "/")
+        with Crowd(front.port(), interval=1.0) as crowd:
+            crowd.open(30, "/")
             eventually(lambda: echo.report().live == [15, 15, 0])
             reload(front, servers=servers(echo))
-            fleet.open(15, "/")
+            crowd.open(15, "/")
             eventually(lambda: echo.report().live == [15, 15, 15])
             reload(front, servers=f"server 127.0.0.1:{second}; server 127.0.0.1:{third} weight=3;")
-            fleet.open(20, "/")
+            crowd.open(20, "/")
             eventually(lambda: echo.report().live == [15, 15, 35], why=str(echo.report()))
-            unharmed(fleet.settle(), 65)
+            unharmed(crowd.settle(), 65)
 
 
 def test_a_limit_counts_the_tunnels_of_before(start) -> None:
     with EchoServers() as echo:
         server = f"server 127.0.0.1:{echo.port}"
         front = start(TUNNELS, values=values(servers=f"{server} max_conns=5;"))
-        with Fleet(front.port(), interval=1.0) as fleet:
-            fleet.open(5, "/")
+        with Crowd(front.port(), interval=1.0) as crowd:
+            crowd.open(5, "/")
             reload(front, servers=f"{server} max_conns=6;", balance="zone app 64k;")
-            told = fleet.open(3, "/")
+            told = crowd.open(3, "/")
             assert (told.open, sum(told.refused.values())) == (6, 2)
-            fleet.leave(6)
+            crowd.leave(6)
             reload(front, balance="")
-            eventually(lambda: fleet.open(1, "/").open > 0)
-            assert fleet.open(8, "/").open == 6
+            eventually(lambda: crowd.open(1, "/").open > 0)
+            assert crowd.open(8, "/").open == 6
 
 
 def test_the_tunnels_of_a_removed_location_and_address_go_on(start) -> None:
     with EchoServers() as echo:
         text = TUNNELS.replace("location / {", "listen 127.0.0.1:{port:other}; location /chat {")
         front = start(text, values=values(servers=servers(echo)))
-        with Fleet(front.port("other")) as fleet:
-            opened_all(fleet.open(10, "/chat"), 10)
+        with Crowd(front.port("other")) as crowd:
+            opened_all(crowd.open(10, "/chat"), 10)
             front.template = NUMBER
             reload(front)
             eventually(lambda: refused(front, "other"))
             time.sleep(0.5)
-            unharmed(fleet.settle(), 10)
+            unharmed(crowd.settle(), 10)
 
 
 # Requests and connections
@@ -334,17 +336,17 @@ def test_workers_are_added_and_taken_away_with_their_tunnels(start) -> None:
     with EchoServers() as echo:
         front = start(TUNNELS, values=values(servers=servers(echo), workers=2))
         first = front.children()
-        with Fleet(front.port()) as fleet:
-            opened_all(fleet.open(60, "/"), 60)
+        with Crowd(front.port()) as crowd:
+            opened_all(crowd.open(60, "/"), 60)
             reload(front, workers=4)
             eventually(lambda: len(front.children()) == 4)
             assert first < front.children()
-            opened_all(fleet.open(60, "/"), 120)
+            opened_all(crowd.open(60, "/"), 120)
             reload(front, workers=1)
             eventually(lambda: len(front.children()) == 1, why=front.error_log()[-3000:])
             assert front.children() < first
             time.sleep(0.5)
-            unharmed(fleet.settle(), 120)
+            unharmed(crowd.settle(), 120)
 
 
 def test_reuseport_sockets_follow_the_number_of_workers(start) -> None:
@@ -436,6 +438,26 @@ def test_many_reloads_at_once_come_to_few(start) -> None:
     assert len(front.children()) == 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM])
+def test_nobody_begins_for_a_reload_that_the_end_overtakes(start, number: signal.Signals) -> None:
+    """The worker goes as it was told, and does not answer: that is not the death of one that is to be replaced."""
+    front = start(NUMBER, values=values(number="one"))
+    front.expect = ("exited on signal 9",)  # where the machine has no time for it within that of a SIGTERM
+    (pid,) = front.children()
+    master = front.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        front.send_signal(signal.SIGHUP)
+        front.logged("(?m)reconfiguring$", name="error.log")
+        front.send_signal(number)
+        front.logged(f"{number.name}\\) received", name="error.log")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    front.logged(rf"(?m) {master}#{master}: exit$", name="error.log")
+    assert front.error_log().count("start worker process ") == 1
+    assert "in force" not in front.error_log()
+
+
 def test_a_worker_that_does_not_answer_is_replaced(start, monkeypatch) -> None:
     """One that is stopped in the middle of a reload dies, as far as the master can see; here it really does."""
     front = start(NUMBER, values=values(number="one", workers=2))
@@ -488,17 +510,17 @@ def test_log_files_change_and_the_lines_of_tunnels_follow(start) -> None:
     with EchoServers() as echo:
         front = start(text, values=values(servers=servers(echo), log="first.log"))
         (pid,) = front.children()
-        with Fleet(front.port(), interval=1.0) as fleet:
-            fleet.open(2, "/a")
+        with Crowd(front.port(), interval=1.0) as crowd:
+            crowd.open(2, "/a")
             (front.directory / "first.log").rename(front.directory / "first.old")
             reload(front, number=1)
-            fleet.leave(1)
+            crowd.leave(1)
             front.logged("GET /a .* 101 ", name="first.log")
             assert front.access_log("first.old") == ""
             reload(front, log="second.log", number=2)
             assert answers(front, 2, target="/number")
             front.logged("GET /number ", name="second.log")
-            fleet.leave(1)
+            crowd.leave(1)
             eventually(lambda: front.access_log("first.log").count("GET /a ") == 2)
         eventually(lambda: not any("first" in str(path) for path in opened(pid)))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.fleet import EchoServers, Fleet
+from harness.crowd import Crowd, EchoServers
 from harness.proxy import Proxy
 from harness.waiting import eventually
 
@@ -74,8 +74,8 @@ def test_a_reload_shows_the_renewed_certificate_and_keeps_tunnels(proxy, authori
     with EchoServers() as echo:
         first, second = authority.issue("one.test"), authority.issue("two.test")
         front = started(proxy, first, tmp_path, "off", echo=echo.port)
-        with Fleet(front.port(), tls=True) as fleet:
-            fleet.open(20, "/chat")
+        with Crowd(front.port(), tls=True) as crowd:
+            crowd.open(20, "/chat")
             assert shown(front) == der(first)
             workers = front.children()
             put(front, second)
@@ -83,7 +83,7 @@ def test_a_reload_shows_the_renewed_certificate_and_keeps_tunnels(proxy, authori
             for _ in range(8):
                 eventually(lambda: shown(front) == der(second))
             assert front.children() == workers
-            told = fleet.settle()
+            told = crowd.settle()
             assert told.unharmed(20), told
 
 

@@ -254,7 +254,8 @@ def test_who_has_a_busy_port_is_named(proxy) -> None:
 
 
 def test_processes_say_what_they_are(proxy) -> None:
-    front = proxy(("user nobody nogroup;" if os.geteuid() == 0 else "") + SITE, ports={"api": 1})
+    text = ("user nobody nogroup;" if os.geteuid() == 0 else "") + SITE
+    front = proxy(text, ports={"api": 1}, fresh=True)  # a title has the room of the arguments
     worker = next(iter(eventually(front.children)))
 
     def title(pid: int) -> str:

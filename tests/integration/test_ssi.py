@@ -19,6 +19,7 @@ http {
         location /plain { ssi off; }
         location /api/ { proxy_pass http://127.0.0.1:{port:api}; }
         location /cycle { return 200 '<!--#include virtual="/cycle" -->'; }
+        location /twice { return 200 '<!--#include virtual="/twice" --><!--#include virtual="/twice" -->x'; }
         location /closed { deny all; return 200 "secret"; }
         location /say { return 200 "[$arg_k $mapped $request_method $uri]"; }
         location /inner { internal; return 200 inside; }
@@ -94,3 +95,19 @@ def test_from_a_backend(front) -> None:
 def test_a_cycle_ends(front) -> None:
     assert front.get("/cycle").status == 200
     front.logged("subrequests cycle while processing", name="error.log")
+
+
+@pytest.mark.alone
+def test_a_cycle_that_doubles_ends_and_holds_up_nobody(proxy) -> None:
+    """Fifty levels, each of which asks for the next one twice, are more than there is time for."""
+    front = proxy(FRONT, ports={"api": 1}, files={"www/both.html": PAGE_OF_ITSELF})
+    for path in ("/twice", "/both.html"):
+        with front.client(timeout=60) as client:
+            client.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            while b"subrequests cycle" not in front.error_log().encode():
+                assert front.get("/say", timeout=10).status == 200  # others are served meanwhile
+            assert client.response().status == 200
+    front.logged("subrequests cycle while processing", name="error.log")
+
+
+PAGE_OF_ITSELF = 2 * '<!--#include virtual="/both.html" -->'

@@ -227,6 +227,74 @@ def test_revoked(start, authority) -> None:
     assert ask(front, as_client(bad), "localhost").status == 400
 
 
+KEPT = {
+    "zone": "ssl_session_cache shared:kept:1m;",
+    "key": "ssl_session_ticket_key ticket.key;",
+}
+
+
+def _session(front, context: ssl.SSLContext):
+    """The session of a client that has been let in."""
+    with RawClient(front.port()) as client:
+        client.socket = context.wrap_socket(client.socket, server_hostname="localhost")
+        assert client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").response().text == ". SUCCESS"
+        return client.socket.session
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+@pytest.mark.parametrize("kept", KEPT)
+@pytest.mark.parametrize("replaced", ["ca", "trusted", "crl", "certificate", "nothing"])
+def test_a_session_ends_with_what_it_was_based_on(proxy, tmp_path, version, kept, replaced) -> None:
+    """The files are replaced under their names, and the configuration is read again."""
+    old, new = (Authority(tmp_path / name, name) for name in ("old", "new"))
+    pair, friend = old.issue("localhost"), old.issue_client("friend")
+    files = {
+        "server.crt": pair.certificate.read_bytes(),
+        "server.key": pair.key.read_bytes(),
+        "ca.pem": old.certificate.read_bytes(),
+        "trusted.pem": old.certificate.read_bytes(),
+        "list.crl": old.revocations(old.issue_client("another")).read_bytes(),
+        "ticket.key": bytes(80),
+    }
+    names = {"ca": "ssl_client_certificate ca.pem;", "trusted": "ssl_trusted_certificate trusted.pem;"}
+    trust = names.get(replaced, names["ca"]) + ("ssl_crl list.crl;" if replaced == "crl" else "")
+    front = proxy(
+        f"""
+        http {{
+            server {{
+                listen 127.0.0.1:{{port:front}} ssl;
+                ssl_certificate server.crt; ssl_certificate_key server.key;
+                ssl_verify_client on; {trust} {KEPT[kept]}
+                return 200 "$ssl_session_reused $ssl_client_verify";
+            }}
+        }}
+        """,
+        files=files,
+    )
+    context = as_client(friend)
+    context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+    session = _session(front, context)
+    assert ask(front, context, "localhost", session=session).text == "r SUCCESS"
+    renewed = old.issue("localhost", "renewed.test")
+    changes = {
+        "ca": {"ca.pem": new.certificate},
+        "trusted": {"trusted.pem": new.certificate},
+        "crl": {"list.crl": old.revocations(friend)},
+        "certificate": {"server.crt": renewed.certificate, "server.key": renewed.key},
+        "nothing": {},
+    }
+    for name, path in changes[replaced].items():
+        front.write(name, path.read_bytes())
+    front.reload()
+    again = ask(front, context, "localhost", session=session)
+    if replaced == "nothing":
+        assert again.text == "r SUCCESS"
+    elif replaced == "certificate":
+        assert again.text == ". SUCCESS"
+    else:
+        assert again.status == 400
+
+
 def test_depth(start, authority) -> None:
     front = start(ONE % "ssl_verify_depth 0; return 200 $ssl_client_verify;")
     assert ask(front, as_client(authority.issue_client("friend")), "localhost").status == 200
@@ -297,3 +365,39 @@ def test_a_backend_is_told(start, proxy, authority, http_backend) -> None:
 def test_plain_connections_are_not_asked(start) -> None:
     front = start(ONE.replace("ssl;", "ssl; listen 127.0.0.1:{port:plain};") % 'return 200 "[$ssl_client_verify]";')
     assert front.get("/", port="plain").text == "[]"
+
+
+@pytest.mark.parametrize("version", ["1.1", "2"])
+@pytest.mark.parametrize("pool", ["", "keepalive 4;"])
+def test_a_kept_connection_to_a_backend_ends_with_what_it_was_judged_by(proxy, tmp_path, version, pool) -> None:
+    old, new = (Authority(tmp_path / name, name) for name in ("old", "new"))
+    pair = old.issue("localhost")
+    text = f"""
+        http {{
+            upstream app {{ server 127.0.0.1:{{port:app}}; {pool} }}
+            server {{
+                listen 127.0.0.1:{{port:app}} ssl;
+                http2 on;
+                ssl_certificate {pair.certificate}; ssl_certificate_key {pair.key};
+                return 200 "$connection";
+            }}
+            server {{
+                listen 127.0.0.1:{{port:front}};
+                location / {{
+                    proxy_http_version {version};
+                    proxy_set_header Connection "";
+                    proxy_ssl_verify on; proxy_ssl_name localhost; proxy_ssl_trusted_certificate trusted.pem;
+                    proxy_pass https://app;
+                }}
+            }}
+        }}
+        """
+    front = proxy(text, files={"trusted.pem": old.certificate.read_bytes()})
+    first = front.get("/", port="front")
+    assert (first.status, front.get("/", port="front").text) == (200, first.text)
+    front.reload()
+    if version == "1.1":  # over HTTP/2 the backend says goodbye at its reload
+        assert front.get("/", port="front").text == first.text
+    front.write("trusted.pem", new.certificate.read_bytes())
+    front.reload()
+    assert front.get("/", port="front").status == 502

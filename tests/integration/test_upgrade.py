@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from harness.backends import pause, read_head
 from harness.binary import Binary, penstock
-from harness.fleet import EchoServers, Fleet
+from harness.crowd import Crowd, EchoServers
 from harness.processes import children, gone
 from harness.proxy import Proxy
 from harness.waiting import eventually
@@ -101,8 +102,8 @@ def test_tunnels_go_to_the_new_program(proxy) -> None:
     with EchoServers(2) as echo:
         front = proxy(TUNNEL, ports={"one": echo.ports[0], "two": echo.ports[1]})
         eventually(lambda: len(front.children()) == 2)
-        with Fleet(front.port(), interval=0.1) as fleet:
-            fleet.open(1000, "/ws")
+        with Crowd(front.port(), interval=0.1) as crowd:
+            crowd.open(1000, "/ws")
             old, workers = front.pid, front.children()
             new = begin(front, 2)
             began = time.monotonic()
@@ -110,13 +111,13 @@ def test_tunnels_go_to_the_new_program(proxy) -> None:
             eventually(lambda: gone(old) and all(map(gone, workers)))
             took = time.monotonic() - began
             time.sleep(1)
-            told = fleet.settle()
+            told = crowd.settle()
             assert told.unharmed(1000), told
             # A tenth of a second for a hundred, where nothing else wants the cores.
             assert took < max(5.0, 100 * told.stall), (took, told)
             assert not old_pid(front).exists()
             assert not (front.directory / "tunnel.log").read_text()
-            fleet.leave(1000)
+            crowd.leave(1000)
         eventually(lambda: front.access_log("tunnel.log").count("\n") == 1000)
         lines = front.access_log("tunnel.log").splitlines()
         assert all(re.fullmatch(r"GET /ws HTTP/1.1 101 \d+ \d+ 127.0.0.1:\d+", line) for line in lines), lines[0]
@@ -294,15 +295,15 @@ def test_a_taker_that_dies_is_followed_by_another(proxy) -> None:
         ports = {"one": echo.ports[0], "two": echo.ports[1]}
         front = proxy(SMALL, ports=ports, expect=["exited on signal 9"])
         old = front.pid
-        with Fleet(front.port()) as fleet:
-            fleet.open(100, "/ws")
+        with Crowd(front.port()) as crowd:
+            crowd.open(100, "/ws")
             (taker,) = children(begin(front))
             os.kill(taker, signal.SIGSTOP)
             os.kill(old, signal.SIGQUIT)
             front.logged("gracefully shutting down", name="error.log")
             os.kill(taker, signal.SIGKILL)
             eventually(lambda: gone(old))
-            assert fleet.settle().unharmed(100)
+            assert crowd.settle().unharmed(100)
         end(front)
 
 
@@ -405,6 +406,30 @@ def test_a_frame_in_two_halves(proxy, ws_backend) -> None:
     end(front)
 
 
+def test_a_quota_counts_what_a_tunnel_says_that_was_taken_over(proxy, ws_backend) -> None:
+    text = SMALL.replace("http {", "http { websocket_quota_zone $server_port zone=quota:64k;").replace(
+        "proxy_pass http://back;", "websocket auto; websocket_quota quota tunnels=2 messages=3/d; proxy_pass http://back;"
+    )
+    front = small(proxy, ws_backend.port, text)
+    old = front.pid
+    with connect(front.url("/ws", "ws")) as first, connect(front.url("/ws", "ws")) as second:
+        assert echoes(first, "counts here, and not there")
+        begin(front)
+        os.kill(old, signal.SIGQUIT)
+        eventually(lambda: gone(old))
+        for word in ("x", "y", "z"):
+            assert echoes(second, word)
+        with connect(front.url("/ws", "ws")) as third, pytest.raises(ConnectionClosed) as refused:
+            third.recv(10)
+        assert refused.value.rcvd is not None and refused.value.rcvd.reason == "quota of tunnels used up"
+        second.send("one too many")
+        with pytest.raises(ConnectionClosed) as ended:
+            while second.recv(10):
+                pass
+        assert ended.value.rcvd is not None and ended.value.rcvd.reason == "quota of messages used up"
+    end(front)
+
+
 def test_a_tunnel_that_opens_while_its_worker_leaves(proxy, raw_backend) -> None:
     backend = raw_backend([read_head, pause(1.5), UPGRADED, pause(0.5), b"hello", pause(10)])
     front = small(proxy, backend.port)
@@ -443,16 +468,16 @@ def test_least_conn_counts_what_was_taken_over(proxy) -> None:
         text = SMALL.replace("server 127.0.0.1:{port:two};", "server 127.0.0.1:{port:two} down;")
         front = proxy(text, ports={"one": echo.ports[0], "two": echo.ports[1]})
         old = front.pid
-        with Fleet(front.port()) as fleet:
-            fleet.open(10, "/ws")
+        with Crowd(front.port()) as crowd:
+            crowd.open(10, "/ws")
             assert echo.report().live == [10, 0]
             front.configure(SMALL)
             begin(front)
             os.kill(old, signal.SIGQUIT)
             eventually(lambda: gone(old))
-            fleet.open(10, "/ws")
+            crowd.open(10, "/ws")
             assert echo.report().live == [10, 10]
-            assert fleet.settle().unharmed(20)
+            assert crowd.settle().unharmed(20)
         end(front)
 
 
@@ -462,12 +487,12 @@ def test_a_drain_is_for_those_that_stay(proxy) -> None:
         text = SMALL.replace("http {", "http { websocket_drain 5s;", 1)
         front = proxy(text, ports={"one": echo.ports[0], "two": echo.ports[1]})
         old = front.pid
-        with Fleet(front.port()) as fleet:
-            fleet.open(200, "/ws")
+        with Crowd(front.port()) as crowd:
+            crowd.open(200, "/ws")
             begin(front)
             os.kill(old, signal.SIGQUIT)
             eventually(lambda: gone(old), 20)
-            assert fleet.settle().unharmed(200)
+            assert crowd.settle().unharmed(200)
         end(front)
 
 
@@ -476,18 +501,18 @@ def test_a_smaller_number_of_workers(proxy) -> None:
     with EchoServers(2) as echo:
         front = proxy(TUNNEL, ports={"one": echo.ports[0], "two": echo.ports[1]})
         eventually(lambda: len(front.children()) == 2)
-        with Fleet(front.port()) as fleet:
-            fleet.open(200, "/ws")
+        with Crowd(front.port()) as crowd:
+            crowd.open(200, "/ws")
             workers = front.children()
             front.reload(SMALL)
             eventually(lambda: len(front.children()) == 1, 20)
             assert front.children() < workers
-            assert fleet.settle().unharmed(200)
+            assert crowd.settle().unharmed(200)
             assert sum(echo.report().live) == 200
-            fleet.resume()
-            fleet.open(50, "/ws")
+            crowd.resume()
+            crowd.open(50, "/ws")
             assert sorted(echo.report().live) == [125, 125], "least_conn counts each once"
-            assert fleet.settle().unharmed(250)
+            assert crowd.settle().unharmed(250)
         eventually(lambda: front.access_log("tunnel.log").count("\n") == 250)
 
 

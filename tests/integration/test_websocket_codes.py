@@ -1,7 +1,5 @@
 """Every way in which the proxy ends a WebSocket, as a client and a browser see it: close codes and reasons."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -11,6 +9,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from harness.backends import HttpEcho, hold, pause, read_until_end, reset
+from harness.binary import installed
+from harness.programs import run
 from harness.proxy import Proxy, in_http
 from harness.waiting import eventually
 from harness.wire import TEXT, masked, plain, switch
@@ -90,9 +90,9 @@ def all_of_them(front: Proxy, opened: Callable[[str], Any], ended: Callable[[Any
         assert ended(talks[path]) == (code, reason), path
         front.logged(rf"(?m)^{path} {code} proxy {why}$")
     killed, drained, last = opened("/killed"), opened("/drain"), opened("/end")
-    command = [sys.executable, "-m", "penstock", "tunnels", "close", "--socket", f"{front.directory}/nginx.control"]
+    command = [*installed().command, "tunnels", "close", "--socket", f"{front.directory}/nginx.control"]
     more = ["--location", "/killed", "--code", "4321", "--reason", "by hand"]
-    eventually(lambda: subprocess.run([*command, *more], capture_output=True, timeout=30).returncode == 0)
+    eventually(lambda: run([*command, *more]).returncode == 0)
     assert ended(killed) == (4321, "by hand")
     front.reload(FRONT.replace("{ server 127.0.0.1:{port:echo}; server", "{ server").replace(" backup;", ";"))
     assert ended(drained) == (1012, "")

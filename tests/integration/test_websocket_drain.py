@@ -10,10 +10,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from harness.backends import WebSocketEcho, hold, read_head
-from harness.fleet import EchoServers, Fleet
+from harness.crowd import Crowd, EchoServers
 from harness.proxy import in_http
 from harness.waiting import eventually
-from harness.wire import PING, WireClient, masked, switch
+from harness.wire import CLOSE, PING, WireClient, close_code, masked, switch
 
 pytestmark = pytest.mark.alone
 
@@ -27,12 +27,12 @@ def test_a_thousand_over_ten_seconds(proxy) -> None:
     text = "http { websocket_drain 10s; upstream back { server 127.0.0.1:{port:back}; }\n" + SERVER + "}"
     with EchoServers(1) as echo:
         front = proxy(MANY + text, ports={"back": echo.port})
-        with Fleet(front.port(), interval=1.0) as fleet:
-            assert fleet.open(count).open == count
+        with Crowd(front.port(), interval=1.0) as crowd:
+            assert crowd.open(count).open == count
             began = time.monotonic()
             front.send_signal(signal.SIGQUIT)
-            eventually(lambda: not fleet.report().open, 3 * window, every=0.5)
-            told = fleet.report()
+            eventually(lambda: not crowd.report().open, 3 * window, every=0.5)
+            told = crowd.report()
             assert told.closes == {1012: count}
             assert (told.dropped, told.cut, told.wrong) == (0, 0, 0)
             times = sorted(at - began for at in told.close_times)
@@ -134,3 +134,65 @@ def test_servers_that_a_reload_takes_out(proxy) -> None:
         clients["c"].send("name?")
         assert clients["c"].recv() == "c"
         clients["c"].close()
+
+
+WAYS = {
+    "gone": "location / { return 200 nothing; }",
+    "another": LOCATION.replace("back", "127.0.0.1:{port:b}"),
+    "renamed": LOCATION.replace("back", "other"),
+    "named": LOCATION.replace("back", "127.0.0.1:{port:a}"),
+}
+
+
+@pytest.mark.parametrize("before", ["back", "127.0.0.1:{port:a}"])
+@pytest.mark.parametrize(("after", "stays"), [("gone", False), ("another", False), ("renamed", True), ("named", True)])
+def test_an_upstream_that_a_reload_takes_out_as_a_whole(proxy, before, after, stays) -> None:
+    with WebSocketEcho("a") as a, WebSocketEcho("b") as b:
+        block = "upstream %s { server 127.0.0.1:{port:a}; }\n"
+        server = "server { listen 127.0.0.1:{port:front}; %s }"
+        text = "websocket_drain 500ms removed;\n" + (block % "back" if before == "back" else "")
+        text += server % LOCATION.replace("back", before)
+        front = proxy(in_http(text), ports={"a": a.port, "b": b.port})
+        with connect(front.url("/", "ws")) as client:
+            client.send("name?")
+            assert client.recv() == "a"
+            other = block % "other" if after == "renamed" else ""
+            front.reload(in_http("websocket_drain 500ms removed;\n" + other + server % WAYS[after]))
+            if stays:
+                time.sleep(1)
+                client.send("name?")
+                assert client.recv() == "a"
+            else:
+                with pytest.raises(ConnectionClosed) as ended:
+                    client.recv(timeout=5)
+                assert ended.value.rcvd.code == 1012
+
+
+def test_a_server_that_a_variable_names_is_in_no_upstream(proxy) -> None:
+    with WebSocketEcho("a") as a:
+        text = "websocket_drain 500ms removed;\n" + SERVER.replace("proxy_pass http://back", "proxy_pass http://$arg_to")
+        front = proxy(in_http(text), ports={"a": a.port})
+        with connect(front.url(f"/?to=127.0.0.1:{a.port}", "ws")) as client:
+            front.reload()
+            time.sleep(1)
+            client.send("name?")
+            assert client.recv() == "a"
+
+
+@pytest.mark.parametrize("by", ["quit", "reload"])
+@pytest.mark.parametrize("drain", ["", "websocket_drain 1h;", "websocket_drain 500ms;"])
+def test_the_shutdown_timeout_holds_where_a_close_frame_is_not_answered(proxy, raw_backend, by, drain) -> None:
+    text = "worker_shutdown_timeout 2s;" + in_http(drain + "upstream back { server 127.0.0.1:{port:back}; }\n" + SERVER)
+    front = proxy(text, ports={"back": raw_backend([switch, hold]).port})
+    with WireClient(front.port()) as client:
+        began = time.monotonic()
+        if by == "quit":
+            front.send_signal(signal.SIGQUIT)
+        else:
+            front.reload()
+        (opcode, payload), *more = client.frames_until_end()
+        took = time.monotonic() - began
+        assert (opcode, more) == (CLOSE, [])
+        drained = drain and by == "quit"
+        assert close_code(payload) == (1012 if drained else 1001)
+    assert 1.9 < took < 3.0, took

@@ -131,7 +131,8 @@ LIMITS = [
     ("websocket_max_message 1k;", masked(b"x" * 1025), "message_too_big", 1009),
     ("websocket_max_frame 200;", masked(b"x" * 201), "frame_too_big", 1009),
     ("websocket_rate 5r/s burst=4;", masked(b"x") * 6, "rate", 1008),
-    ("websocket_rate 300r/m from=both;", masked(b"x") * 2, "rate", 1008),
+    ("websocket_rate 300r/m burst=0 from=both;", masked(b"x") * 2, "rate", 1008),
+    ("websocket_rate 3r/m;", masked(b"x") * 4, "rate", 1008),
 ]
 
 
@@ -148,6 +149,20 @@ def test_a_client_that_exceeds_a_limit(serve, raw_backend) -> None:
         assert all(opcode == CLOSE or len(payload) == 1 for opcode, payload in heard(talk))
         front.logged(rf"(?m)^/{at} {code} proxy {reason}")
     assert front.error_log().count("client broke a limit") == len(LIMITS)
+
+
+def test_as_many_messages_as_the_rate_names_may_come_at_once(serve, raw_backend) -> None:
+    """Without `burst`: an application that sends a few messages together has not broken a rate of so many."""
+    backend = raw_backend([switch, hold])
+    rates = ("3r/m", "100r/s", "100r/s burst=99")
+    locations = [f"location /{at} {{ {PASS} websocket_rate {rate}; }}" for at, rate in enumerate(rates)]
+    front = serve(backend, "", "\n".join(locations))
+    for at, count in enumerate((3, 100, 100)):
+        with WireClient(front.port(), f"/{at}") as client:
+            client.send(masked(b"x") * count + masked(b"", CLOSE))
+            eventually(lambda at=at: any(opcode == CLOSE for opcode, _ in heard(backend.conversations[at])))
+            assert len(heard(backend.conversations[at])) == count + 1
+        front.logged(rf"(?m)^/{at} 1005 client closed")
 
 
 def test_a_backend_that_exceeds_a_limit(serve, raw_backend) -> None:

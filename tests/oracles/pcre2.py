@@ -42,6 +42,17 @@ class Pattern:
             raise ValueError(f"{code.value} at {offset.value}")
         self._data = LIBRARY.pcre2_match_data_create_from_pattern_8(ctypes.c_void_p(self._code), None)
 
+    def code(self, text: str) -> int:
+        """What `pcre2_match()` gives: -1 for no match, below that for an error."""
+        assert LIBRARY is not None
+        data = text.encode("latin-1")
+        return int(
+            LIBRARY.pcre2_match_8(
+                ctypes.c_void_p(self._code), data, ctypes.c_size_t(len(data)), ctypes.c_size_t(0),
+                ctypes.c_uint32(0), ctypes.c_void_p(self._data), None,
+            )
+        )  # fmt: skip
+
     def spans(self, text: str) -> list[tuple[int, int]] | None:
         """Where the match is, then each group up to the last that took part; (-1, -1) if one did not."""
         assert LIBRARY is not None

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness.fleet import EchoServers, Fleet
+from harness.crowd import Crowd, EchoServers
 from harness.processes import resident
 from harness.waiting import eventually
 
@@ -68,26 +68,26 @@ def size(pid: int) -> tuple[int, int]:
 
 def test_reloads_leave_nothing_behind(proxy) -> None:
     with EchoServers(2) as echo:
-        front = proxy(site(0), ports={"one": echo.ports[0], "two": echo.ports[1]})
+        front = proxy(site(0), ports={"one": echo.ports[0], "two": echo.ports[1]}, fresh=True)
         eventually(lambda: len(front.children()) == 2)
         pids = {front.pid, *front.children()}
         before: dict[int, tuple[int, int]] = {}
-        with Fleet(front.port(), interval=0.5) as fleet:
-            assert fleet.open(100, "/").open == 100
+        with Crowd(front.port(), interval=0.5) as crowd:
+            assert crowd.open(100, "/").open == 100
             for number in range(1, RELOADS + 1):
                 front.configure(site(number))
                 front.send_signal(signal.SIGHUP)
                 eventually(lambda n=number: front.get("/number").text == str(n), 30, every=0.01)
                 if not number % 10:
                     # Some of the tunnels are of each configuration that there was.
-                    fleet.leave(5)
-                    assert fleet.open(5, "/").open == 100
+                    crowd.leave(5)
+                    assert crowd.open(5, "/").open == 100
                 if number == min(SETTLED, RELOADS // 2):
                     time.sleep(2)
                     before = {pid: size(pid) for pid in pids}
             time.sleep(2)
             after = {pid: size(pid) for pid in pids}
-            told = fleet.settle()
+            told = crowd.settle()
             assert told.open == 100 and not (told.wrong or told.dropped or told.outstanding), told
         assert {front.pid, *front.children()} == pids
         for pid, (kilobytes, _) in before.items():

@@ -7,7 +7,7 @@ from time import sleep
 
 import pytest
 
-from harness.fleet import EchoServers, Fleet
+from harness.crowd import Crowd, EchoServers
 from harness.proxy import Proxy
 from harness.waiting import eventually
 
@@ -59,18 +59,18 @@ def private(pid: int) -> int:
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
 
 
-def cost(worker: int, fleet: Fleet, seconds: float) -> float:
-    """Processor time of the worker for each message of a fleet."""
-    before, sent = processor_time(worker), fleet.report().received
+def cost(worker: int, crowd: Crowd, seconds: float) -> float:
+    """Processor time of the worker for each message of a crowd."""
+    before, sent = processor_time(worker), crowd.report().received
     sleep(seconds)
-    return (processor_time(worker) - before) / (fleet.report().received - sent)
+    return (processor_time(worker) - before) / (crowd.report().received - sent)
 
 
 def test_ten_thousand_idle_tunnels(proxy) -> None:
     with EchoServers() as echo:
-        front = proxy(SITE, ports={"back": echo.port})
+        front = proxy(SITE, ports={"back": echo.port}, fresh=True)
         (worker,) = workers(front, 1)
-        with Fleet(front.port(), interval=0.02) as chatting, Fleet(front.port(), interval=3600) as silent:
+        with Crowd(front.port(), interval=0.02) as chatting, Crowd(front.port(), interval=3600) as silent:
             chatting.open(100)
             alone = cost(worker, chatting, 5)
             chatting.settle()

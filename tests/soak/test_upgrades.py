@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.fleet import EchoServers, Fleet
+from harness.crowd import Crowd, EchoServers
 from harness.processes import children, gone, resident
 from harness.waiting import eventually
 
@@ -49,9 +49,9 @@ def figures(master: int) -> tuple[int, int]:
 
 def test_upgrade_after_upgrade(proxy) -> None:
     with EchoServers(2) as echo:
-        front = proxy(SITE, ports={"one": echo.ports[0], "two": echo.ports[1]})
-        with Fleet(front.port(), interval=0.2, size=3000) as fleet:
-            fleet.open(300, "/plain", "/watched")
+        front = proxy(SITE, ports={"one": echo.ports[0], "two": echo.ports[1]}, fresh=True)
+        with Crowd(front.port(), interval=0.2, size=3000) as crowd:
+            crowd.open(300, "/plain", "/watched")
             before = None
             for turn in range(UPGRADES):
                 old = front.pid
@@ -64,11 +64,11 @@ def test_upgrade_after_upgrade(proxy) -> None:
                 eventually(lambda leaving=leaving: gone(leaving), 30)
                 eventually(lambda: not (front.directory / "nginx.pid.oldbin").exists(), 20)
                 now = figures(front.pid)
-                print(f"{turn}: {now[0]} descriptors, {now[1]} KiB, {fleet.report().latest:.3f} s")
+                print(f"{turn}: {now[0]} descriptors, {now[1]} KiB, {crowd.report().latest:.3f} s")
                 before = before or now
             assert abs(now[0] - before[0]) <= 4
             assert now[1] < before[1] * 1.1
-            told = fleet.settle()
+            told = crowd.settle()
             assert told.unharmed(300), told
         last = front.pid
         os.kill(last, signal.SIGTERM)

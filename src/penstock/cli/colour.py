@@ -35,7 +35,8 @@ _CODES = {
 
 
 def ink_for(stream: TextIO, wish: str = "auto") -> Ink:
-    """`wish` is what `--colour` says: always, never, or auto for a terminal whose user has not set NO_COLOR."""
+    """Choose how to paint. `wish` is what `--colour` says: always, never, or auto for a terminal whose user has not set
+    NO_COLOR."""
     if wish != "auto":
         return Ink(wish == "always")
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
@@ -47,5 +48,5 @@ def ink_for(stream: TextIO, wish: str = "auto") -> Ink:
 
 
 def add_colour(parser: Parser) -> None:
-    """The option that decides."""
+    """Add the option `--colour`."""
     parser.add_argument("--color", "--colour", choices=WISHES, default="auto", help="colour the text")

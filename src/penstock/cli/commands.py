@@ -1,6 +1,6 @@
 """The subcommands: `penstock NAME ...`. Everything else on the command line is nginx's.
 
-Each is one module of this folder with two functions: `parser()` makes what reads its arguments (`parsing.Parser`; help
+Each is one module of this floor with two functions: `parser()` makes what reads its arguments (`parsing.Parser`; help
 and shell completion are read off it), `run(arguments)` does it and returns the exit code. A module is imported when its
 command is asked for, never before: starting the server imports none of this.
 """
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from penstock.cli.parsing import Parser
 
 
-class Command(NamedTuple):
-    """A subcommand: `module` is its file in this folder, `summary` its line in `penstock --help`."""
+class Subcommand(NamedTuple):
+    """A subcommand: `module` is its file below this folder, with dots, `summary` its line in `penstock --help`."""
 
     name: str
     module: str
     summary: str
 
     def parser(self) -> Parser:
-        """What reads its arguments."""
+        """Make the reader of its arguments."""
         made: Parser = import_module(f"penstock.cli.{self.module}").parser()
         return made
 
@@ -33,25 +33,29 @@ class Command(NamedTuple):
         return code
 
 
-COMMANDS: tuple[Command, ...] = (
-    Command("check", "check", "find what is wrong with a configuration, and put it right"),
-    Command("explain", "explain", "say what becomes of a request, and why"),
-    Command("probe", "probe", "look at a WebSocket from outside, and name what is wrong"),
-    Command("proxy", "proxy", "a proxy without a configuration file, or the configuration it would have"),
-    Command("init", "init", "write a configuration for the project in this folder"),
-    Command("tunnels", "tunnels", "list the tunnels that are open now, follow them, close some of them"),
-    Command("completion", "completion", "print a completion script for bash, zsh or fish"),
-    Command("help", "helping", "help for penstock or one of these commands"),
+COMMANDS: tuple[Subcommand, ...] = (
+    Subcommand("check", "check.check", "find what is wrong with a configuration, and put it right"),
+    Subcommand("explain", "explain.explain", "say what becomes of a request, and why"),
+    Subcommand("probe", "probe", "look at a WebSocket from outside, and name what is wrong"),
+    Subcommand("proxy", "proxy.proxy", "a proxy without a configuration file, or the configuration it would have"),
+    Subcommand("init", "init.init", "write a configuration for the project in this folder"),
+    Subcommand("tunnels", "tunnels.tunnels", "list the tunnels that are open now, follow them, close some of them"),
+    Subcommand("tap", "tap.tap", "show the frames of live tunnels, and events of event streams"),
+    Subcommand("upstreams", "upstreams.upstreams", "show the servers of upstreams, set, add and remove them"),
+    Subcommand("drain", "upstreams.drain", "give a server nothing new, and send its tunnels away gently"),
+    Subcommand("rebalance", "upstreams.rebalance", "even the tunnels of an upstream out, with no client disconnected"),
+    Subcommand("completion", "completion", "print a completion script for bash, zsh or fish"),
+    Subcommand("help", "helping", "help for penstock or one of these commands"),
 )
 
 
-def find(name: str) -> Command | None:
-    """The command of that name."""
+def find(name: str) -> Subcommand | None:
+    """Find the command of that name."""
     return next((each for each in COMMANDS if each.name == name), None)
 
 
 def overview() -> str:
-    """The lines of `penstock --help` that name them."""
+    """Write the lines of `penstock --help` that name them."""
     widest = max(len(each.name) for each in COMMANDS)
     lines = [f"  {each.name:<{widest}}  : {each.summary}" for each in COMMANDS]
     return "\n".join(["Commands (penstock COMMAND --help says more):", *lines]) + "\n"

@@ -21,6 +21,7 @@ NGINX = {
     "-V": "show version and what is built in",
     "-t": "test configuration",
     "-T": "test configuration and dump it",
+    "--compiled": "with -T, show what is made of it, too",
     "-q": "suppress non-error messages",
     "-s": "send signal to a master process",
     "-p": "set prefix path",
@@ -31,7 +32,7 @@ NGINX = {
 FILES = "-p -e -c"
 
 
-class Choice(NamedTuple):
+class CompletedOption(NamedTuple):
     """One option or argument: its spellings (none for an argument), what it may be, what it is for."""
 
     spellings: tuple[str, ...]
@@ -60,19 +61,19 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def choices(made: argparse.ArgumentParser) -> list[Choice]:
-    """What a command takes, from its reader of arguments."""
+def choices(made: argparse.ArgumentParser) -> list[CompletedOption]:
+    """Return what a command takes, from its reader of arguments."""
     found = []
     for action in made._actions:
         values = tuple(str(each) for each in action.choices or ())
         help_text = (action.help or "").split(";")[0].replace("%%", "%")
         if action.help != argparse.SUPPRESS:
-            found.append(Choice(tuple(action.option_strings), values, action.nargs != 0, help_text))
+            found.append(CompletedOption(tuple(action.option_strings), values, action.nargs != 0, help_text))
     return found
 
 
 def bash() -> str:
-    """For bash, with files wherever nothing better is known."""
+    """Write the completion for bash, with files wherever nothing better is known."""
     lines = []
     for command in COMMANDS:
         found = choices(command.parser())
@@ -107,7 +108,7 @@ complete -o default -F _penstock penstock
 
 
 def zsh() -> str:
-    """For zsh."""
+    """Write the completion for zsh."""
     commands = " ".join(_quoted(f"{each.name}:{each.summary}") for each in COMMANDS)
     cases = []
     for command in COMMANDS:
@@ -154,11 +155,12 @@ def _zsh_value(letter: str) -> str:
 
 
 def fish() -> str:
-    """For fish."""
+    """Write the completion for fish."""
     lines = []
     for letter, text in NGINX.items():
         takes = f" -x -a {_quoted(' '.join(SIGNALS))}" if letter == "-s" else " -r" if letter in FILES + " -g" else ""
-        lines.append(f"complete -c penstock -n __fish_use_subcommand -o {letter[1:]} -d {_quoted(text)}{takes}")
+        option = f"-l {letter[2:]}" if letter.startswith("--") else f"-o {letter[1:]}"
+        lines.append(f"complete -c penstock -n __fish_use_subcommand {option} -d {_quoted(text)}{takes}")
     for command in COMMANDS:
         lines.append(
             f"complete -c penstock -f -n __fish_use_subcommand -a {command.name} -d {_quoted(command.summary)}"

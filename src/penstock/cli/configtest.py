@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from penstock.cli.options import Options
+from penstock.cli.options import CommandLine
 from penstock.config.source import shown
 from penstock.observe.errorlog import set_fallback, use_console
 from penstock.plan.plan import Plan
-from penstock.process.cycle import probe, read
-from penstock.process.launch import PROGRAM, Launch, NotStarted
-from penstock.process.logs import boot_log
+from penstock.process.startup.cycle import probe, read
+from penstock.process.startup.launch import PROGRAM, Launch, NotStarted
+from penstock.process.startup.logs import boot_log
 
 
-def check(launch: Launch, options: Options) -> int:
+def check(launch: Launch, options: CommandLine) -> int:
     """Test the configuration and say so; the exit code."""
     set_fallback(boot_log(launch))
     use_console(PROGRAM)
@@ -22,7 +22,7 @@ def check(launch: Launch, options: Options) -> int:
         plan = read(launch, console=True)
         if not options.quiet:
             _say(f"the configuration file {path} syntax is ok")
-        probe(launch, plan)
+        probe(launch, plan, quiet=options.quiet)
     except NotStarted:
         _say(f"configuration file {path} test failed")
         return 1
@@ -30,6 +30,11 @@ def check(launch: Launch, options: Options) -> int:
         _say(f"configuration file {path} test is successful")
     if options.dump:
         _dump(plan)
+    if options.compiled:
+        from penstock.cli.compiled import compiled_text
+
+        sys.stdout.buffer.write(compiled_text(plan).encode("utf-8", "backslashreplace"))
+        sys.stdout.buffer.flush()
     return 0
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from errno import ENOENT, ESRCH
 
-from penstock.modules.main import Main
+from penstock.config.os_errors import os_reason
+from penstock.modules.core.main import Main
 from penstock.observe.errorlog import ALERT, ERROR, NOTICE, report, set_fallback, use_console
-from penstock.process.cycle import read
-from penstock.process.launch import PROGRAM, Launch, NotStarted
-from penstock.process.logs import boot_log
-from penstock.process.signals import BY_NAME
+from penstock.process.startup.cycle import read
+from penstock.process.startup.launch import PROGRAM, Launch, NotStarted
+from penstock.process.startup.logs import boot_log
+from penstock.process.startup.signals import BY_NAME
 
 _LARGEST = 2**31 - 1
 _MOST = 22
@@ -53,6 +54,6 @@ def send_signal(launch: Launch, word: str) -> int:
 
 def _fail(level: int, words: str, error: OSError | None = None) -> int:
     if error is not None:
-        words += f" ({error.errno}: {os.strerror(error.errno or 0)})"
+        words += f" ({os_reason(error)})"
     report(None, level, words)
     return 1

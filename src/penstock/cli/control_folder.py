@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 from penstock.config.errors import Problems
 from penstock.config.parser import parse_file
-from penstock.modules.control import ENDING
+from penstock.modules.core.control import ENDING
 
 if TYPE_CHECKING:
-    from penstock.process.launch import Launch
+    from penstock.process.startup.launch import Launch
 
 
 def folder_of(launch: Launch) -> str:
-    """The folder, "" where there is none. Raises `NobodyThere` where there is no configuration."""
+    """Return the folder of the control sockets, "" where there is none. Raises `NobodyThere` where there is no
+    configuration."""
     from penstock.process.asking import NobodyThere
 
     problems = Problems()
@@ -34,7 +35,7 @@ def folder_of(launch: Launch) -> str:
 
 
 def is_there(folder: str) -> bool:
-    """Whether a proxy has made it, and not taken it away again."""
+    """Return whether a proxy has made the folder, and not taken it away again."""
     return os.path.isdir(folder.encode("latin-1"))  # noqa: PTH112  bytes
 
 

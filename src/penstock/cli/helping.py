@@ -33,5 +33,5 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def whole() -> str:
-    """The help of nginx's options, and the commands."""
+    """Write the help of nginx's options, and the commands."""
     return f"{HELP}\n{overview()}"

@@ -8,9 +8,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from penstock.cli.options import BadOption, Options, parse_options
+from penstock.cli.options import BadOption, CommandLine, parse_options
 from penstock.cli.version import VERSION, details
+
+if TYPE_CHECKING:
+    from penstock.process.startup.launch import Launch
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,11 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _command(arguments)
     if list(arguments) == ["--help"]:
         arguments = ["-h"]
+    if list(arguments) == ["--version"]:
+        sys.stdout.write(VERSION + "\n")
+        return 0
     try:
         options = parse_options(arguments)
     except BadOption as error:
-        sys.stderr.write(f"penstock: {error}\n")
-        return 1
+        return _command_behind(arguments, error)
     if options.shows:
         _show(options)
         if not options.test:
@@ -40,13 +46,9 @@ def _command(arguments: Sequence[str]) -> int:
 
     command = find(arguments[0])
     if command is None:
-        from penstock.config.errors import suggest
-        from penstock.config.source import shown
+        from penstock.cli.hints import hint_for
 
-        close = suggest(arguments[0], [each.name for each in COMMANDS])
-        hint = f"; did you mean: penstock {close}" if close else ""
-        sys.stderr.write(f'penstock: invalid option: "{shown(arguments[0])}"{hint}\n')
-        return 1
+        return _mistake(f'invalid option: "{arguments[0]}"', hint_for(arguments[0], [each.name for each in COMMANDS]))
     try:
         return command.run(arguments[1:])
     except SystemExit as end:
@@ -56,6 +58,39 @@ def _command(arguments: Sequence[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _command_behind(arguments: Sequence[str], error: BadOption) -> int:
+    """A mistake; or a subcommand behind options of nginx's, which are those that it takes itself: the natural order for
+    who starts the server with them."""
+    from penstock.cli.commands import COMMANDS, find
+    from penstock.cli.hints import hint_for
+
+    before = list(arguments[: error.at])
+    command = find(error.word)
+    if command is None or not before:
+        return _mistake(str(error), hint_for(error.word, [each.name for each in COMMANDS], before))
+    options = parse_options(before)
+    places = {"-p": options.prefix, "-c": options.configuration}
+    moved = [part for name, value in places.items() if value is not None for part in (name, value)]
+    takes = {name for action in command.parser()._actions for name in action.option_strings}
+    if not takes.issuperset(moved[::2]) or _more_than_places(options):
+        return _mistake(str(error), f"options of {command.name} stand behind its name: penstock {command.name} --help")
+    return _command([command.name, *moved, *arguments[error.at + 1 :]])
+
+
+def _more_than_places(options: CommandLine) -> bool:
+    """Whether they say more than which configuration is meant."""
+    flags = (options.shows, options.test, options.quiet, options.globals_text, options.signal)
+    return any(flags) or options.error_log is not None
+
+
+def _mistake(words: str, hint: str) -> int:
+    from penstock.config.source import shown
+
+    meant = f"; did you mean: {hint}" if hint.split(" ", 1)[0] == "penstock" else f"; {hint}" if hint else ""
+    sys.stderr.write(f"penstock: {shown(words + meant)}\n")
+    return 1
 
 
 def _open_standard_streams() -> None:
@@ -69,7 +104,7 @@ def _open_standard_streams() -> None:
         sys.stdout = open(1, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115
 
 
-def _show(options: Options) -> None:
+def _show(options: CommandLine) -> None:
     sys.stderr.write((details() if "V" in options.shows else VERSION) + "\n")
     if "h" in options.shows:
         from penstock.cli.helping import whole
@@ -77,10 +112,19 @@ def _show(options: Options) -> None:
         sys.stderr.write(whole())
 
 
-def _run(options: Options) -> int:
-    from penstock.cli.paths import launch_for
+def _run(options: CommandLine) -> int:
+    from penstock.cli.paths import launch_for, misplaced
+    from penstock.config.source import shown
 
     launch = launch_for(options)
+    code = _obey(launch, options)
+    other = misplaced(options, launch) if (code or options.test) and not options.quiet else ""
+    if other:
+        sys.stderr.write(f"penstock: {shown(other)}\n")
+    return code
+
+
+def _obey(launch: Launch, options: CommandLine) -> int:
     if options.test:
         from penstock.cli.configtest import check
 

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import os
 
-from penstock.cli.options import Options
-from penstock.observe.places import SYSTEM_PREFIXES, places_for
-from penstock.process.launch import Launch
+from penstock.cli.options import CommandLine
+from penstock.observe.default_paths import SYSTEM_PREFIXES, places_for
+from penstock.process.startup.launch import Launch
 
 
-def launch_for(options: Options) -> Launch:
-    """The paths to start with."""
+def launch_for(options: CommandLine) -> Launch:
+    """Return the paths to start with."""
     prefix, path = _defaults(options)
     if options.configuration is not None:
         path = options.configuration
@@ -32,11 +32,35 @@ def launch_for(options: Options) -> Launch:
         error_log=_below(prefix, error_log) if error_log else "",
         globals_text=options.globals_text,
         pid_file=_below(prefix, places.pid_file),
+        access_log=_below(prefix, places.access_log),
         testing=options.test,
+        control=options.control,
     )
 
 
-def _defaults(options: Options) -> tuple[str, str]:
+def misplaced(options: CommandLine, launch: Launch) -> str:
+    """Say so if another configuration than this folder's was taken, as nginx does it; "" where it can not be meant."""
+    name = options.configuration or "nginx.conf"
+    here = f"{os.fsencode(os.getcwd()).decode('latin-1')}/{name}"  # noqa: PTH109  bytes
+    if name.startswith("/") or os.path.normpath(here) == os.path.normpath(launch.path) or not _exists(here):
+        return ""
+    if options.configuration is None:
+        taken = f"{launch.path} was taken" if options.prefix is None else ""
+        return f'{taken}; there is a "{name}" in this folder too: -c $PWD/{name}' if taken else ""
+    if _exists(launch.path):
+        return ""
+    return f'-c is relative to the prefix, {launch.prefix}; there is a "{name}" in this folder: -c $PWD/{name}'
+
+
+def unnamed(launch: Launch, arguments: str) -> str:
+    """Say which configuration a command looks at that was told none, and that this folder has one, too. `arguments`
+    are the words by which the command takes that."""
+    here = f"{os.fsencode(os.getcwd()).decode('latin-1')}/nginx.conf"  # noqa: PTH109  bytes
+    other = os.path.normpath(here) != os.path.normpath(launch.path) and _exists(here)
+    return f"this is about {launch.path}" + (f"; for the one in this folder: {arguments}" if other else "")
+
+
+def _defaults(options: CommandLine) -> tuple[str, str]:
     """The prefix and the configuration's name."""
     prefix = options.prefix
     if prefix is not None:

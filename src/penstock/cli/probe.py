@@ -16,11 +16,11 @@ from penstock.cli.colour import Ink, ink_for
 from penstock.cli.parsing import USAGE_ERROR, Parser
 from penstock.config.source import shown
 from penstock.config.values import seconds
-from penstock.doctor.probe import Probe
-from penstock.doctor.probe_compare import compare
-from penstock.doctor.probe_result import SAME_HOST, Options, Result
-from penstock.doctor.probe_steps import Exit, Say, Step, Verdict, safe, time_shown
-from penstock.doctor.probe_target import Target, parse_target
+from penstock.doctor.probe.compare import compare
+from penstock.doctor.probe.probe import Probe
+from penstock.doctor.probe.result import SAME_HOST, ProbeOptions, Result
+from penstock.doctor.probe.steps import Exit, ProbeStep, Say, StepVerdict, safe, time_shown
+from penstock.doctor.probe.target import ProbeTarget, parse_target
 
 EXITS = (
     "0  everything that was looked at works (warnings do not count, unless --strict)",
@@ -41,28 +41,28 @@ def parser() -> Parser:
     made = Parser(
         "probe",
         "Look at a WebSocket from outside, as a client sees it: name, connection, certificate, handshake, ping, echo,\n"
-        "silence. What is wrong is named, with the hop that answered and what to do about it.",
+        "silence. It says what is wrong, who answered, and what to do.",
         examples=(
-            ("penstock probe wss://example.com/ws", "is it well?"),
+            ("penstock probe wss://example.com/ws", "does it work?"),
             ("penstock probe wss://example.com/ws --idle 90s", "does it survive a minute and a half of silence?"),
             ("penstock probe ws://localhost:3000/ws --via wss://example.com", "the backend, or the proxy before it?"),
-            ("penstock probe localhost:3000/ws --origin https://evil.example", "is a page elsewhere let in?"),
+            ("penstock probe localhost:3000/ws --origin https://evil.example", "may a page of another site connect?"),
         ),
         exits=EXITS,
     )
     made.add_argument("url", metavar="URL", help="ws://, wss://, http:// or https://; ws:// if it is left out")
     made.add_argument("-v", "--verbose", action="store_true", help="show the request and the answer")
     made.add_argument("--json", action="store_true", help="print one JSON object")
-    made.add_argument("--idle", metavar="TIME", default="0", help="then be silent for so long (90s): is it cut?")
+    made.add_argument("--idle", metavar="TIME", default="0", help="then send nothing for so long (90s): is it closed?")
     ways = made.add_mutually_exclusive_group()
-    ways.add_argument("--via", metavar="URL", help="ask once more through this proxy, and say which of the two fails")
-    ways.add_argument("--direct", metavar="URL", help="the other way about: URL is the proxy's, this the backend's")
+    ways.add_argument("--via", metavar="URL", help="test this proxy too, and say which of the two fails")
+    ways.add_argument("--direct", metavar="URL", help="the same, but URL is the proxy and this is the backend")
     made.add_argument("-H", "--header", metavar="'NAME: VALUE'", action="append", default=[], help="send this, too")
     made.add_argument("--origin", metavar="URL", help="what Origin says: a page's, or none (default: the same host's)")
     made.add_argument("--protocol", metavar="NAMES", help="offer these subprotocols, commas between")
     made.add_argument("--no-compression", action="store_true", help="do not offer permessage-deflate")
     made.add_argument("--no-echo", action="store_true", help="send no message, only pings")
-    made.add_argument("--http2", action="store_true", help="inside of HTTP/2, as browsers do where it is offered")
+    made.add_argument("--http2", action="store_true", help="ask for the WebSocket inside HTTP/2, as browsers may")
     made.add_argument("--insecure", action="store_true", help="name what is wrong with a certificate, and go on")
     made.add_argument("--cafile", metavar="FILE", help="trust the authorities in this PEM file, not the system's")
     made.add_argument("--cert", metavar="FILE", help="show this certificate (PEM) to a server that asks for one")
@@ -81,7 +81,7 @@ def run(arguments: Sequence[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        options = Options(
+        options = ProbeOptions(
             timeout=_seconds(given.timeout),
             idle=_seconds(given.idle),
             origin=SAME_HOST if given.origin is None else None if given.origin == "none" else given.origin,
@@ -121,7 +121,7 @@ def run(arguments: Sequence[str]) -> int:
         return USAGE_ERROR
 
 
-def _probe(targets: list[Target], options: Options, screen: Screen, *, strict: bool) -> int:
+def _probe(targets: list[ProbeTarget], options: ProbeOptions, screen: Screen, *, strict: bool) -> int:
     results: list[Result] = []
     names = ("directly", "through the proxy") if len(targets) > 1 else ("",)
     for target, name in zip(targets, names, strict=True):
@@ -136,7 +136,7 @@ def _probe(targets: list[Target], options: Options, screen: Screen, *, strict: b
         screen.say(verdict)
     code = int(results[-1].exit)
     steps = [step for result in results for step in result.steps] + ([verdict] if verdict else [])
-    if not code and strict and any(step.verdict is Verdict.WARN for step in steps):
+    if not code and strict and any(step.verdict is StepVerdict.WARN for step in steps):
         code = int(Exit.WARNED)
     if screen.quiet:
         found = results[0].as_json()
@@ -157,8 +157,8 @@ class Screen:
         self._width = min(get_terminal_size((110, 24)).columns, 140)
         self.say: Say = self._say
 
-    def title(self, target: Target | None, name: str) -> None:
-        """What comes next."""
+    def title(self, target: ProbeTarget | None, name: str) -> None:
+        """Say what comes next."""
         if self.quiet:
             return
         if self._begun:
@@ -167,7 +167,7 @@ class Screen:
         if target is not None:
             print(self._ink("bold", safe(target.url, 500)) + (f"  {name}" if name else ""))
 
-    def _say(self, step: Step) -> None:
+    def _say(self, step: ProbeStep) -> None:
         if self.quiet:
             return
         style, word = _MARKS[step.verdict]
@@ -199,10 +199,10 @@ class Screen:
 
 _INDENT = " " * 28
 _MARKS = {
-    Verdict.OK: ("green", "ok"),
-    Verdict.NOTE: ("dim", "note"),
-    Verdict.WARN: ("yellow", "warn"),
-    Verdict.FAIL: ("red", "FAIL"),
+    StepVerdict.OK: ("green", "ok"),
+    StepVerdict.NOTE: ("dim", "note"),
+    StepVerdict.WARN: ("yellow", "warn"),
+    StepVerdict.FAIL: ("red", "FAIL"),
 }
 
 

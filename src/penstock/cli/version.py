@@ -11,7 +11,7 @@ VERSION = f"nginx version: nginx/{NGINX_VERSION} (penstock/{__version__})"
 
 HELP = """\
 Usage: penstock [-?hvVtTq] [-s signal] [-p prefix]
-                [-e filename] [-c filename] [-g directives]
+                [-e filename] [-c filename] [-g directives] [-l address]
        penstock COMMAND [arguments]
 
 Options:
@@ -20,6 +20,7 @@ Options:
   -V            : show version and what is built in then exit
   -t            : test configuration and exit
   -T            : test configuration, dump it and exit
+  --compiled    : with -T: also show what is made of it, and which way requests take
   -q            : suppress non-error messages during configuration testing
   -s signal     : send signal to a master process: stop, quit, reopen, reload
   -p prefix     : set prefix path (default: /etc/penstock/ or /etc/nginx/, whichever
@@ -27,6 +28,7 @@ Options:
   -e filename   : set error log file (default: below /var/log, or logs/error.log)
   -c filename   : set configuration file (default: nginx.conf)
   -g directives : set global directives out of configuration file
+  -l address    : answer by nginx's control API at unix:/path
 """
 
 _WITHOUT = {
@@ -63,6 +65,7 @@ _WITHOUT = {
     "http_upstream_zone_module": "zone",
     "http_upstream_sticky_module": "sticky",
     "http-cache": "proxy_cache",
+    "stream_upstream_least_time_module": "least_time",
 }
 """What nginx has unless it is built `--without` it, and a directive that only that module has."""
 
@@ -84,14 +87,16 @@ _WITH = {
     "http_slice_module": "slice",
     "http_stub_status_module": "stub_status",
     "stream": "stream",
-    "stream_ssl_module": "ssl_preread",
+    "stream_ssl_module": "ssl_alpn",
+    "stream_ssl_preread_module": "ssl_preread",
+    "stream_realip_module": "set_real_ip_from",
     "mail": "mail",
 }
 """What nginx has only if it is built `--with` it."""
 
 
 def configure_arguments() -> list[str]:
-    """What is built in, as nginx would have been configured for it: read off the directives that work."""
+    """List what is built in, as nginx would have been configured for it: read off the directives that work."""
     from penstock.config.registry import REGISTRY, Verdict
     from penstock.modules.load import known
 
@@ -106,9 +111,10 @@ def configure_arguments() -> list[str]:
 
 
 def details() -> str:
-    """What `-V` prints."""
-    from penstock.net.twin import describe
-    from penstock.process.build import interpreter, knows_server_names, tls_library
+    """Return what `-V` prints."""
+    from penstock.config.regex.pcre2 import describe as expressions
+    from penstock.net.relay.compiled import describe
+    from penstock.process.startup.build import interpreter, knows_server_names, tls_library
 
     sni = "enabled" if knows_server_names() else "disabled"
     return "\n".join(
@@ -118,6 +124,7 @@ def details() -> str:
             f"built with {tls_library()}",
             f"TLS SNI support {sni}",
             f"relay: {describe()}",
+            f"regular expressions: {expressions()}",
             "configure arguments: " + " ".join(configure_arguments()),
         )
     )

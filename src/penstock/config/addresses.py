@@ -12,6 +12,9 @@ from typing import Literal
 
 Family = Literal["inet", "inet6", "unix", "name"]
 
+SocketName = str | bytes | tuple[str, int] | tuple[str, int, int, int]
+"""What a socket is bound or connected to, as Python's sockets have it: host and port, or the path of a unix socket."""
+
 _MAPPED = 0xFFFF  # ::ffff:a.b.c.d, above the 32 bits of the IPv4 address
 _LONGEST_PATH = 107
 
@@ -29,6 +32,7 @@ class Address:
 
     @property
     def wildcard(self) -> bool:
+        """Return whether it stands for all addresses of the machine."""
         return (self.family, self.host) in (("inet", "0.0.0.0"), ("inet6", "::"))
 
     def __str__(self) -> str:
@@ -39,8 +43,22 @@ class Address:
         return f"{self.host}:{self.port}"
 
 
+def address_text(address: SocketName) -> str:
+    """Return the name of a socket as a configuration writes it: `host:port`, `[v6]:port` or `unix:path`."""
+    if isinstance(address, str):
+        return f"unix:{address}"
+    if isinstance(address, bytes):
+        return f"unix:{address.decode('latin-1')}"
+    return f"{bracketed(address[0])}:{address[1]}"
+
+
+def bracketed(host: str) -> str:
+    """Return a host as it stands in a URL: an IPv6 address gets its brackets."""
+    return f"[{host}]" if ":" in host and not host.startswith(("[", "unix:")) else host
+
+
 def listen_address(text: str, default_port: int = 80) -> list[Address]:
-    """The addresses of a `listen`: one, or one for each port of a range such as `8000-8010`."""
+    """Return the addresses of a `listen`: one, or one for each port of a range such as `8000-8010`."""
     if text[:5].lower() == "unix:":
         return [_unix(text[5:])]
     host, ports = _listen_parts(text)
@@ -63,7 +81,7 @@ def _listen_parts(text: str) -> tuple[str | None, str | None]:
 
 
 def peer_address(text: str, default_port: int = 80) -> Address:
-    """The address of a `server` in an upstream, of a `resolver` and the like: `host[:port]`, `unix:/path`."""
+    """Read the address of a `server` in an upstream, of a `resolver` and the like: `host[:port]`, `unix:/path`."""
     if text[:5].lower() == "unix:":
         return _unix(text[5:])
     if text.startswith("["):
@@ -75,6 +93,19 @@ def peer_address(text: str, default_port: int = 80) -> Address:
         port = rest if colon else None
     family, host = _host(host)
     return Address(family, host, default_port if port is None else _port(port))
+
+
+def bracket_hint(text: str) -> str | None:
+    """Return how to write an IPv6 address that stands without its brackets, in a URL or by itself; None for anything
+    else."""
+    text = (text.partition("://")[2] or text).partition("/")[0]
+    if text.startswith("[") or text.count(":") < 2:
+        return None
+    ways = [f"[{text}]"] if _inet6(text) is not None else []
+    host, _, port = text.rpartition(":")
+    if _inet6(host) is not None and port.isdecimal():
+        ways.append(f"[{host}]:{port}")
+    return f"an IPv6 address stands in brackets: {' or '.join(ways)}" if ways else None
 
 
 def _bracketed(text: str) -> tuple[str, str | None]:
@@ -137,7 +168,7 @@ class Network:
     trimmed: bool = False
 
     def contains(self, address: str) -> bool:
-        """Whether a client's address is inside. `address` is textual, "unix:" for a client of a unix socket.
+        """Return whether a client's address is inside. `address` is textual, "unix:" for a client of a unix socket.
 
         An IPv4 client of an IPv6 socket (`::ffff:10.0.0.1`) is an IPv4 client too.
         """
@@ -154,7 +185,7 @@ class Network:
 
 
 def network(text: str) -> Network:
-    """`10.0.0.0/8`, `2001:db8::/32`, an address, `all` or `unix:`, as `allow` and `deny` take them."""
+    """Read what `allow` and `deny` take: `10.0.0.0/8`, `2001:db8::/32`, an address, `all` or `unix:`."""
     if text == "all":
         return Network(text, "all", 0, 0)
     if text == "unix:":
@@ -178,7 +209,7 @@ def network(text: str) -> Network:
 
 @lru_cache(maxsize=4096)
 def _number(address: str) -> tuple[str, int]:
-    """Family and number of a client's address; ("", 0) for what is none."""
+    """Return family and number of a client's address; ("", 0) for what is none."""
     if address.startswith("unix:"):
         return "unix", 0
     number = _inet(address)
@@ -201,7 +232,7 @@ def _inet(text: str) -> int | None:
 
 
 def _inet6(text: str) -> int | None:
-    """The 128 bits of an IPv6 address (RFC 4291, section 2.2), or None."""
+    """Return the 128 bits of an IPv6 address (RFC 4291, section 2.2), or None."""
     head, gap, tail = text.partition("::")
     left = _groups(head, last=not gap)
     right = _groups(tail, last=True) if gap else []
@@ -239,7 +270,8 @@ def _inet_text(number: int) -> str:
 
 
 def _inet6_text(number: int) -> str:
-    """RFC 5952: lower case, no leading zeros, the first of the longest runs of zero groups as `::`."""
+    """Write an address as RFC 5952 wants: lower case, no leading zeros, the first of the longest runs of zero groups as
+    `::`."""
     if number >> 32 == _MAPPED:
         return f"::ffff:{_inet_text(number & 0xFFFFFFFF)}"
     groups = [number >> shift & 0xFFFF for shift in range(112, -1, -16)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from penstock.config.builder import Builder, Frame, Include, Known
+from penstock.config.builder import Include, Known, OpenBlock, TreeBuilder
 from penstock.config.errors import ConfigError, Problems
 from penstock.config.lexer import Statement
 from penstock.config.source import Source, Span
@@ -12,7 +12,7 @@ from penstock.config.tree import Directive, Word
 
 
 def read_blocks(source: Source, problems: Problems, known: Known, include: Include) -> tuple[Directive, ...]:
-    """The directives of a source, with what its `include`s stand for in their place."""
+    """Read the directives of a source, with what its `include`s stand for in their place."""
     included: dict[int, tuple[Sequence[Directive], Problems]] = {}
 
     def include_once(directive: Directive, depth: int, problems: Problems) -> Sequence[Directive]:
@@ -23,7 +23,7 @@ def read_blocks(source: Source, problems: Problems, known: Known, include: Inclu
         problems.extend(included[place][1])
         return included[place][0]
 
-    reading = Builder(source, known, include_once)
+    reading = TreeBuilder(source, known, include_once)
     reading.read()
     if (reading.unclosed or reading.strays) and not reading.problems.full:
         # The braces do not add up. Read again with a guess at what is missing; keep the guess that adds up.
@@ -35,7 +35,7 @@ def read_blocks(source: Source, problems: Problems, known: Known, include: Inclu
     return reading.close_all()
 
 
-def _guesses(first: Builder, include: Include) -> Iterator[_Guess]:
+def _guesses(first: TreeBuilder, include: Include) -> Iterator[_Guess]:
     if first.unclosed:
         yield _ClosesByIndentation(first.source, first.known, include, len(first.unclosed))
     else:
@@ -44,7 +44,7 @@ def _guesses(first: Builder, include: Include) -> Iterator[_Guess]:
 
 
 def line_break(directive: Directive) -> Span | None:
-    """Where the first line of a directive ends, if it goes on in the next one.
+    """Find where the first line of a directive ends, if it goes on in the next one.
 
     That is the place for a forgotten `;` when the directive turns out to have arguments nobody understands.
     """
@@ -56,7 +56,7 @@ def line_break(directive: Directive) -> Span | None:
     return None
 
 
-class _Guess(Builder):
+class _Guess(TreeBuilder):
     """A second reading that supplies missing braces; `imbalance` is how many are missing."""
 
     def __init__(self, source: Source, known: Known, include: Include, imbalance: int) -> None:
@@ -65,7 +65,7 @@ class _Guess(Builder):
         self.supplied = 0
 
     def adds_up(self) -> bool:
-        """Reads, and tells whether exactly the braces that were missing have been supplied."""
+        """Read again, and tell whether exactly the braces that were missing have been supplied."""
         self.read()
         return not self.unclosed and not self.strays and self.supplied == self.imbalance
 
@@ -121,7 +121,7 @@ class _OpensByIndentation(_Guess):
             yield Statement(words, end, at)
 
     def _first_of_block(self, words: list[Word]) -> int:
-        """The index of the word that seems to begin the first directive of a block; 0 if none does."""
+        """Return the index of the word that seems to begin the first directive of a block; 0 if none does."""
         if len(words) < 2 or not self.first_on_line(words[0].span.start):
             return 0
         indent = self.indent(words[0].span.start)
@@ -155,7 +155,7 @@ def _never_opened(words: list[Word]) -> ConfigError:
     )
 
 
-def _never_closed(source: Source, frames: list[Frame]) -> ConfigError:
+def _never_closed(source: Source, frames: list[OpenBlock]) -> ConfigError:
     line = source.position(len(source.text))[0]
     names = ", ".join(f'"{frame.name}"' for frame in frames[:10])
     blocks = "block" if len(frames) == 1 else "blocks"

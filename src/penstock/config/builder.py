@@ -23,7 +23,7 @@ Include = Callable[[Directive, int, Problems], Sequence[Directive]]
 _QUANTIFIER = re.compile(r"\{[0-9]+(?:,[0-9]*)?\}")
 
 
-class Frame:
+class OpenBlock:
     """A block that is still open."""
 
     __slots__ = ("indent", "items", "name", "span", "words")
@@ -36,8 +36,8 @@ class Frame:
         self.name = words[0].text
 
 
-class Builder:
-    """Builds the tree the braces say."""
+class TreeBuilder:
+    """The builder of the tree that the braces say."""
 
     def __init__(self, source: Source, known: Known, include: Include) -> None:
         self.source = source
@@ -45,17 +45,19 @@ class Builder:
         self.known = known
         self.include = include
         self.items: list[Directive] = []
-        self.stack: list[Frame] = []
+        self.stack: list[OpenBlock] = []
         self.skipped = 0
         self.strays = 0
         self.closed_at: dict[int, int] = {}  # by where a block starts
         self._glued: list[Word] = []
 
     @property
-    def unclosed(self) -> list[Frame]:
+    def unclosed(self) -> list[OpenBlock]:
+        """Return the blocks that are open, the outermost first; those that no `}` closed, once all is read."""
         return self.stack
 
     def read(self) -> None:
+        """Build the tree from all statements of the source; what is wrong with them goes to `problems`."""
         for words, end, at in self.statements():
             if self.problems.full:
                 return
@@ -114,7 +116,7 @@ class Builder:
             return
         indent = self.indent(words[0].span.start)
         self.before_statement(words[0])
-        self.stack.append(Frame(words, indent))
+        self.stack.append(OpenBlock(words, indent))
 
     def _close(self, words: list[Word], at: int) -> None:
         for piece in self._split(words, ";"):
@@ -146,7 +148,7 @@ class Builder:
         self.problems.error(message, _after(words[-1]), label='";" expected here')
 
     def _terminate(self, words: list[Word]) -> None:
-        """Ends a statement that lacks its `;`, and the block when the `}` hides in the last word."""
+        """End a statement that lacks its `;`, and the block when the `}` hides in the last word."""
         last = words[-1]
         if not _hides_brace(last):
             self._missing_end(words)
@@ -167,6 +169,7 @@ class Builder:
     # Places: where a directive goes once it is whole.
 
     def place(self, words: list[Word]) -> None:
+        """Put a directive without a block where it belongs, or what it includes."""
         if self.skipped:
             return
         name = words[0]
@@ -181,34 +184,36 @@ class Builder:
             self.problems.error('invalid number of arguments in "include" directive', directive.span)
 
     def pop(self) -> Directive:
+        """Close the innermost block, and return it as a directive in its place."""
         frame = self.stack.pop()
         directive = Directive(frame.words[0], tuple(frame.words[1:]), tuple(frame.items), frame.span)
         (self.stack[-1].items if self.stack else self.items).append(directive)
         return directive
 
     def indent(self, offset: int) -> int:
-        """The width of the blanks that begin the line of `offset`."""
+        """Return the width of the blanks that begin the line of `offset`."""
         text = self.source.text
         start = text.rfind("\n", 0, offset) + 1
         line = text[start:offset].expandtabs(8)
         return len(line) - len(line.lstrip())
 
     def first_on_line(self, offset: int) -> bool:
+        """Return whether only blanks stand before `offset` on its line."""
         text = self.source.text
         while offset and text[offset - 1] in " \t":
             offset -= 1
         return offset == 0 or text[offset - 1] == "\n"
 
     def before_statement(self, name: Word) -> None:
-        """Called before a statement takes its place; the braces alone decide here."""
+        """Do nothing before a statement takes its place: here the braces alone decide."""
 
     def before_close(self, at: int) -> None:
-        """Called before a `}` closes the innermost block."""
+        """Do nothing before a `}` closes the innermost block."""
 
     # Diagnoses
 
     def _split(self, words: list[Word], end: str) -> list[list[Word]]:
-        """Cuts a statement that swallowed the next one because its `;` is missing.
+        """Cut a statement that swallowed the next one because its `;` is missing.
 
         Arguments may well go on in the next line, so the cut needs evidence: the line starts exactly where
         the statement starts, with the name of a directive, and with more after it. A `}` that ends the line
@@ -294,7 +299,7 @@ class Builder:
         )
 
     def _closed_too_early(self, at: int) -> int | None:
-        """The last outermost block with something behind it that is indented as if it stood inside.
+        """Find the last outermost block with something behind it that is indented as if it stood inside.
 
         The stray `}` itself is such a thing, if it stands where the block's own should.
         """
@@ -320,7 +325,7 @@ class Builder:
         return None
 
     def _without_strangers(self, block: Directive) -> tuple[Directive, Directive | None]:
-        """Takes the words nobody knows from the end of a block: they belong to the block before them.
+        """Take the words nobody knows from the end of a block: they belong to the block before them.
 
         Returns what is left, and that last block.
         """

@@ -14,7 +14,8 @@ _WIDEST = 160
 
 
 class ConfigError(Exception):
-    """One mistake. `hint` says what to do about it, `label` is a few words to stand after the carets."""
+    """A mistake in a configuration. `hint` says what to do about it, `label` is a few words to stand after the carets.
+    """
 
     def __init__(
         self,
@@ -40,8 +41,13 @@ class ConfigError(Exception):
         return f"{shown(self.message)} in {shown(self.span.file)}:{self.span.line}"
 
 
+def duplicate(name: str, span: Span, first: Span) -> ConfigError:
+    """Make the error for a directive that stands a second time at its level."""
+    return ConfigError(f'"{name}" directive is duplicate', span, hint=f"the first is in {first.file}:{first.line}")
+
+
 class Problems:
-    """Collects mistakes in the order they are found, the first hundred of each level.
+    """The mistakes of a configuration in the order they are found, the first hundred of each level.
 
     `dropped` counts those beyond: whoever has made so many fixes the first ones first.
     """
@@ -56,14 +62,17 @@ class Problems:
     def error(
         self, message: str, span: Span | None = None, *, hint: str | None = None, label: str | None = None
     ) -> None:
+        """Add a mistake for which the configuration is not accepted."""
         self.add(ConfigError(message, span, hint=hint, label=label))
 
     def warn(
         self, message: str, span: Span | None = None, *, hint: str | None = None, label: str | None = None
     ) -> None:
+        """Add a warning: the configuration is accepted all the same."""
         self.add(ConfigError(message, span, hint=hint, label=label, level="warn"))
 
     def add(self, problem: ConfigError) -> None:
+        """Add a mistake or a warning; those beyond the first hundred of a level are only counted."""
         self._counts[problem.level] += 1
         if self._counts[problem.level] > _MOST:
             self.dropped += 1
@@ -71,19 +80,19 @@ class Problems:
         self._found.append(problem)
 
     def extend(self, others: Problems) -> None:
-        """Takes over what another collection holds."""
+        """Take over what another collection holds."""
         for problem in others:
             self.add(problem)
         self.dropped += others.dropped
 
     @property
     def failed(self) -> bool:
-        """Whether any of it forbids starting."""
+        """Return whether any of them forbids starting."""
         return self._counts["emerg"] > 0
 
     @property
     def full(self) -> bool:
-        """Whether looking for more errors is a waste of time."""
+        """Return whether looking for more errors is a waste of time."""
         return self._counts["emerg"] >= _MOST
 
     def __iter__(self) -> Iterator[ConfigError]:
@@ -94,7 +103,7 @@ class Problems:
 
 
 class ConfigFailed(Exception):
-    """The configuration cannot be used; `problems` says why."""
+    """Raised for a configuration that cannot be used; `problems` says why."""
 
     def __init__(self, problems: Problems) -> None:
         first = next((problem for problem in problems if problem.level == "emerg"), None)
@@ -103,7 +112,7 @@ class ConfigFailed(Exception):
 
 
 def render(problem: ConfigError, program: str = "penstock") -> str:
-    """The report of one mistake: a line in nginx's form, the source line with carets, the hint."""
+    """Write the report of one mistake: a line in nginx's form, the source line with carets, the hint."""
     lines = [f"{program}: [{problem.level}] {problem}"]
     if problem.span is not None:
         lines += excerpt(problem.span, problem.label)
@@ -115,7 +124,7 @@ def render(problem: ConfigError, program: str = "penstock") -> str:
 
 
 def excerpt(span: Span, label: str | None = None) -> list[str]:
-    """The source line of a span, and carets below it with a few words behind them."""
+    """Return the source line of a span, and carets below it with a few words behind them."""
     number, column = span.source.position(span.start)
     line = span.source.line(number)
     start = min(column - 1, len(line))
@@ -155,7 +164,7 @@ def _width(text: str) -> int:
 
 
 def suggest(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate a person most likely meant, or None when nothing is near.
+    """Find the candidate that a person most likely meant; None if nothing is near.
 
     Near is one slip in three characters: a letter too many, too few, wrong, or two swapped.
     """
@@ -173,7 +182,7 @@ def suggest(word: str, candidates: Iterable[str]) -> str | None:
 
 
 def _distance(one: str, two: str, limit: int) -> int:
-    """Optimal string alignment distance; gives up with `limit` once it cannot be less."""
+    """Return the optimal string alignment distance; give up with `limit` once it cannot be less."""
     older: list[int] = []
     old = list(range(len(two) + 1))
     for i, a in enumerate(one, 1):

@@ -4,37 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from penstock.config import values
 from penstock.config.scope import Call
 from penstock.config.tree import Word
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`parse` turns a call into a value, raising `ConfigError`; `least`/`most` bound its arguments."""
+    """A kind of arguments: `parse` turns a call into a value, raising `ConfigError`; `least`/`most` bound its
+    arguments."""
 
-    parse: Callable[[Call], Any]
+    parse: Callable[[Call], Any]  # the type is that of the attribute the directive sets
     least: int = 1
     most: int | None = 1
     syntax: str = ""
 
     def taking(self, least: int, most: int | None) -> Kind:
+        """Return the same kind for another number of arguments; `most` is None for any."""
         return replace(self, least=least, most=most)
 
 
-def word(convert: Callable[[str], Any], syntax: str = "value") -> Kind:
-    """One argument, through a function that raises `ValueError`."""
+def word(convert: Callable[[str], object], syntax: str = "value") -> Kind:
+    """Take one argument, through a function that raises `ValueError`."""
 
-    def parse(call: Call) -> Any:
+    def parse(call: Call) -> object:
         return converted(call, call.args[0], convert)
 
     return Kind(parse, syntax=syntax)
 
 
-def converted(call: Call, argument: Word, convert: Callable[[str], Any]) -> Any:
-    """`convert(argument)`, a `ValueError` made into nginx's message with the reason as the hint."""
+def converted(call: Call, argument: Word, convert: Callable[[str], T]) -> T:
+    """Return `convert(argument)`; a `ValueError` becomes nginx's message with the reason as the hint."""
     try:
         return convert(argument.text)
     except ValueError as error:
@@ -52,7 +56,7 @@ def _flag(call: Call) -> bool:
 
 
 def choice(*names: str) -> Kind:
-    """One of several words."""
+    """Take one of several words."""
 
     def parse(call: Call) -> str:
         text = call.args[0].text
@@ -68,7 +72,7 @@ def choice(*names: str) -> Kind:
 
 
 def choices(*names: str) -> Kind:
-    """One or more of several words, as a frozen set."""
+    """Take one or more of several words, as a frozen set."""
 
     def parse(call: Call) -> frozenset[str]:
         for argument in call.args:
@@ -83,10 +87,10 @@ def choices(*names: str) -> Kind:
     return Kind(parse, 1, None, " | ".join(names) + " ...")
 
 
-def either(constant: str, value: Any, kind: Kind) -> Kind:
-    """A fixed word with its own value (such as `off`), or else another kind."""
+def either(constant: str, value: object, kind: Kind) -> Kind:
+    """Take a fixed word with its own value (such as `off`), or else another kind."""
 
-    def parse(call: Call) -> Any:
+    def parse(call: Call) -> object:
         if len(call.args) == 1 and call.args[0].text == constant:
             return value
         return kind.parse(call)
@@ -107,6 +111,6 @@ logs_path = Kind(lambda call: call.compilation.logs_path(call.args[0].text), syn
 conf_path = Kind(lambda call: call.compilation.conf_path(call.args[0].text), syntax="path")
 
 
-def custom(parse: Callable[[Call], Any], *, least: int = 1, most: int | None = 1, syntax: str = "") -> Kind:
-    """Arguments with a grammar of their own."""
+def custom(parse: Callable[[Call], object], *, least: int = 1, most: int | None = 1, syntax: str = "") -> Kind:
+    """Take arguments with a grammar of their own."""
     return Kind(parse, least, most, syntax)

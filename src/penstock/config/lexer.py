@@ -25,6 +25,8 @@ from penstock.config.tree import Word
 
 LONGEST = 4096
 
+# White space and comments, and the token behind them: an end, a word in quotes, a quote that opens none, a plain word
+# (ngx_conf_read_token). Possessive, so that a file is read in one pass, whatever stands in it.
 _TOKEN = re.compile(
     r"""
     [ \t\r\n]*+ (?: \# [^\n]*+ [ \t\r\n]*+ )*+
@@ -62,7 +64,8 @@ _ESCAPED = {'"': '"', "'": "'", "\\": "\\", "t": "\t", "r": "\r", "n": "\n"}
 
 
 class Statement(NamedTuple):
-    """Words and what ended them: `;`, `{`, `}`, or "" at the end of the text; `at` says where that is."""
+    """The words of a statement and what ended them: `;`, `{`, `}`, or "" at the end of the text; `at` says where that
+    is."""
 
     words: list[Word]
     end: str
@@ -70,7 +73,7 @@ class Statement(NamedTuple):
 
 
 def statements(source: Source, problems: Problems) -> Iterator[Statement]:
-    """Reads a whole source; the last statement ends with "" and is there even when it has no words."""
+    """Read a whole source; the last statement ends with "" and is there even when it has no words."""
     text = source.text
     words: list[Word] = []
     resume: int | None = _after_byte_order_mark(source, problems)
@@ -120,7 +123,7 @@ def _after_byte_order_mark(source: Source, problems: Problems) -> int:
 
 
 def _end_of_lua(text: str, start: int) -> int:
-    """Where the `}` of a Lua block stands, or the end of the text."""
+    """Find where the `}` of a Lua block stands, or the end of the text."""
     depth = 1
     for match in _LUA_TOKEN.finditer(text, start):
         depth += {"{": 1, "}": -1}.get(match[0], 0)
@@ -147,7 +150,7 @@ def _too_long(source: Source, begin: int, end: int, kind: int, problems: Problem
 
 
 def _odd_quote(source: Source, at: int, problems: Problems) -> tuple[Word, int]:
-    """A quoted word that does not end well: it never ends, or something sticks to its closing quote."""
+    """Report a quoted word that does not end well: it never ends, or something sticks to its closing quote."""
     text = source.text
     quote = text[at]
     match = _QUOTED[quote].match(text, at)
@@ -171,7 +174,7 @@ def _odd_quote(source: Source, at: int, problems: Problems) -> tuple[Word, int]:
 
 
 def _unclosed(source: Source, at: int, problems: Problems) -> tuple[Word, int]:
-    """Reports a quote nobody closes, and takes it to end with its line."""
+    """Report a quote nobody closes, and take it to end with its line."""
     text = source.text
     quote = text[at]
     stop, _ = _line_end(text, at + 1)
@@ -185,7 +188,7 @@ def _unclosed(source: Source, at: int, problems: Problems) -> tuple[Word, int]:
 
 
 def _line_end(text: str, offset: int) -> tuple[int, bool]:
-    """Where the words of this line end, and whether a `;` or `{` (and perhaps a comment) follows them."""
+    """Find where the words of this line end, and whether a `;` or `{` (and perhaps a comment) follows them."""
     newline = text.find("\n", offset)
     line = text[offset : newline if newline >= 0 else len(text)].rstrip(" \t\r")
     before_comment = line[: line.rfind("#")].rstrip(" \t") if "#" in line else line

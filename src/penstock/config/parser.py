@@ -10,7 +10,8 @@ from pathlib import Path
 from penstock.config.blocks import read_blocks
 from penstock.config.builder import DEEPEST
 from penstock.config.errors import Problems, suggest
-from penstock.config.material import gathered
+from penstock.config.inputs import gathered
+from penstock.config.os_errors import os_failure
 from penstock.config.source import COMMAND_LINE, Source, Span, read_source
 from penstock.config.tree import Directive
 
@@ -28,7 +29,7 @@ def parse_file(
     known: Known | None = None,
     loaded: list[Source] | None = None,
 ) -> tuple[Directive, ...]:
-    """Reads a configuration and all it includes. Mistakes go to `problems`; returned is what is understood.
+    """Read a configuration and all it includes. Mistakes go to `problems`; what is understood is returned.
 
     `base` is the folder relative includes start from: that of the main configuration. `known` says whether a
     word is the name of some directive, which finds more forgotten semicolons. `loaded` receives each source
@@ -46,12 +47,12 @@ def parse_text(
     known: Known | None = None,
     loaded: list[Source] | None = None,
 ) -> tuple[Directive, ...]:
-    """As `parse_file`, for text that is already there and calls itself `path`."""
+    """Read text that is already there and calls itself `path`, as `parse_file` reads a file."""
     return _Loader(base, known, loaded).parse(Source(path, text), problems)
 
 
 def parse_parameter(text: str, problems: Problems, *, known: Known | None = None) -> tuple[Directive, ...]:
-    """The directives of the command line's `-g`, where nginx allows no blocks."""
+    """Read the directives of the command line's `-g`, where nginx allows no blocks."""
     parsed = parse_text(text, COMMAND_LINE, problems, known=known)
     for directive in parsed:
         if directive.block is not None:
@@ -122,14 +123,12 @@ def _matching(pattern: str) -> list[str]:
 
 
 def _unreadable(path: str, at: Span | None, error: OSError, problems: Problems) -> None:
-    code = error.errno or 0
-    call = "pread" if isinstance(error, IsADirectoryError) else "open"
-    message = f'{call}() "{path}" failed ({code}: {os.strerror(code)})'
-    problems.error(message, at, hint=_near_name(path))
+    call = "pread()" if isinstance(error, IsADirectoryError) else "open()"
+    problems.error(os_failure(call, error, path), at, hint=_near_name(path))
 
 
 def _near_name(path: str) -> str | None:
-    """The neighbour whose name is nearest, for a file that does not exist."""
+    """Find the neighbour whose name is nearest, for a file that does not exist."""
     missing = Path(os.fsdecode(path.encode("latin-1")))
     try:
         names = [entry.name for entry in os.scandir(missing.parent)]

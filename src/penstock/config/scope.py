@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from penstock.config.errors import ConfigError, Problems, suggest
+from penstock.config.key import KeyedValues
 from penstock.config.registry import REGISTRY, Context, Spec, Verdict
 from penstock.config.variables import Template, VariableTable
+from penstock.config.vocabulary import HTTP_WORDS, Vocabulary
 
 if TYPE_CHECKING:
     from penstock.config.settings import Settings
@@ -19,23 +20,39 @@ S = TypeVar("S", bound="Settings")
 
 
 class Compilation:
-    """What all scopes of one configuration share.
+    """The state that all scopes of one configuration share.
 
     `prefix` is where logs and the pid file are relative to, `folder` (the main file's) where includes and
-    certificates are. `shared` holds what modules gather across the file, by module name; `previous` what they gathered
+    certificates are. `shared` holds what modules gather across the file, by their keys; `previous` what they gathered
     for the configuration that this one is to succeed.
     """
 
     def __init__(
-        self, problems: Problems, *, prefix: str, folder: str, previous: Mapping[str, Any] = MappingProxyType({})
+        self,
+        problems: Problems,
+        *,
+        prefix: str,
+        folder: str,
+        previous: KeyedValues | None = None,
+        words: Vocabulary = HTTP_WORDS,
     ) -> None:
         self.problems = problems
         self.prefix = prefix
         self.folder = folder
-        self.variables = VariableTable()
-        self.shared: dict[str, Any] = {}
-        self.previous = previous
+        self.variables = VariableTable(words)
+        self.shared = KeyedValues()
+        self.previous = KeyedValues() if previous is None else previous
         self._later: list[Callable[[], None]] = []
+        self._beside: list[Compilation] = []
+
+    def beside(self, words: Vocabulary, previous: KeyedValues | None) -> Compilation:
+        """Return the state of a part of the file in which names mean other things: it has variables, groups, zones and
+        log formats of its own. It is finished with this one."""
+        made = Compilation(
+            self.problems, prefix=self.prefix, folder=self.folder, previous=previous, words=words
+        )
+        self._beside.append(made)
+        return made
 
     def defer(self, action: Callable[[], None]) -> None:
         """Run `action` when the whole file has been read; a `ConfigError` it raises is collected."""
@@ -43,36 +60,40 @@ class Compilation:
 
     def finish(self) -> None:
         """Run what was deferred (and what that defers), then bind every template to the variables."""
-        while self._later:
-            actions, self._later = self._later, []
-            for action in actions:
-                with self.collecting():
-                    action()
-        self.previous = MappingProxyType({})  # or each plan would keep the one before it, back to the first
-        self.variables.bind(self.problems)
+        every = (self, *self._beside)
+        while any(each._later for each in every):
+            for each in every:
+                actions, each._later = each._later, []
+                for action in actions:
+                    with self.collecting():
+                        action()
+        self._beside = []
+        for each in every:
+            each.previous = KeyedValues()  # or each plan would keep the one before it, back to the first
+            each.variables.bind(self.problems)
 
     def collecting(self) -> Collecting:
-        """`with` block in which a `ConfigError` becomes one of the problems."""
+        """Return a `with` block in which a `ConfigError` becomes one of the problems."""
         return Collecting(self.problems)
 
     def logs_path(self, path: str) -> str:
-        """A path relative to the prefix, as nginx resolves logs, pid files and `root`."""
+        """Return a path relative to the prefix, as nginx resolves logs, pid files and `root`."""
         return _below(self.prefix, path)
 
     def conf_path(self, path: str) -> str:
-        """A path relative to the configuration's folder, as nginx resolves includes and certificates."""
+        """Return a path relative to the configuration's folder, as nginx resolves includes and certificates."""
         return _below(self.folder, path)
 
 
 def _below(folder: str, path: str) -> str:
-    """Joined as nginx joins: a final slash of the path stays."""
+    """Join paths as nginx does: a final slash of the path stays."""
     if path.startswith("/"):
         return path
     return f"{folder.rstrip('/')}/{path}"
 
 
 class Collecting:
-    """Collects one `ConfigError` raised in its block."""
+    """A `with` block that collects one `ConfigError` raised in it."""
 
     __slots__ = ("problems",)
 
@@ -89,6 +110,7 @@ class Collecting:
         return True
 
 
+UPSTREAMS = Context.UPSTREAM | Context.STREAM_UPSTREAM
 INSIDE = Context.IF_LOCATION | Context.IF_SERVER | Context.LIMIT_EXCEPT
 
 
@@ -114,7 +136,7 @@ class Scope:
         self.children: list[Scope] = []
         self.own: dict[type[Settings], dict[str, Any]] = {}
         self.origins: dict[type[Settings], dict[str, list[Span]]] = {}
-        self.data: dict[str, Any] = {}
+        self.data = KeyedValues()
         self._merged: dict[type[Settings], Settings] = {}
         if parent is not None:
             parent.children.append(self)
@@ -123,14 +145,15 @@ class Scope:
         return Scope(self.compilation, context, self, directive)
 
     def settings(self, kind: type[S]) -> S:
-        """The merged settings of one module at this level; call it only after the file has been read."""
+        """Return the merged settings of one module at this level; call it only after the file has been read."""
         found = self._merged.get(kind)
         if found is None:
             found = self._merged[kind] = kind.merge(self)
+            found.seal()
         return found  # type: ignore[return-value]
 
     def enclosing(self, context: Context) -> Scope:
-        """The nearest level, this one or above, of that context."""
+        """Return the nearest level, this one or above, of that context."""
         scope: Scope | None = self
         while scope is not None:
             if scope.context & context:
@@ -144,16 +167,23 @@ class Scope:
         for directive in directives:
             try:
                 spec = self._spec(directive)
-                spec.handle(self, directive)
+                if spec is not None:
+                    spec.handle(self, directive)
             except ConfigError as error:
                 problems.add(error)
 
-    def _spec(self, directive: Directive) -> Spec:
+    def call(self, directive: Directive) -> Call:
+        """Describe a directive of this level as a call, for the kind of its arguments to read."""
+        return Call(self, directive)
+
+    def _spec(self, directive: Directive) -> Spec | None:
+        """The declaration of a directive; None where it asks for nothing. Raises `ConfigError`."""
         name = directive.name.text
         spec = REGISTRY.find(name, self.context)
         if spec is None:
-            raise self._unknown(directive)
-        if spec.verdict is Verdict.REFUSED:
+            self._refuse(directive)
+            return None
+        if spec.verdict is Verdict.REFUSED and not spec.idle(directive):
             raise ConfigError(f'"{name}" directive is not supported', directive.span, hint=spec.reason)
         if spec.block and directive.block is None:
             raise ConfigError(f'directive "{name}" has no opening "{{"', directive.span)
@@ -168,6 +198,24 @@ class Scope:
             )
         return spec
 
+    def _refuse(self, directive: Directive) -> None:
+        """Raise `ConfigError` for a directive that is not declared for this level, unless it only says "off"."""
+        name = directive.name.text
+        here = REGISTRY.specs(name)
+        if not here:
+            stranger = REGISTRY.stranger(name)
+            if stranger is None:
+                raise self._unknown(directive)
+            if not stranger.idle(directive):
+                raise ConfigError(
+                    f'"{name}" directive is not supported: {stranger.what}', directive.name.span, hint=stranger.advice
+                )
+        elif all(spec.verdict is Verdict.REFUSED for spec in here):
+            if not here[0].idle(directive):
+                raise ConfigError(f'"{name}" directive is not supported', directive.name.span, hint=here[0].reason)
+        else:
+            raise self._unknown(directive)
+
     def _unknown(self, directive: Directive) -> ConfigError:
         name = directive.name.text
         here = REGISTRY.specs(name)
@@ -176,7 +224,7 @@ class Scope:
             return ConfigError(
                 f'"{name}" directive is not allowed here', directive.name.span, hint=f"it may stand in: {places}"
             )
-        if self.context is Context.UPSTREAM and (name[:1].isdigit() or ":" in name or "." in name):
+        if self.context & UPSTREAMS and (name[:1].isdigit() or ":" in name or "." in name):
             return ConfigError(
                 f'unknown directive "{name}"',
                 directive.name.span,
@@ -192,14 +240,10 @@ class Scope:
 
 
 def _places(specs: list[Spec]) -> list[str]:
-    words = {
-        Context.IF_SERVER: "if in server",
-        Context.IF_LOCATION: "if in location",
-    }
     where = Context(0)
     for spec in specs:
         where |= spec.where
-    return [words.get(flag, (flag.name or "").lower()) for flag in Context if where & flag]
+    return [flag.shown for flag in Context if where & flag]
 
 
 def _arity(spec: Spec) -> str:
@@ -213,7 +257,7 @@ def _arity(spec: Spec) -> str:
 
 
 class Call:
-    """A directive being read: its words, and what a declaration needs to turn them into a value."""
+    """A directive that is being read: its words, and what a declaration needs to turn them into a value."""
 
     __slots__ = ("directive", "scope")
 
@@ -234,9 +278,9 @@ class Call:
         return self.scope.compilation
 
     def template(self, word: Word) -> Template:
-        """The word as text with variables."""
+        """Compile the word as text with variables."""
         return self.compilation.variables.template(word.text, word.span)
 
     def fail(self, message: str, word: Word | None = None, *, hint: str | None = None) -> ConfigError:
-        """The error to raise: at `word`, or at the whole directive."""
+        """Make the error to raise: at `word`, or at the whole directive."""
         return ConfigError(message, word.span if word else self.directive.span, hint=hint)

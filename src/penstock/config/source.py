@@ -7,7 +7,7 @@ import os
 from bisect import bisect_right
 from typing import NamedTuple
 
-from penstock.config.material import FILE, gathered
+from penstock.config.inputs import FILE, gathered
 
 COMMAND_LINE = "command line"
 
@@ -31,13 +31,13 @@ class Source:
         return f"Source({self.path!r}, {len(self.text)} bytes)"
 
     def position(self, offset: int) -> tuple[int, int]:
-        """Line and column, both counted from 1; the column counts bytes."""
+        """Return line and column, both counted from 1; the column counts bytes."""
         starts = self._line_starts()
         number = bisect_right(starts, offset)
         return number, offset - starts[number - 1] + 1
 
     def line(self, number: int) -> str:
-        """The text of a line without its end; lines outside the file are empty."""
+        """Return the text of a line without its end; lines outside the file are empty."""
         starts = self._line_starts()
         if not 1 <= number <= len(starts):
             return ""
@@ -69,23 +69,27 @@ class Span(NamedTuple):
 
     @property
     def file(self) -> str:
+        """Return the path of the file, as the configuration names it."""
         return self.source.path
 
     @property
     def line(self) -> int:
+        """Return the number of its first line, from 1 on."""
         return self.source.position(self.start)[0]
 
     @property
     def column(self) -> int:
+        """Return where it begins in that line, in bytes from 1 on."""
         return self.source.position(self.start)[1]
 
     @property
     def text(self) -> str:
+        """Return the text itself."""
         return self.source.text[self.start : self.end]
 
 
 def read_source(path: str) -> Source:
-    """Reads a file as latin-1. Raises `OSError` as `open` does, and for files beyond 64 MiB.
+    """Read a file as latin-1. Raises `OSError` as `open` does, and for files beyond 64 MiB.
 
     `path` is latin-1 too: a name out of a configuration is bytes, whatever encoding the file system speaks.
     """
@@ -102,7 +106,7 @@ def _read(path: str) -> bytes:
 
 
 def shown(text: str) -> str:
-    """Latin-1 text as a person should see it: UTF-8 where valid, everything invisible escaped.
+    """Return latin-1 text as a person should see it: UTF-8 where valid, everything invisible escaped.
 
     Escaping covers control characters, stray bytes, byte order marks, non-breaking spaces and characters that
     reverse the writing direction: what cannot be seen is what people search for in vain.

@@ -30,10 +30,10 @@ class Directive:
 
     @property
     def text(self) -> str:
-        """The directive's name."""
+        """Return the directive's name."""
         return self.name.text
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The arguments' texts."""
+        """Return the arguments' texts."""
         return tuple(arg.text for arg in self.args)

@@ -17,6 +17,7 @@ __all__ = [
     "Address",
     "Network",
     "buffers",
+    "decimal",
     "flag",
     "listen_address",
     "network",
@@ -34,6 +35,7 @@ __all__ = [
 Value = TypeVar("Value")
 
 _LARGEST = 2**63 - 1
+# A number, and one part of a time ("1h 30m"), as ngx_atoi and ngx_parse_time read them.
 _DIGITS = re.compile(r"[0-9]{1,19}", re.ASCII)
 
 _SCALES = {"k": 1024, "m": 1024**2, "g": 1024**3}
@@ -55,12 +57,17 @@ _PART = re.compile(r"([0-9]{0,19})(ms|[yMwdhms ]) *", re.ASCII)
 
 
 def number(text: str) -> int:
-    """A whole number, not negative."""
+    """Read a whole number, not negative."""
     return _digits(text, "takes a number")
 
 
+def decimal(text: str) -> int | None:
+    """Read a whole number, not negative; None for whatever else the text is."""
+    return int(text) if _DIGITS.fullmatch(text) and int(text) <= _LARGEST else None
+
+
 def flag(text: str) -> bool:
-    """`on` or `off`, in any case of letters."""
+    """Read `on` or `off`, in any case of letters."""
     match text.lower():
         case "on":
             return True
@@ -70,17 +77,17 @@ def flag(text: str) -> bool:
 
 
 def size(text: str) -> int:
-    """Bytes, with `k` and `m` for 1024 and 1024 times 1024 (nginx: ngx_parse_size)."""
+    """Read a number of bytes, with `k` and `m` for 1024 and 1024 times 1024 (nginx: ngx_parse_size)."""
     return _scaled(text, "km", "takes a size such as 4096, 8k or 10m")
 
 
 def offset(text: str) -> int:
-    """Bytes where files are meant: as `size`, and `g` too (nginx: ngx_parse_offset)."""
+    """Read a number of bytes where files are meant: as `size`, and `g` too (nginx: ngx_parse_offset)."""
     return _scaled(text, "kmg", "takes a size such as 8k, 10m or 1g")
 
 
 def seconds(text: str) -> float:
-    """Seconds, down to milliseconds, of `30`, `1h30m`, `500ms` (nginx: ngx_parse_time in milliseconds).
+    """Read seconds, down to milliseconds, out of `30`, `1h30m`, `500ms` (nginx: ngx_parse_time in milliseconds).
 
     Weeks are the largest unit here, as in nginx: `1M` and `1y` are refused.
     """
@@ -88,22 +95,22 @@ def seconds(text: str) -> float:
 
 
 def whole_seconds(text: str) -> int:
-    """A time in whole seconds: `30`, `1h30m`, `1y` (nginx: ngx_parse_time in seconds); no `ms`."""
+    """Read a time in whole seconds: `30`, `1h30m`, `1y` (nginx: ngx_parse_time in seconds); no `ms`."""
     return _milliseconds(text, 0, 7, "takes a time such as 30s, 1h30m or 30d") // 1000
 
 
 def rate(text: str) -> float:
-    """Requests per second out of `10r/s` or `30r/m`, cut to thousandths as nginx does."""
+    """Read requests per second out of `10r/s` or `30r/m`, cut to thousandths as nginx does."""
     explain = "takes a rate such as 10r/s or 30r/m"
     scale = 60 if text.endswith("r/m") else 1
-    requests = _digits(text.removesuffix("r/s").removesuffix("r/m"), explain)
+    requests = _digits(text[:-3] if text.endswith(("r/s", "r/m")) else text, explain)
     if requests == 0:
         raise ValueError(explain)
     return (requests * 1000 // scale) / 1000
 
 
 def buffers(count: str, each: str) -> tuple[int, int]:
-    """Number and size of buffers, neither of them zero."""
+    """Read number and size of buffers, neither of them zero."""
     pair = number(count), size(each)
     if 0 in pair:
         raise ValueError("takes a number and a size above zero, such as 8 4k")
@@ -111,7 +118,7 @@ def buffers(count: str, each: str) -> tuple[int, int]:
 
 
 def one_of(text: str, choices: Mapping[str, Value]) -> Value:
-    """The value a word stands for, in any case of letters."""
+    """Return the value a word stands for, in any case of letters."""
     for choice, value in choices.items():
         if choice.lower() == text.lower():
             return value
@@ -119,7 +126,7 @@ def one_of(text: str, choices: Mapping[str, Value]) -> Value:
 
 
 def some_of(texts: Iterable[str], choices: Mapping[str, Value]) -> tuple[Value, ...]:
-    """The values of several words in their order, each once."""
+    """Return the values of several words in their order, each once."""
     return tuple(dict.fromkeys(one_of(text, choices) for text in texts))
 
 

@@ -1,32 +1,23 @@
 """Variables: `$name` in the configuration, compiled once into closures over a request.
 
 A getter takes the request and returns text, or None where nginx says "not found" (logged as `-`, empty elsewhere).
-Floors above add their variables to `VARIABLES` and `FAMILIES`; `set`, `map` and the like add theirs to the table of
-the configuration being compiled.
+Floors above add their variables to a vocabulary, HTTP's (`VARIABLES` and `FAMILIES`) or that of streams; `set`, `map`
+and the like add theirs to the table of what is being compiled.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
 
 from penstock.config.errors import ConfigError, Problems, suggest
 from penstock.config.source import Span
-
-Getter: TypeAlias = Callable[[Any], str | None]
-Setter: TypeAlias = Callable[[Any, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """`late`: its value may still change while the answer is sent or the tunnel is open (bytes, times, status)."""
-
-    name: str
-    get: Getter
-    set: Setter | None = None
-    late: bool = False
+from penstock.config.vocabulary import HTTP_WORDS, Vocabulary
+from penstock.config.vocabulary import Getter as Getter
+from penstock.config.vocabulary import Setter as Setter
+from penstock.config.vocabulary import SomeRequest as SomeRequest
+from penstock.config.vocabulary import Variable as Variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +32,9 @@ class Inline:
     plain: bool = False
 
 
-VARIABLES: dict[str, Variable] = {}
-FAMILIES: dict[str, Callable[[str], Variable]] = {}
-
-
-def variable(*names: str, late: bool = False, set: Setter | None = None) -> Callable[[Getter], Getter]:
-    """Declare built-in variables: `@variable("remote_addr")` above their getter."""
-
-    def declare(get: Getter) -> Getter:
-        for name in names:
-            if name in VARIABLES:
-                raise AssertionError(f"${name} is declared twice")
-            VARIABLES[name] = Variable(name, get, set, late)
-        return get
-
-    return declare
+VARIABLES = HTTP_WORDS.variables
+FAMILIES = HTTP_WORDS.families
+variable, family, absent = HTTP_WORDS.variable, HTTP_WORDS.family, HTTP_WORDS.absent
 
 
 def inlined(expression: str, *, plain: bool = False) -> Callable[[Getter], Getter]:
@@ -68,23 +47,14 @@ def inlined(expression: str, *, plain: bool = False) -> Callable[[Getter], Gette
     return declare
 
 
-def family(prefix: str, *, late: bool = False) -> Callable[[Callable[[str], Getter]], Callable[[str], Getter]]:
-    """Declare a family such as `$http_...`: the decorated function makes the getter of one member."""
-
-    def declare(make: Callable[[str], Getter]) -> Callable[[str], Getter]:
-        FAMILIES[prefix] = lambda name: Variable(name, make(name[len(prefix) :]), None, late)
-        return make
-
-    return declare
-
-
 REMEMBERED = 1024
 
+# $name, ${name}, or a dollar sign that begins neither (ngx_http_script_compile).
 _PART = re.compile(r"\$(?:\{([A-Za-z0-9_]+)\}|([A-Za-z0-9_]+)|)", re.ASCII)
 
 
 class Template:
-    """Text with variables. `literal` is the text itself when it has none, else None.
+    """A text with variables. `literal` is the text itself when it has none, else None.
 
     `evaluate(request)` gives the text, `""` for what is not found. It is bound when the whole configuration has
     been read, because a `map` may stand below its use.
@@ -99,12 +69,14 @@ class Template:
         self.names = names
         self.late = False
         self.literal = text if not names else None
-        self.evaluate: Callable[[Any], str] = _unbound
+        self.evaluate: Callable[[SomeRequest], str] = _unbound
         if not names:
             self.evaluate = _constant(text)
 
-    def bind(self, getters: list[Getter], late: bool) -> None:
-        self.late = late
+    def bind(self, found: list[Variable]) -> None:
+        """Bind the template to the variables of these names."""
+        self.late = any(each.late for each in found)
+        getters = [each.get for each in found]
         if len(self.pieces) == 1:
             self.evaluate = _single(getters[0])
         else:
@@ -114,20 +86,53 @@ class Template:
         return f"Template({self.text!r})"
 
 
-def _unbound(request: Any) -> str:
+class Line(Template):
+    """Text with variables for one line of a head: `mend(request, text)` has what must not stand there taken out."""
+
+    __slots__ = ("_mend",)
+
+    def __init__(
+        self,
+        text: str,
+        span: Span | None,
+        pieces: tuple[str | None, ...],
+        names: tuple[str, ...],
+        mend: Callable[[SomeRequest, str], str],
+    ) -> None:
+        super().__init__(text, span, pieces, names)
+        self._mend = mend
+
+    def bind(self, found: list[Variable]) -> None:
+        """Compile it for these variables, and mend the values of those that may hold line breaks."""
+        super().bind(found)
+        if not all(each.clean for each in found):
+            self.evaluate = _mended(self.evaluate, self._mend)
+
+
+def _mended(
+    evaluate: Callable[[SomeRequest], str], mend: Callable[[SomeRequest, str], str]
+) -> Callable[[SomeRequest], str]:
+    def line(request: SomeRequest) -> str:
+        text = evaluate(request)
+        return text if text.isprintable() else mend(request, text)
+
+    return line
+
+
+def _unbound(request: SomeRequest) -> str:
     raise AssertionError("a template is used before the configuration is complete")
 
 
-def _constant(text: str) -> Callable[[Any], str]:
+def _constant(text: str) -> Callable[[SomeRequest], str]:
     return lambda request: text
 
 
-def _single(get: Getter) -> Callable[[Any], str]:
+def _single(get: Getter) -> Callable[[SomeRequest], str]:
     return lambda request: get(request) or ""
 
 
-def _joined(pieces: tuple[str | None, ...], getters: list[Getter]) -> Callable[[Any], str]:
-    """Pieces with None where a variable goes, in order."""
+def _joined(pieces: tuple[str | None, ...], getters: list[Getter]) -> Callable[[SomeRequest], str]:
+    """Return pieces with None where a variable goes, in order."""
     format_text = "".join("%s" if piece is None else piece.replace("%", "%%") for piece in pieces)
     if len(getters) == 1:
         one = getters[0]
@@ -168,9 +173,11 @@ def split_template(text: str, span: Span | None) -> tuple[tuple[str | None, ...]
 
 
 class VariableTable:
-    """The variables of one configuration: built in, and made by `set`, `map`, `geo`, captures and the like."""
+    """The variables of one configuration: built in (`words`), and made by `set`, `map`, `geo`, captures and the like.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, words: Vocabulary = HTTP_WORDS) -> None:
+        self.words = words
         self.made: dict[str, Variable] = {}
         self._templates: list[Template] = []
         self._wanted: list[tuple[str, Span | None, Callable[[Variable], None]]] = []
@@ -192,9 +199,24 @@ class VariableTable:
                 self._bind(made)
         return made
 
+    def line(self, text: str, span: Span | None, mend: Callable[[SomeRequest, str], str]) -> Template:
+        """Compile text that must stay within one line; raises `ConfigError` for a bad name."""
+        pieces, names = split_template(text, span)
+        made = Line(text, span, pieces, names, mend)
+        if names:
+            self._templates.append(made)
+            if self._bound:
+                self._bind(made)
+        return made
+
     def mentioned(self, prefix: str) -> bool:
-        """Whether any text of the configuration, log formats aside, has a variable whose name begins so."""
+        """Return whether any text of the configuration, log formats aside, has a variable whose name begins so."""
         return any(name.startswith(prefix) for made in self._templates for name in made.names)
+
+    def asks_for(self, name: str) -> bool:
+        """Return whether anything asks for that variable, log formats too."""
+        wanted = any(each == name for each, _, _ in self._wanted)
+        return wanted or any(name in made.names for made in self._templates)
 
     def want(self, name: str, span: Span | None, take: Callable[[Variable], None]) -> None:
         """Call `take` with the variable once all are known."""
@@ -206,31 +228,33 @@ class VariableTable:
 
     def define(self, made: Variable, span: Span | None = None) -> None:
         """Add a variable; raises `ConfigError` where a built-in one can not be changed."""
-        if made.name in VARIABLES:
-            raise ConfigError(
-                f'the duplicate "{made.name}" variable', span, hint="that is a built-in variable; take another name"
-            )
+        own = self.words.variables.get(made.name)
+        if own is not None:
+            if not own.changeable:
+                raise _taken(made.name, span)
+            made = replace(made, set=own.set)
         self.made[made.name] = made
 
     def stored(self, name: str, span: Span | None = None) -> Variable:
-        """The variable that `set` or a named capture writes to: a slot of the request by that name."""
+        """Return the variable that `set` or a named capture writes to: a slot of the request by that name."""
         name = name.lower()
-        found = VARIABLES.get(name)
-        if found is not None:
-            if found.set is None:
-                raise ConfigError(
-                    f'the duplicate "{name}" variable', span, hint="that is a built-in variable; take another name"
-                )
-            return found
         made = self.made.get(name)
-        if made is None:
+        own = self.words.variables.get(name)
+        if own is not None and not own.changeable:
+            raise _taken(name, span)
+        if made is None and own is not None:
+            if own.set is not None:
+                return own
+            made = self.made[name] = Variable(name, _slot_or(name, own.get), _store(name), own.late)
+        elif made is None:
             made = self.made[name] = Variable(name, _slot(name), _store(name))
         elif made.set is None:
             made = self.made[name] = Variable(name, _slot_or(name, made.get), _store(name), made.late)
         return made
 
     def look_up(self, name: str) -> Getter | None:
-        """The getter of a variable that is asked for by name while requests are served; None for an unknown one."""
+        """Return the getter of a variable that is asked for by name while requests are served; None for an unknown one.
+        """
         known = self._asked.get(name)
         if known is None:
             try:
@@ -245,36 +269,56 @@ class VariableTable:
     def bind(self, problems: Problems) -> None:
         """Give every template its getters. Unknown names become problems, each once per place."""
         self._bound = True
+        missed: set[str] = set()
         for made in self._templates:
             try:
-                self._bind(made)
+                for each in self._bind(made):
+                    _miss(each, made.span, missed, problems)
             except ConfigError as error:
                 problems.add(error)
         for name, span, take in self._wanted:
             try:
-                take(self._find(name, span))
+                found = self._find(name, span)
+                _miss(found, span, missed, problems)
+                take(found)
             except ConfigError as error:
                 problems.add(error)
 
-    def _bind(self, made: Template) -> None:
+    def _bind(self, made: Template) -> list[Variable]:
         found = [self._find(name, made.span) for name in made.names]
-        made.bind([each.get for each in found], any(each.late for each in found))
+        made.bind(found)
+        return found
+
+    def known(self, name: str) -> Variable | None:
+        """Return the variable of that very name, made or built in."""
+        return self.made.get(name) or self.words.variables.get(name)
 
     def _find(self, name: str, span: Span | None) -> Variable:
-        found = self.made.get(name) or VARIABLES.get(name)
+        found = self.known(name)
         if found is not None:
             return found
         if len(name) == 1 and name.isdigit():
             return Variable(name, _capture(int(name)))
-        for prefix, make in FAMILIES.items():
-            if name.startswith(prefix):
-                return make(name)
-        close = suggest(name, [*self.made, *VARIABLES])
+        found = self.words.of_family(name)
+        if found is not None:
+            return found
+        close = suggest(name, [*self.made, *self.words.variables])
         raise ConfigError(f'unknown "{name}" variable', span, hint=f"did you mean: ${close}" if close else None)
 
 
+def _taken(name: str, span: Span | None) -> ConfigError:
+    return ConfigError(f'the duplicate "{name}" variable', span, hint="that is a built-in variable; take another name")
+
+
+def _miss(found: Variable, span: Span | None, missed: set[str], problems: Problems) -> None:
+    """Warn, once for each reason, that a variable is always empty."""
+    if found.absent and found.absent not in missed:
+        missed.add(found.absent)
+        problems.warn(f'"${found.name}" is always empty: {found.absent}', span)
+
+
 def _capture(number: int) -> Getter:
-    def get(request: Any) -> str | None:
+    def get(request: SomeRequest) -> str | None:
         captures = request.captures
         if captures is None or number > captures.re.groups:
             return None
@@ -289,7 +333,7 @@ def _slot(name: str) -> Getter:
 
 
 def _slot_or(name: str, compute: Getter) -> Getter:
-    def get(request: Any) -> str | None:
+    def get(request: SomeRequest) -> str | None:
         if name in request.variables:
             value: str | None = request.variables[name]
             return value
@@ -299,7 +343,7 @@ def _slot_or(name: str, compute: Getter) -> Getter:
 
 
 def _store(name: str) -> Setter:
-    def put(request: Any, value: str) -> None:
+    def put(request: SomeRequest, value: str) -> None:
         request.variables[name] = value
 
     return put

@@ -1,4 +1,4 @@
-"""What becomes of a request and why, as facts: gathered by a rehearsal (`server/rehearsal.py`), told here.
+"""What becomes of a request and why, as facts: gathered by a rehearsal (`server/dry_run.py`), told here.
 
 A `Place` is a line of the configuration; where there is none, what is in force is a default.
 """
@@ -16,17 +16,17 @@ Paint = Callable[[str, str], str]
 
 
 @dataclass(slots=True)
-class Choice:
+class ExplainedChoice:
     """Something that was chosen, why, and `losers`: what might have been, and why not."""
 
     name: str
     why: str
     span: Span | None = None
-    losers: list[Choice] = field(default_factory=list)
+    losers: list[ExplainedChoice] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class Step:
+class ExplainedStep:
     """One thing that happened on the way, in the order of the phases."""
 
     phase: str
@@ -56,8 +56,9 @@ class Setting:
 
 
 @dataclass(slots=True)
-class Backend:
-    """Where the request goes: `uri` as the backend sees it, `policy` how one of the peers is chosen."""
+class ExplainedBackend:
+    """Where the request goes: `uri` as the backend sees it, `policy` how one of the peers is chosen; `hidden` are the
+    headers of its answer, in lower case, that the configuration keeps from the client."""
 
     module: str
     target: str
@@ -72,10 +73,11 @@ class Backend:
     timeouts: list[Setting]
     span: Span | None = None
     group_span: Span | None = None
+    hidden: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class Verdict:
+class WebSocketVerdict:
     """Whether a WebSocket gets through. `why` it does or not; `ends`: what would end it once it is open."""
 
     survives: bool
@@ -84,24 +86,43 @@ class Verdict:
 
 
 @dataclass(slots=True)
+class ExplainedObstacle:
+    """Something that leads a request off the straight way."""
+
+    text: str
+    span: Span | None = None
+
+
+@dataclass(slots=True)
+class ExplainedWay:
+    """Which way a request takes to its backend. `name` is "straight" or "general"; `why` is what keeps it off the
+    straight one, `later` what may do so further on."""
+
+    name: str
+    why: list[ExplainedObstacle]
+    later: list[ExplainedObstacle]
+
+
+@dataclass(slots=True)
 class Explanation:
-    """All of it. `answer` is what this server answers by itself, None where a backend does."""
+    """All of it. `answer` is what this server answers by itself, None where a backend does; then there is a `way`."""
 
     request: str
-    listener: Choice
-    server: Choice | None = None
-    steps: list[Step] = field(default_factory=list)
-    location: Choice | None = None
+    listener: ExplainedChoice
+    server: ExplainedChoice | None = None
+    steps: list[ExplainedStep] = field(default_factory=list)
+    location: ExplainedChoice | None = None
     uri: str = ""
     args: str = ""
-    backend: Backend | None = None
+    backend: ExplainedBackend | None = None
     answer: str | None = None
-    websocket: Verdict | None = None
+    websocket: WebSocketVerdict | None = None
     log: list[str] = field(default_factory=list)
+    way: ExplainedWay | None = None
 
 
 def as_json(told: Explanation) -> str:
-    """One object; its keys are documented in docs/cli.md."""
+    """Write it as one object; its keys are documented in docs/cli.md."""
     return json.dumps({"version": 1, **_plain(told)}, indent=2) + "\n"
 
 
@@ -118,7 +139,7 @@ def _plain(value: Any) -> Any:
 
 
 def as_text(told: Explanation, paint: Paint) -> str:
-    """For a person, from the top of the way to its end."""
+    """Write it for a person, from the top of the way to its end."""
     lines = [paint("bold", shown(told.request)), ""]
     lines += _choice("listener", told.listener, paint)
     if told.server is not None:
@@ -130,6 +151,8 @@ def as_text(told: Explanation, paint: Paint) -> str:
     lines += _steps(after, paint)
     if told.backend is not None:
         lines += _backend(told.backend, paint)
+    if told.way is not None:
+        lines += _way(told.way, paint)
     if told.answer is not None:
         lines.append(f"{paint('cyan', 'answer')}    {shown(told.answer)}")
     if told.websocket is not None:
@@ -143,7 +166,7 @@ def _at(span: Span | None) -> str:
     return "" if span is None else f"  ({shown(span.file)}:{span.line})"
 
 
-def _choice(title: str, choice: Choice, paint: Paint) -> list[str]:
+def _choice(title: str, choice: ExplainedChoice, paint: Paint) -> list[str]:
     lines = [f"{paint('cyan', title.ljust(9))} {paint('bold', shown(choice.name))}{_at(choice.span)}"]
     lines.append(f"          {shown(choice.why)}")
     for each in choice.losers:
@@ -152,7 +175,7 @@ def _choice(title: str, choice: Choice, paint: Paint) -> list[str]:
     return lines
 
 
-def _around_location(told: Explanation) -> tuple[list[Step], list[Step]]:
+def _around_location(told: Explanation) -> tuple[list[ExplainedStep], list[ExplainedStep]]:
     """The steps up to the choice of the location, and those in it. A search that found it is told of with it."""
     steps, location = told.steps, told.location
     last = max((place for place, step in enumerate(steps) if step.phase == "search"), default=-1)
@@ -161,7 +184,7 @@ def _around_location(told: Explanation) -> tuple[list[Step], list[Step]]:
     return steps[:last], steps[last + 1 :]
 
 
-def _steps(steps: list[Step], paint: Paint) -> list[str]:
+def _steps(steps: list[ExplainedStep], paint: Paint) -> list[str]:
     lines, before = [], ""
     for step in steps:
         title = step.phase if step.phase != before else ""
@@ -170,7 +193,7 @@ def _steps(steps: list[Step], paint: Paint) -> list[str]:
     return lines
 
 
-def _backend(backend: Backend, paint: Paint) -> list[str]:
+def _backend(backend: ExplainedBackend, paint: Paint) -> list[str]:
     lines = [f"{paint('cyan', 'backend')}   {paint('bold', shown(backend.target))}{_at(backend.span)}"]
     group = f'upstream "{backend.group}"' if backend.group_span is not None else backend.group
     lines.append(f"          {shown(group)}, {shown(backend.policy)}{_at(backend.group_span)}")
@@ -189,7 +212,16 @@ def _backend(backend: Backend, paint: Paint) -> list[str]:
     return lines
 
 
-def _verdict(verdict: Verdict, paint: Paint) -> list[str]:
+def _way(way: ExplainedWay, paint: Paint) -> list[str]:
+    words = "straight" if way.name == "straight" else "general, since"
+    lines = [f"{paint('cyan', 'way')}       {words}"]
+    lines += [f"          - {shown(each.text)}{_at(each.span)}" for each in way.why]
+    if way.name == "straight":
+        lines += [f"          {paint('dim', shown(each.text) + _at(each.span))}" for each in way.later]
+    return lines
+
+
+def _verdict(verdict: WebSocketVerdict, paint: Paint) -> list[str]:
     word = paint("green", "gets through") if verdict.survives else paint("red", "does not get through")
     lines = [f"a WebSocket {word}:"]
     lines += [f"    - {shown(each)}" for each in verdict.why]

@@ -64,12 +64,12 @@ class Finding:
 
     @property
     def place(self) -> tuple[str, int, int]:
-        """File, line and column, all empty where it concerns no place."""
+        """Return file, line and column, all empty where it concerns no place."""
         return ("", 0, 0) if self.span is None else (self.span.file, self.span.line, self.span.column)
 
     @property
     def lines(self) -> set[tuple[str, int]]:
-        """Every line it speaks of."""
+        """Return every line that the finding speaks of."""
         spans = [each.span for each in self.related]
         if self.span is not None:
             spans.append(self.span)

@@ -33,7 +33,7 @@ class Ignored:
             self._add(source, match, extents.get(source.path, {}), rules)
 
     def covers(self, finding: Finding) -> bool:
-        """Whether somebody has said that this is known."""
+        """Return whether somebody has said that a finding is known."""
         file, line, _ = finding.place
         return (file, finding.rule) in self._files or (file, line, finding.rule) in self._lines
 

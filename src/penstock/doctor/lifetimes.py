@@ -52,11 +52,12 @@ class _Ends:
         self.said = -AGAIN
 
 
-class Lifetimes:
+class SeenLifetimes:
     """What one worker has seen. Times are seconds, `now` on any clock that does not go back."""
 
     __slots__ = ("_seen",)
 
+    again = AGAIN
     youngest = YOUNGEST
     """Of what ends at a lower age, unless it was silent for too long, nothing needs to be noted."""
 
@@ -66,9 +67,8 @@ class Lifetimes:
     def note(
         self, server: str, location: str, peer: str, end: str, age: float, idle: float, now: float, timeout: str
     ) -> str:
-        """A tunnel has ended: `end` is the name of its `net.tunnel.End`, `idle` its idle timeout and `timeout` the
-        directive that sets it. A line worth saying, or "".
-        """
+        """Note that a tunnel has ended: `end` is the name of its `net.tunnel.End`, `idle` its idle timeout and
+        `timeout` the directive that sets it. Returns a line worth saying, or ""."""
         if end != "IDLE" and (end not in ENDS or age < YOUNGEST):
             return ""
         who = "IDLE" if end == "IDLE" else ENDS[end]
@@ -108,12 +108,12 @@ class Lifetimes:
 
 
 def median(ages: list[float]) -> float:
-    """The one in the middle."""
+    """Return the value in the middle."""
     return sorted(ages)[len(ages) // 2]
 
 
 def alike(ages: list[float]) -> bool:
-    """Whether nearly all of these are the same age."""
+    """Return whether nearly all of these ages are the same."""
     if len(ages) < ENOUGH:
         return False
     common = median(ages)
@@ -122,6 +122,6 @@ def alike(ages: list[float]) -> bool:
 
 
 def whose(age: float) -> str:
-    """Whose timers go off at that age; "" for no one's in particular."""
+    """Return whose timers go off at that age; "" for no one's in particular."""
     best = min(KNOWN, key=lambda known: abs(known[0] - age))
     return best[1] if abs(best[0] - age) <= max(1.5, ALIKE * best[0]) else ""

@@ -6,10 +6,11 @@ import re
 
 from penstock.http.errors import BadMessage, BadRequest, BadResponse
 from penstock.http.fields import CONTROL, NAME, Headers
+from penstock.http.line import value_safe
 
 LAST_CHUNK = b"0\r\n\r\n"
 
-# chunk-size [ BWS chunk-ext ] CRLF; sizes of up to 60 bits.
+# chunk (RFC 9112, section 7.1) up to its data: chunk-size [ BWS chunk-ext ] CRLF; sizes of up to 60 bits.
 _size_line = re.compile(rb"(?=[0-9A-Fa-f])0*+([0-9A-Fa-f]{0,15}+)[ \t]*+(?:;[\t -~\x80-\xff]*+)?\r\n").match
 
 _LONGEST_LINE = 4096
@@ -45,19 +46,25 @@ _IGNORED = frozenset(
 )
 
 
+def may_trail(name: str) -> bool:
+    """Return whether a field of that name (in lower case) is passed on where it stands behind a body: it must not
+    change how the message is taken (RFC 9110, section 6.5.1)."""
+    return name not in _IGNORED and name not in _REFUSED
+
+
 def encode_chunk(data: bytes) -> bytes:
-    """One chunk. Empty data makes no chunk, as that would end the body."""
+    """Encode one chunk. Empty data makes no chunk, as that would end the body."""
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
 def last_chunk(trailers: Headers) -> bytes:
-    """The end of a body, with trailers."""
-    lines = "".join(f"{name}: {value}\r\n" for name, value in trailers)
+    """Encode the end of a body, with trailers."""
+    lines = "".join(f"{name}: {value_safe(value)}\r\n" for name, value in trailers)
     return b"0\r\n%b\r\n" % lines.encode("latin-1")
 
 
 class ChunkedDecoder:
-    """Takes a chunked body of a backend apart as it comes.
+    """A decoder that takes the chunked body of a backend apart as it comes.
 
     `feed` answers with the pieces of data in what it is given. Once `done`, `rest` is what followed the body
     and `trailers` what came with its end. The framing is not passed on, and must be well formed: CRLF and
@@ -66,12 +73,14 @@ class ChunkedDecoder:
     more use then.
     """
 
-    __slots__ = ("_left", "_pending", "_trailing", "_waste", "done", "rest", "trailers")
+    __slots__ = ("_left", "_pending", "_seen", "_trailing", "_waste", "done", "rest", "trailers")
 
     def __init__(self) -> None:
         self._pending = b""
         self._left = 0
         """Data bytes of the chunk at hand still to come, and its CRLF; 0 before a size line."""
+        self._seen = 0
+        """Of the trailers at hand so many bytes have been looked at."""
         self._trailing = False
         self._waste = 0
         self.done = False
@@ -79,7 +88,7 @@ class ChunkedDecoder:
         self.trailers: Headers = []
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take what was read; the data in it. Raises `BadMessage`."""
+        """Decode what was read, and return the data in it. Raises `BadMessage`."""
         if self.done:
             self.rest += data
             return []
@@ -127,7 +136,7 @@ class ChunkedDecoder:
         return pieces
 
     def error(self, what: str) -> BadMessage:
-        """The exception to raise."""
+        """Make the exception to raise."""
         return BadResponse(502, f"upstream sent {what}")
 
     def _wait(self, line: bytes) -> None:
@@ -144,18 +153,20 @@ class ChunkedDecoder:
             raise self.error("chunked body that is mostly framing")
 
     def _end(self, data: bytes) -> None:
-        """After the last chunk: trailers, if any, and an empty line."""
+        """Read what comes after the last chunk: trailers, if any, and an empty line."""
         if data.startswith(b"\r\n"):
             self.rest = data[2:]
             self.done = True
             return
-        end = data.find(b"\r\n\r\n")
+        seen = self._seen
+        end = data.find(b"\r\n\r\n", max(0, seen - 3))
         if (end if end >= 0 else len(data)) > _LONGEST_TRAILERS:
             raise self.error("too big trailers")
         if end < 0:
-            if _lone_line_feed(data):
+            if _lone_line_feed(data, seen):
                 raise self.error("invalid trailer")
             self._pending = data
+            self._seen = len(data)
             return
         self.trailers = self._parse_trailers(str(data[:end], "latin-1"))
         self.rest = data[end + 4 :]
@@ -174,22 +185,26 @@ class ChunkedDecoder:
             name = match[1].lower()
             if name in _REFUSED:
                 raise self.error(f'"{match[1]}" in trailers')
-            if name not in _IGNORED and _token(name):
+            if may_trail(name) and _token(name):
                 trailers.append((match[1], value))
         return trailers
 
 
 class RequestBodyDecoder(ChunkedDecoder):
-    """The same for a client's body. Raises `BadRequest`."""
+    """A decoder for a client's body. Raises `BadRequest`."""
 
     __slots__ = ()
 
     def error(self, what: str) -> BadMessage:
+        """Make the error for a body that breaks the coding: the client's fault, 400."""
         return BadRequest(400, f"client sent {what}")
 
 
+# What can still become one.
 _size_line_so_far = re.compile(
     rb"(?:(?=[0-9A-Fa-f])0*+[0-9A-Fa-f]{0,15}+[ \t]*+(?:;[\t -~\x80-\xff]*+)?\r?)?"
 ).fullmatch
+# A line of the trailer-section (RFC 9112, section 7.1.2) that ends in LF without CR.
 _lone_line_feed = re.compile(rb"(?<!\r)\n").search
+# token (RFC 9110, section 5.6.2): a field-name of a trailer, in lower case.
 _token = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+", re.ASCII).fullmatch

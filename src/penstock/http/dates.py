@@ -13,7 +13,7 @@ _last = (-1, "")
 
 
 def http_date(seconds: int) -> str:
-    """ "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7). The last answer is remembered."""
+    """Write a date as "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7). The last answer is remembered."""
     global _last
     seconds = int(seconds)
     known, text = _last
@@ -29,7 +29,7 @@ def http_date(seconds: int) -> str:
 
 
 def cookie_date(seconds: int) -> str:
-    """ "Sun, 06-Nov-94 08:49:37 GMT".
+    """Write a date as "Sun, 06-Nov-94 08:49:37 GMT".
 
     Two digits of the year until 2037, as nginx writes `expires` of a cookie.
     """
@@ -41,6 +41,7 @@ def cookie_date(seconds: int) -> str:
     )
 
 
+# HTTP-date (RFC 9110, section 5.6.7): IMF-fixdate, or one of the two obsolete forms.
 _DATE = re.compile(
     r"""
     (?: [^, ]* , [ ]* (?: (?P<day> [0-9]{2}) [ ] (?P<month> [A-Z]..) [ ] (?P<year> [0-9]{4})      # RFC 5322
@@ -55,7 +56,7 @@ _DATE = re.compile(
 
 
 def parse_date(text: str) -> int | None:
-    """A date in any of the three forms of RFC 9110 section 5.6.7; None if it is none.
+    """Read a date in any of the three forms of RFC 9110 section 5.6.7; None if it is none.
 
     The weekday and what follows the time do not matter.
     """
@@ -106,7 +107,7 @@ def _month(name: str) -> int | None:
 
 
 def _days(year: int, month: int, day: int) -> int:
-    """Days since 1970 in the Gregorian calendar, by counting from March, so that the leap day comes last."""
+    """Count days since 1970 in the Gregorian calendar, by counting from March, so that the leap day comes last."""
     if month <= 2:
         year -= 1
         month += 12

@@ -6,19 +6,19 @@ from penstock.http.dates import parse_date
 
 
 def weakened(etag: str) -> str | None:
-    """The tag of an entity whose bytes were changed on their way: weak, and none where it was none."""
+    """Return the tag of an entity whose bytes were changed on their way: weak, and none if it was none."""
     if etag.startswith("W/"):
         return etag
     return f"W/{etag}" if etag.startswith('"') else None
 
 
 def matches(listed: str, etag: str | None) -> bool:
-    """Whether an If-Match names this entity tag: "*" always does; else by strong comparison."""
+    """Return whether an If-Match names this entity tag: "*" always does; else by strong comparison."""
     return listed == "*" or (etag is not None and _listed(listed, etag, ""))
 
 
 def matches_weakly(listed: str, etag: str | None) -> bool:
-    """Whether an If-None-Match names this entity tag: "*" always does; else by weak comparison."""
+    """Return whether an If-None-Match names this entity tag: "*" always does; else by weak comparison."""
     if listed == "*":
         return True
     if etag is None:
@@ -48,24 +48,24 @@ def _listed(listed: str, etag: str, weak: str) -> bool:
 
 
 def modified_exactly(since: str, modified: int | None) -> bool:
-    """`if_modified_since exact`: whether the date of an If-Modified-Since is another than the last change."""
+    """Return whether the date of an If-Modified-Since is another than the last change (`if_modified_since exact`)."""
     return modified is None or parse_date(since) != modified
 
 
 def modified_after(since: str, modified: int | None) -> bool:
-    """`if_modified_since before`: whether the last change came after the date of an If-Modified-Since."""
+    """Return whether the last change came after the date of an If-Modified-Since (`if_modified_since before`)."""
     date = parse_date(since)
     return modified is None or date is None or date < modified
 
 
 def unmodified(since: str, modified: int | None) -> bool:
-    """Whether nothing changed after the date of an If-Unmodified-Since."""
+    """Return whether nothing changed after the date of an If-Unmodified-Since."""
     date = parse_date(since)
     return modified is not None and date is not None and date >= modified
 
 
 def still_current(if_range: str, etag: str | None, modified: int | None) -> bool:
-    """Whether an If-Range allows to answer with parts: it names this very entity."""
+    """Return whether an If-Range allows to answer with parts: it names this very entity."""
     if len(if_range) >= 2 and if_range.endswith('"'):
         return if_range == etag
     return modified is not None and parse_date(if_range) == modified

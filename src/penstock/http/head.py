@@ -6,7 +6,7 @@ before the colon, control characters in values, header lines after an HTTP/0.9 r
 `HeadOptions` says otherwise, a line feed alone as the end of a line.
 
 A head is parsed by one regular expression for its first line and one for all its headers. Only what these do
-not take is read step by step, in `odd.py`, to find out what it is.
+not take is read step by step, in `head_slow.py`, to find out what it is.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.http import odd
+from penstock.http import head_slow
 from penstock.http.errors import BadRequest, excerpt
 from penstock.http.fields import (
     CONTROLS,
@@ -25,10 +25,11 @@ from penstock.http.fields import (
     decimal,
     first_values,
     plain_fields,
+    plain_lines,
     plain_or_underscore_fields,
 )
+from penstock.http.head_cache import Memo
 from penstock.http.host import split_host
-from penstock.http.memo import Memo
 from penstock.http.response import ResponseHead, head_end, is_status_line, parse_response
 
 __all__ = [
@@ -42,7 +43,10 @@ __all__ = [
     "parse_response",
 ]
 
+# request-line (RFC 9112, section 3): method, request-target, HTTP-version, a space between each. The method is nginx's
+# (A-Z, "_", "-"), the target in origin-form (3.2.1); all else is for `head_slow.py`.
 _request_line = re.compile(r"(?!CONNECT )([A-Z_-]+) (/[!-~\x80-\xff]*) HTTP/1\.([01])\r\n", re.ASCII).match
+# A line that ends in LF without CR, which a recipient may take (RFC 9112, section 2.2).
 _lone_line_feed = re.compile(r"(?<!\r)\n", re.ASCII)
 
 _UNIQUE = frozenset(
@@ -65,7 +69,7 @@ _UNIQUE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class HeadOptions:
-    """What a server's configuration says about request heads; named as nginx's directives.
+    """The options for request heads of a server's configuration; named as nginx's directives.
 
     `allow_connect` is set where a `tunnel_pass` exists. `bare_line_feeds` takes a line feed alone as the end of a line,
     as nginx does.
@@ -135,7 +139,9 @@ class RequestHead:
         self.passed: Any = None
 
     def again(self, line: str, method: str, target: str, length: int) -> RequestHead:
-        """The head of another request of HTTP/1.1 with the same header lines."""
+        """Make the head of another request of HTTP/1.1 with the same header lines."""
+        # Not through `__init__`, which would set most of these slots a second time: with one an instance costs 1,200
+        # instructions (experiments/requests.md), and this is made for nearly every request.
         head = RequestHead.__new__(RequestHead)
         head.line = line
         head.method = method
@@ -155,24 +161,33 @@ class RequestHead:
         head.passed = None
         return head
 
+    def give(self, headers: Headers) -> None:
+        """Give it other headers than those it came with; what was made of those stays theirs."""
+        self.headers = headers
+        fields: dict[str, str] = {}
+        for name, value in headers:
+            fields.setdefault(name.lower(), value)
+        self.fields = fields
+        self.repeated = len(fields) != len(headers)
+
     @property
     def upgrade(self) -> str | None:
-        """The Upgrade header."""
+        """Return the Upgrade header."""
         return self.fields.get("upgrade")
 
     @property
     def expect_continue(self) -> bool:
-        """Whether the client waits for `100 Continue` before it sends the body (RFC 9110 section 10.1.1)."""
+        """Return whether the client waits for `100 Continue` before it sends the body (RFC 9110 section 10.1.1)."""
         expect = self.fields.get("expect")
         return expect is not None and self.version == 11 and expect.lower() == "100-continue"
 
     @property
     def protocol(self) -> str:
-        """The version as the client spelled it; "" for HTTP/0.9."""
+        """Return the version as the client spelled it; "" for HTTP/0.9."""
         return "" if self.version == 9 else self.line.rpartition(" ")[2]
 
     def joined(self, name: str) -> str | None:
-        """All values of a header (its name in lower case) as `$http_name` shows them, or None.
+        """Return all values of a header (its name in lower case) as `$http_name` shows them, or None.
 
         They are joined by ", ", those of Cookie by "; ".
         """
@@ -202,6 +217,17 @@ def parse_request(
             match = _request_line(str(data[:first], "latin-1"))
             if match is not None and match[3] == "1":
                 return like.again(match[0][:-2], match[1], match[2], len(data))
+    if plain_lines is not None:
+        text = str(data[:first], "latin-1")
+        match = _request_line(text)
+        found = (
+            None if match is None else plain_lines(data, first, LOWER, options.underscores_in_headers, True)
+        )
+        if match is not None and found is not None:
+            method, target, minor = match.groups()
+            headers, fields = found
+            head = RequestHead(text[:-2], method, target, 11 if minor == "1" else 10, headers, fields)
+            return _complete(head, data, first, options, known)
     text = str(data, "latin-1")
     match = _request_line(text)
     if match is None:
@@ -209,7 +235,7 @@ def parse_request(
     method, target, minor = match.groups()
     start = match.end()
     find = plain_or_underscore_fields if options.underscores_in_headers else plain_fields
-    headers: Headers = find(text, start)
+    headers = find(text, start)
     # All lines are headers but the first and the last, which is empty; and nothing is in them that must not
     # be.
     if (
@@ -222,9 +248,16 @@ def parse_request(
         )
     else:
         head = _with_odd_fields(text, start, method, target, 11 if minor == "1" else 10, options)
+    return _complete(head, data, first, options, known)
+
+
+def _complete(
+    head: RequestHead, data: bytes, first: int, options: HeadOptions, known: Memo[RequestHead] | None
+) -> RequestHead:
+    """Work out what a head means, and remember it where it has come before."""
     head.length = len(data)
-    _settle(head, options)
-    if known is not None and minor == "1" and "upgrade" not in head.fields and known.again(data[first:]):
+    _interpret(head, options)
+    if known is not None and head.version == 11 and "upgrade" not in head.fields and known.again(data[first:]):
         known[data[first:]] = head.again("", "", "", 0)
     return head
 
@@ -234,7 +267,8 @@ def _with_odd_fields(
 ) -> RequestHead:
     if options.bare_line_feeds:
         text = _lone_line_feed.sub("\r\n", text)
-    headers, dropped = odd.request_fields(text, start, options.underscores_in_headers, options.ignore_invalid_headers)
+    lax = options.underscores_in_headers, options.ignore_invalid_headers
+    headers, dropped = head_slow.request_fields(text, start, *lax)
     head = RequestHead(text[: start - 2], method, target, version, headers, first_values(headers))
     head.dropped = dropped
     return head
@@ -243,7 +277,7 @@ def _with_odd_fields(
 def _odd_request(text: str, options: HeadOptions, length: int) -> RequestHead:
     if options.bare_line_feeds:
         text = _lone_line_feed.sub("\r\n", text)
-    line = odd.request_line(text)
+    line = head_slow.request_line(text)
     if line.version == 9:
         if text[line.end :] not in ("", "\r\n"):
             raise BadRequest(400, "client sent header lines in HTTP/0.9 request")
@@ -253,11 +287,11 @@ def _odd_request(text: str, options: HeadOptions, length: int) -> RequestHead:
     head.length = length
     head.host = line.host
     head.port = line.port
-    _settle(head, options)
+    _interpret(head, options)
     return head
 
 
-def _settle(head: RequestHead, options: HeadOptions) -> None:
+def _interpret(head: RequestHead, options: HeadOptions) -> None:
     """Work out what the headers mean for the message itself, and refuse what contradicts itself."""
     fields = head.fields
     if head.repeated:
@@ -276,13 +310,13 @@ def _settle(head: RequestHead, options: HeadOptions) -> None:
         raise BadRequest(400, 'client sent HTTP/1.1 request without "Host" header')
 
     if "connection" in fields:
-        _settle_connection(head)
+        _interpret_connection(head)
     if "content-length" in fields:
         head.content_length = decimal(fields["content-length"])
         if head.content_length is None:
             raise BadRequest(400, 'client sent invalid "Content-Length" header')
     if "transfer-encoding" in fields:
-        _settle_transfer_encoding(head)
+        _interpret_transfer_encoding(head)
     if head.method == "CONNECT":
         _check_connect(head, options)
 
@@ -294,8 +328,10 @@ def check_unique(headers: Headers) -> None:
         name = LOWER[header[0]]
         if name not in _UNIQUE:
             continue
-        first = seen.setdefault(name, header)
-        if first is not header:
+        first = seen.get(name)
+        if first is None:
+            seen[name] = header
+        else:  # the very same object, perhaps: fields of HTTP/2 that came before are remembered
             what = "host header" if name == "host" else "header line"
             raise BadRequest(
                 400,
@@ -304,7 +340,7 @@ def check_unique(headers: Headers) -> None:
             )
 
 
-def _settle_connection(head: RequestHead) -> None:
+def _interpret_connection(head: RequestHead) -> None:
     values = all_values(head.headers, "connection") if head.repeated else (head.fields["connection"],)
     for value in values:
         value = value.lower()
@@ -314,7 +350,7 @@ def _settle_connection(head: RequestHead) -> None:
             head.keep_alive = True
 
 
-def _settle_transfer_encoding(head: RequestHead) -> None:
+def _interpret_transfer_encoding(head: RequestHead) -> None:
     if head.version < 11:
         raise BadRequest(400, 'client sent HTTP/1.0 request with "Transfer-Encoding" header')
     value = head.fields["transfer-encoding"]

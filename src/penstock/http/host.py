@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+# Host (RFC 9110, section 7.2): uri-host and perhaps a port; uri-host (RFC 3986, section 3.2.2): an IP-literal, an
+# IPv4address or a reg-name. In lower case by now.
 _HOST = re.compile(
     r"""
     (?P<host> \[ [a-z0-9:._~!$&'()*+,;=-]* \]     # IP literal
@@ -17,6 +19,7 @@ _HOST = re.compile(
     re.ASCII | re.VERBOSE,
 )
 
+# A reg-name (RFC 3986, section 3.2.2) of letters, digits, "_", "-" and single dots, as nearly all are.
 _PLAIN = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
 
 _KNOWN_MOST = 1024
@@ -25,8 +28,7 @@ _known: dict[str, tuple[str, int]] = {}
 
 
 def split_host(value: str) -> tuple[str, int] | None:
-    """The host in lower case without its trailing dot, and its port (0: none given); None if it is not a
-    host.
+    """Split a host in lower case without its trailing dot from its port (0: none given); None if it is not a host.
 
     Brackets of an IPv6 address stay. A few names make up nearly all traffic, so answers are remembered,
     within bounds.

@@ -13,20 +13,23 @@ LONGEST = 4096
 """Bytes a header may have, TLVs included, as in nginx."""
 
 _LONGEST_TEXT = 107
-_SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 _FIXED = 16
 _PROXY, _STREAM = 1, 1
+# Version 1 of the header (HAProxy's "The PROXY protocol", section 2.1): "PROXY", the family, two addresses, two ports;
+# or UNKNOWN and whatever follows on the line.
 _TEXT = re.compile(rb"PROXY TCP[46] ([0-9A-Fa-f:.]*) ([0-9A-Fa-f:.]*) ([0-9]+) ([0-9]+)\r\n")
+_BEGINNINGS = (b"PROXY TCP4 ", b"PROXY TCP6 ", b"PROXY UNKNOWN")
 _UNKNOWN = re.compile(rb"PROXY UNKNOWN[^\n]*?\r\n")
 
 
 class BadProxyHeader(Exception):
-    """What came is no header; the text is nginx's."""
+    """Raised for what is no header; the text is nginx's."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyHeader:
-    """Addresses are textual; `tlvs` are the bytes behind the addresses of version 2."""
+    """A header of the PROXY protocol. Addresses are textual; `tlvs` are the bytes behind the addresses of version 2."""
 
     source_address: str
     source_port: int
@@ -36,16 +39,23 @@ class ProxyHeader:
 
 
 def parse_proxy_header(data: bytes) -> tuple[ProxyHeader | None, int] | None:
-    """The header at the start of `data` and its length; None while more is needed to tell.
+    """Read the header at the start of `data`: it and its length; None while more is needed to tell.
 
     No addresses (None in place of a header) come from a balancer that asks for itself, or that does not know. Raises
     `BadProxyHeader`.
     """
-    if data.startswith(_SIGNATURE):
+    if data.startswith(SIGNATURE):
         return _binary(data)
-    if data and _SIGNATURE.startswith(data):
+    if data and SIGNATURE.startswith(data):
         return None
     return _text(data)
+
+
+def needed(data: bytes) -> int:
+    """Return how many bytes there must be before another look can tell more than that this is a beginning."""
+    if data.startswith(SIGNATURE):
+        return _FIXED if len(data) < _FIXED else _FIXED + int.from_bytes(data[14:16], "big")
+    return len(data) + 1
 
 
 def _text(data: bytes) -> tuple[ProxyHeader | None, int] | None:
@@ -58,7 +68,9 @@ def _text(data: bytes) -> tuple[ProxyHeader | None, int] | None:
     match = _UNKNOWN.match(data, 0, _LONGEST_TEXT)
     if match is not None:
         return None, match.end()
-    if len(data) < _LONGEST_TEXT and b"\n" not in data and (data.startswith(b"PROXY ") or b"PROXY ".startswith(data)):
+    if len(data) < _LONGEST_TEXT and b"\n" not in data and any(
+        data.startswith(begin) or begin.startswith(data) for begin in _BEGINNINGS
+    ):
         return None
     raise _broken(data)
 

@@ -9,15 +9,20 @@ UNLIMITED = 0x7FFF_FFFF
 
 _MOST = 0x7FFF_FFFF_FFFF_FFFF
 
+# range-spec (RFC 9110, section 14.1.1): an int-range or a suffix-range, with the spaces that nginx takes around them.
 _ONE = re.compile(r" *(?:([0-9]+) *- *(?:([0-9]+) *)?|-([0-9]+) *)(,|\Z)", re.ASCII)
 
 
+# Content-Range of one part (RFC 9110, section 14.4), with the spaces that nginx takes.
+_PART = re.compile(r"bytes +([0-9]{1,19}) *- *([0-9]{1,19}) */ *(?:([0-9]{1,19})|\*) *\Z", re.ASCII)
+
+
 class Unsatisfiable(Exception):
-    """None of it lies within the body, or it is no range at all: 416."""
+    """Raised when none of a range lies within the body, or it is no range at all: 416."""
 
 
 def parse_range(value: str, size: int, max_ranges: int = UNLIMITED) -> list[tuple[int, int]] | None:
-    """The parts of a body of `size` bytes a Range header asks for, as (start, end), end exclusive.
+    """Return the parts of a body of `size` bytes that a Range header asks for, as (start, end), end exclusive.
 
     None means: as if the header were not there. That is so for other units than bytes, for more than
     `max_ranges` parts, and for parts that together are more than the body. Raises `Unsatisfiable`.
@@ -77,5 +82,25 @@ def _number(digits: str) -> int:
 
 
 def content_range(start: int, end: int, size: int) -> str:
-    """The Content-Range of one part; `end` is exclusive."""
+    """Write the Content-Range of one part; `end` is exclusive."""
     return f"bytes {start}-{end - 1}/{size}"
+
+
+def parse_content_range(value: str) -> tuple[int, int, int | None] | None:
+    """Return what a Content-Range says: start, end (exclusive), and the size of the whole body, None for `*`.
+
+    None for what is no Content-Range of bytes that were sent.
+    """
+    match = _PART.match(value)
+    if match is None:
+        return None
+    return int(match[1]), int(match[2]) + 1, None if match[3] is None else int(match[3])
+
+
+def first_wanted(value: str) -> int:
+    """Return where the one part begins that a Range header asks for, without knowing the size of the body; 0 where it
+    asks for several parts, or for the end."""
+    match = _ONE.match(value, 6) if value[:6].lower() == "bytes=" else None
+    if match is None or match[4] or match[1] is None or len(match[1]) > 18:
+        return 0
+    return int(match[1])

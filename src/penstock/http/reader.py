@@ -6,11 +6,14 @@ import re
 
 from penstock.http.errors import BadRequest
 from penstock.http.head import DEFAULT_OPTIONS, HeadOptions, RequestHead, parse_request
-from penstock.http.memo import Memo
-from penstock.http.odd import request_line
+from penstock.http.head_cache import Memo
+from penstock.http.head_slow import request_line
 
+# A line that ends in LF without CR, which a recipient may take (RFC 9112, section 2.2).
 _lone_line_feed = re.compile(rb"(?<!\r)\n").search
+# What can still become a method and the space behind it (request-line, RFC 9112, section 3).
 _method_so_far = re.compile(rb"[A-Z_-]+(?: |\Z)").match
+# What stands nowhere in a head: control characters but HTAB (in values, RFC 9110, section 5.5), CR and LF.
 _control = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").search
 
 _LONGEST_LINE = 2048
@@ -20,7 +23,7 @@ _known: dict[HeadOptions, Memo[RequestHead]] = {}
 
 
 def known_by(options: HeadOptions) -> Memo[RequestHead]:
-    """Header lines that came before and were read by these options."""
+    """Return the header lines that came before and were read by these options."""
     known = _known.get(options)
     if known is None:
         known = _known[options] = Memo()
@@ -28,7 +31,7 @@ def known_by(options: HeadOptions) -> Memo[RequestHead]:
 
 
 class HeadReader:
-    """Gathers one head after the other.
+    """A reader that gathers one head after the other.
 
     `feed` what was read; when it answers with a head, `rest` is what followed. The next request begins with
     `feed(reader.rest)`. The limits are those of client_header_buffer_size (`small`) and
@@ -77,17 +80,17 @@ class HeadReader:
 
     @property
     def started(self) -> bool:
-        """Whether part of a head has come, but not all of it."""
+        """Return whether part of a head has come, but not all of it."""
         return bool(self._buffer)
 
     @property
     def line(self) -> str:
-        """The request line of an unfinished or refused head, as far as it came: for the access log."""
+        """Return the request line of an unfinished or refused head, as far as it came: for the access log."""
         line = self._buffer[:_LONGEST_LINE].partition(b"\n")[0]
         return str(line.removesuffix(b"\r"), "latin-1")
 
     def feed(self, data: bytes) -> RequestHead | None:
-        """Take what was read. The head if it is now complete, else None. Raises `BadRequest`."""
+        """Add what was read, and return the head if it is now complete, else None. Raises `BadRequest`."""
         if self._buffer:
             data = self._buffer + data
         elif data[:1] in b"\r\n":
@@ -100,7 +103,7 @@ class HeadReader:
             if lone >= 0 and (lone < at or not end):
                 end = lone + 2
         try:
-            return self._complete(data, end) if end else self._look_closer(data)
+            return self._complete(data, end) if end else self._check_unfinished(data)
         except BadRequest:
             self._buffer = data[: self._small + self._size]
             raise
@@ -118,7 +121,7 @@ class HeadReader:
             self._room = self._small
         return head
 
-    def _look_closer(self, data: bytes) -> RequestHead | None:
+    def _check_unfinished(self, data: bytes) -> RequestHead | None:
         if not data:
             return None
         seen = self._seen

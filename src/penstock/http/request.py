@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+
+from penstock.config.key import KeyedValues
 
 if TYPE_CHECKING:
-    from penstock.config.pcre import Regex
+    from penstock.config.key import Key
+    from penstock.config.regex.regex import Match, Regex
+    from penstock.http.client import ClientConnection, SwitchedBackend, WebSocketView
     from penstock.http.head import RequestHead
+    from penstock.http.rate import Pace
+    from penstock.http.response import ResponseHead
     from penstock.plan.location import Location, Server
+
+T = TypeVar("T")
+
+
+class Held(Protocol):
+    """What a request must give back: a file, a backend, a place in a group. Closing it again does nothing."""
+
+    def close(self) -> None: ...
 
 
 class FilePart:
-    """A stretch of an open file. Who takes it over closes it; several parts may share one `File`."""
+    """A stretch of an open file, which the request holds; several parts may share one."""
 
     __slots__ = ("count", "file", "offset")
 
@@ -30,12 +44,23 @@ class OpenFile(Protocol):
     def close(self) -> None: ...
 
 
-Chunks: TypeAlias = AsyncIterator[bytes]
+class Chunks(Protocol):
+    """A body that comes piece by piece. Who makes one holds it by the request (`Request.hold`) if it must be closed."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    def __anext__(self) -> Awaitable[bytes]: ...
+
+    def close(self) -> None:
+        """Close it: nobody reads on. May be called again."""
+        ...
+
+
 Body: TypeAlias = bytes | FilePart | list[bytes | FilePart] | Chunks
 
 
 class Answer:
-    """What will be sent to the client.
+    """An answer: what will be sent to the client.
 
     `headers` are in the order they go out, without Server, Date, Content-Type, Content-Length, Last-Modified, Location
     and Connection, which have fields of their own or are the wire's. `length` is the body's length, None where only its
@@ -58,7 +83,6 @@ class Answer:
         "length",
         "location",
         "modified_at",
-        "on_end",
         "reason",
         "says_date",
         "says_server",
@@ -97,11 +121,10 @@ class Answer:
         self.says_date = False
         self.close = False
         self.trailers: Iterable[tuple[str, str]] | None = None
-        self.upgraded: Any = None
-        self.on_end: Any = None
+        self.upgraded: SwitchedBackend | None = None
 
     def header(self, name: str) -> str | None:
-        """The first header of that name (given in lower case)."""
+        """Return the first header of that name (given in lower case)."""
         for key, value in self.headers:
             if key.lower() == name:
                 return value
@@ -113,7 +136,7 @@ class Answer:
 
 
 def special(status: int, *, close: bool = False) -> Answer:
-    """An answer whose body is the page for its status, or what `error_page` says."""
+    """Make an answer whose body is the page for its status, or what `error_page` says."""
     answer = Answer(status)
     answer.special = True
     answer.close = close
@@ -121,7 +144,7 @@ def special(status: int, *, close: bool = False) -> Answer:
 
 
 class Redirect:
-    """Go on elsewhere, inside: with another path, or in a named location (`name` starts with `@`)."""
+    """A redirect inside: the request goes on with another path, or in a named location (`name` starts with `@`)."""
 
     __slots__ = ("args", "name", "uri")
 
@@ -135,7 +158,7 @@ Outcome: TypeAlias = Answer | Redirect | None
 
 
 class RequestBody(Protocol):
-    """The body a client sends, read on demand.
+    """The body that a client sends, read on demand.
 
     `length` is the announced length, None for a chunked body; `done` that its end has been seen.
     """
@@ -145,7 +168,7 @@ class RequestBody(Protocol):
     received: int
 
     async def read(self) -> bytes:
-        """The next piece; b"" at the end. Raises `BadRequest`, or what the net floor raises."""
+        """Read the next piece; b"" at the end. Raises `BadRequest`, or what the net floor raises."""
         ...
 
     async def discard(self) -> None:
@@ -173,8 +196,24 @@ class NoBody:
 NO_BODY = NoBody()
 
 
+class UnreadBody(NoBody):
+    """What stays of a body whose rest nobody has read, once its request has ended."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done = False
+
+
+UNREAD_BODY = UnreadBody()
+
+
+NO_PEER = ("", "")
+
+
 class Attempt:
-    """One try at one peer, for `$upstream_addr` and its kin. Times are seconds, None where not reached."""
+    """A try at one peer, for `$upstream_addr` and its kin. Times are seconds, None if not reached."""
 
     __slots__ = (
         "address",
@@ -182,6 +221,7 @@ class Attempt:
         "bytes_sent",
         "connect_time",
         "header_time",
+        "label",
         "length",
         "redirected",
         "response_time",
@@ -189,9 +229,10 @@ class Attempt:
         "status",
     )
 
-    def __init__(self, address: str, started: float) -> None:
+    def __init__(self, address: str, started: float, label: tuple[str, str] = NO_PEER) -> None:
         self.address = address
         self.started = started
+        self.label = label
         self.status = 0
         self.connect_time: float | None = None
         self.header_time: float | None = None
@@ -203,7 +244,7 @@ class Attempt:
 
 
 class Request:
-    """One request from its head to its log line.
+    """A request, from its head to its log line.
 
     `uri` is the normalised path, `args` the query without `?`, `head.target` what the client sent.
     """
@@ -228,6 +269,7 @@ class Request:
         "expecting",
         "finished",
         "head",
+        "held",
         "host",
         "internal",
         "keep_alive",
@@ -242,12 +284,9 @@ class Request:
         "pipelined",
         "redirects",
         "request_length",
-        "satisfied",
         "server",
-        "server_captures",
         "started",
         "status",
-        "tunnel",
         "tunnel_event",
         "upstream_head",
         "upstream_url",
@@ -258,7 +297,7 @@ class Request:
         "variables",
     )
 
-    def __init__(self, connection: Any, head: RequestHead, server: Server) -> None:
+    def __init__(self, connection: ClientConnection, head: RequestHead, server: Server) -> None:
         # What the client sent.
         self.head = head
         self.method: str = head.method
@@ -285,9 +324,7 @@ class Request:
         self.kept_location: str | None = None
         self.kept_headers: list[tuple[str, str]] | None = None
         self.kept_type: str | None = None
-        self.satisfied = False
-        self.captures: Any = None
-        self.server_captures: Any = None
+        self.captures: Match | None = None
         self.variables: dict[str, str | None] = {}
         self.cached: dict[str, str | None] = {}
         # What becomes of it.
@@ -299,21 +336,21 @@ class Request:
         self.body_bytes_sent = 0
         self.request_length = 0
         self.attempts: list[Attempt] | None = None
-        self.upstream_head: Any = None
+        self.upstream_head: ResponseHead | None = None
         self.upstream_url = ""
         self.finished = 0.0
         self.completed = False
         self.limit_rate: int | None = None
-        self.pace: Any = None
-        self.tunnel: Any = None
+        self.pace: Pace | None = None
         self.tunnel_event: str | None = None
-        self.conversation: Any = None
+        self.conversation: WebSocketView | None = None
         self.endings: list[Callable[[], None]] | None = None
-        self.contexts: dict[str, Any] | None = None
+        self.held: list[Held | Request] | None = None
+        self.contexts: KeyedValues | None = None
 
     @property
     def main(self) -> Request:
-        """The client's own request, of which this may be a part."""
+        """Return the client's own request, of which this may be a part."""
         return self if self.parent is None else self.parent.main
 
     def go_on(self) -> None:
@@ -322,14 +359,27 @@ class Request:
             self.expecting()
             self.expecting = None
 
-    def context(self, module: str, make: Callable[[], Any]) -> Any:
-        """What a module keeps for this request, made when it is first asked for."""
+    def context(self, key: Key[T], make: Callable[[], T]) -> T:
+        """Return what a module keeps for this request, made when it is first asked for."""
         if self.contexts is None:
-            self.contexts = {}
-        found = self.contexts.get(module)
+            self.contexts = KeyedValues()
+        found = self.contexts.get(key)
         if found is None:
-            found = self.contexts[module] = make()
+            found = self.contexts[key] = make()
         return found
+
+    def hold(self, resource: Held | Request) -> None:
+        """Take over what must be given back. It is closed when the request ends, whatever becomes of it; a request
+        inside of this one is ended then."""
+        if self.held is None:
+            self.held = [resource]
+        else:
+            self.held.append(resource)
+
+    def no_longer(self, resource: Held | Request) -> None:
+        """Hold it no longer: it has been given back, or has another owner."""
+        if self.held is not None and resource in self.held:
+            self.held.remove(resource)
 
     def at_end(self, action: Callable[[], None]) -> None:
         """Call `action` once all is over and logged, whatever becomes of the request; for a tunnel, when it ends."""
@@ -337,7 +387,7 @@ class Request:
             self.endings = []
         self.endings.append(action)
 
-    def captured(self, match: Any, regex: Regex) -> None:
+    def captured(self, match: Match, regex: Regex) -> None:
         """Remember a match for `$1`, and its named groups as variables."""
         self.captures = match
         names = regex.names

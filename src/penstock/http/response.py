@@ -10,21 +10,27 @@ import re
 from typing import Any
 
 from penstock.http.errors import BadResponse, excerpt
-from penstock.http.fields import LOWER, Headers, all_values, decimal, first_values
+from penstock.http.fields import LOWER, Headers, all_values, decimal, first_values, plain_lines
 
+# status-line (RFC 9112, section 4): HTTP-version, status-code of three digits, and perhaps a reason-phrase.
 _status_line = re.compile(r"HTTP/1\.([01]) (([0-9]{3})(?: [^\r\n]*)?)\r\n", re.ASCII).match
+# The same as nginx takes it: any version, several spaces, a dot behind the code, a line feed alone.
 _odd_status_line = re.compile(
     r"HTTP/([1-9][0-9]{0,2})\.([0-9]{1,3}) +(([0-9]{3})(?:[ .][^\r\n]*)?)\r?\n", re.ASCII
 ).match
+# What can still become one.
 _status_line_so_far = re.compile(
     r"(?:H|HT|HTT|HTTP|HTTP/|HTTP/[1-9][0-9]{0,2}|HTTP/[1-9][0-9]{0,2}\."
     r"|HTTP/[1-9][0-9]{0,2}\.[0-9]{1,3}(?: +(?:[0-9]{1,2}|[0-9]{3}(?:[ .][^\r\n]*)?\r?)?)?)?",
     re.ASCII,
 ).fullmatch
 
+# The empty line behind the fields (HTTP-message, RFC 9112, section 2.1).
 _end = re.compile(rb"\n\r?\n").search
 
+# field-line (RFC 9112, section 5), as nearly all are: a name of letters, digits, "-" and "_"; the value without OWS.
 _plain_fields = re.compile(r"^([A-Za-z0-9_-]++): *+([^\r]*+)(?<! )\r\n", re.ASCII | re.MULTILINE).findall
+# field-name as nginx takes it from a backend: a token (RFC 9110, section 5.6.2), and more.
 _odd_name = re.compile(r"([^\x00-\x20\x7f:]++)(?::|$)", re.ASCII).match
 
 # Of these the first counts, and what comes after it is dropped.
@@ -56,7 +62,7 @@ class ResponseHead:
     value. dropped: repeated headers of which only the first counts. content_length: None without the header,
     or when chunked. keep_alive: the backend will take another request. length: bytes on the wire. A status of
     1xx is up to the caller. shared: this stands for all responses that come with the same
-    bytes, and is not changed; `passed` is then for who passes it on, to remember what came of that.
+    bytes, and is not changed; `passed` and `written` are then for who passes it on, to remember what came of that.
     """
 
     __slots__ = (
@@ -73,6 +79,7 @@ class ResponseHead:
         "status",
         "status_line",
         "version",
+        "written",
     )
 
     def __init__(self, status: int, status_line: str, version: int, headers: Headers, fields: dict[str, str]) -> None:
@@ -89,19 +96,20 @@ class ResponseHead:
         self.length = 0
         self.shared = False
         self.passed: Any = None
+        self.written: Any = None
 
     @property
     def reason(self) -> str:
-        """The text after the status number; may be empty."""
+        """Return the text after the status number; may be empty."""
         return self.status_line[4:]
 
     @property
     def upgrade(self) -> str | None:
-        """The Upgrade header."""
+        """Return the Upgrade header."""
         return self.fields.get("upgrade")
 
     def joined(self, name: str) -> str | None:
-        """All values of a header (its name in lower case) joined by ", ", or None."""
+        """Return all values of a header (its name in lower case) joined by ", ", or None."""
         if not self.repeated:
             return self.fields.get(name)
         values = all_values(self.headers, name)
@@ -112,7 +120,7 @@ class ResponseHead:
 
 
 def head_end(buffer: bytes | bytearray, start: int = 0) -> int:
-    """Where the head in `buffer` ends: the offset after its empty line, or -1 while there is none.
+    """Find where the head in `buffer` ends: the offset after its empty line, or -1 while there is none.
 
     `start` may be the length the buffer had at the last call: what was looked through need not be again.
     """
@@ -121,7 +129,7 @@ def head_end(buffer: bytes | bytearray, start: int = 0) -> int:
 
 
 def is_status_line(data: bytes | bytearray) -> bool:
-    """Whether `data` begins like a status line, as far as it goes.
+    """Return whether `data` begins like a status line, as far as it goes.
 
     If it does not, nginx takes all of it for the body of an HTTP/0.9 response.
     """
@@ -131,6 +139,16 @@ def is_status_line(data: bytes | bytearray) -> bool:
 
 def parse_response(data: bytes) -> ResponseHead:
     """Parse a whole head, from the status line to the end of the empty line. Raises `BadResponse`."""
+    if plain_lines is not None:
+        first = data.find(b"\n") + 1
+        match = _status_line(str(data[:first], "latin-1"))
+        found = None if match is None else plain_lines(data, first, LOWER, True, False)
+        if match is not None and found is not None:
+            minor, line, status = match.groups()
+            head = ResponseHead(int(status), line, 11 if minor == "1" else 10, *found)
+            head.length = len(data)
+            interpret(head)
+            return head
     text = str(data, "latin-1")
     match = _status_line(text)
     if match is None:
@@ -141,7 +159,7 @@ def parse_response(data: bytes) -> ResponseHead:
         return _odd_response(text)
     head = ResponseHead(int(status), line, 11 if minor == "1" else 10, headers, first_values(headers))
     head.length = len(text)
-    settle(head)
+    interpret(head)
     return head
 
 
@@ -154,7 +172,7 @@ def _odd_response(text: str) -> ResponseHead:
     version = 11 if (int(major), int(minor)) >= (1, 1) else 10
     head = ResponseHead(int(status), line, version, headers, first_values(headers))
     head.length = len(text)
-    settle(head)
+    interpret(head)
     return head
 
 
@@ -175,7 +193,7 @@ def _odd_fields(text: str) -> Headers:
     return headers
 
 
-def settle(head: ResponseHead) -> None:
+def interpret(head: ResponseHead) -> None:
     """Refuse what contradicts itself, and work out length and framing. Raises `BadResponse`."""
     fields = head.fields
     if head.repeated:

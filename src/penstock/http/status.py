@@ -60,12 +60,12 @@ _SHOWN_AS_400 = {
 
 
 def shown(status: int) -> int:
-    """The status a client sees."""
+    """Return the status that a client sees."""
     return 400 if status in _SHOWN_AS_400 else status
 
 
 def status_line(status: int) -> str:
-    """The status line after the version: "404 Not Found"; with a trailing space where there is no reason."""
+    """Return the status line after the version: "404 Not Found"; with a trailing space if there is no reason."""
     return f"{status} {REASONS.get(status, '')}"
 
 
@@ -74,7 +74,7 @@ _PAGES_MOST = 256
 
 
 def error_page(status: int, product: str) -> bytes:
-    """The page for a status, signed by `product` ("nginx/1.31.5"); empty where nginx has none."""
+    """Make the page for a status, signed by `product` ("nginx/1.31.5"); empty if nginx has none."""
     page = _pages.get((status, product))
     if page is None:
         if len(_pages) >= _PAGES_MOST:

@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 from penstock.http.errors import BadRequest
 
+# pct-encoded (RFC 3986, section 2.1), or a percent sign without its two digits.
 _quoted = re.compile(r"%([0-9A-Fa-f]{2})?", re.ASCII)
 
 
 def split_target(target: str) -> tuple[str, str]:
-    """The path and the query (without "?") of a target. What follows a "#" counts for nothing."""
+    """Split a target into its path and query (without "?"). What follows a "#" counts for nothing."""
     if "#" in target:
         target = target.partition("#")[0]
     path, _, args = target.partition("?")
@@ -19,7 +20,8 @@ def split_target(target: str) -> tuple[str, str]:
 
 
 def plain_target(target: str, merge_slashes: bool = True) -> tuple[str, str]:
-    """The path a location is looked up by, and the query: `split_target` and `normalize`. Raises `BadRequest`."""
+    """Return the path a location is looked up by, and the query: `split_target` and `normalize`. Raises `BadRequest`.
+    """
     if "%" not in target and "/." not in target and "//" not in target and "#" not in target:
         path, _, args = target.partition("?")  # as it is in nearly every request
         return path or "/", args
@@ -28,7 +30,7 @@ def plain_target(target: str, merge_slashes: bool = True) -> tuple[str, str]:
 
 
 def normalize(path: str, merge_slashes: bool = True) -> str:
-    """The path a location is looked up by: %XX decoded, then ".", ".." and, as asked, "//" taken out.
+    """Return the path a location is looked up by: %XX decoded, then ".", ".." and, as asked, "//" taken out.
 
     An encoded slash or dot counts as one. Raises `BadRequest` (400) for a broken %XX, for %00, and for a path
     that leads above the root.
@@ -44,6 +46,7 @@ def normalize(path: str, merge_slashes: bool = True) -> str:
     return path
 
 
+# Segments of nothing (path-abempty, RFC 3986, section 3.3), for `merge_slashes`.
 _slashes = re.compile("//+")
 
 
@@ -71,7 +74,7 @@ def _without_dots(path: str, merge_slashes: bool) -> str:
 
 
 def exten(path: str) -> str:
-    """The extension of the last segment of a path.
+    """Return the extension of the last segment of a path.
 
     What follows its last dot, if that is not its first character.
     """
@@ -81,7 +84,7 @@ def exten(path: str) -> str:
 
 
 def arg(args: str, name: str) -> str | None:
-    """The first argument of that name in a query, as sent.
+    """Return the first argument of that name in a query, as sent.
 
     `$arg_name`. Case does not matter. None if there is none.
     """
@@ -100,7 +103,7 @@ def arg(args: str, name: str) -> str | None:
 
 
 def _escaper(special: str, prefix: str = "%") -> Callable[[str], str]:
-    """A function that writes as %XX the characters of a regular expression's class."""
+    """Make a function that writes as %XX the characters of a regular expression's class."""
     pattern = re.compile(f"[{special}]", re.ASCII)
     codes = {chr(code): f"{prefix}{code:02X}" for code in range(256)}
 
@@ -119,10 +122,6 @@ escape_args = _escaper(_NEVER + "#%?&+;")
 """For one value in a query: NGX_ESCAPE_ARGS."""
 escape_component = _escaper(r"^A-Za-z0-9._~-")
 """For anything: NGX_ESCAPE_URI_COMPONENT."""
-escape_html = _escaper(_NEVER + "#%'")
-"""For a URI in an attribute of a page: NGX_ESCAPE_HTML."""
-escape_refresh = _escaper(r"\x00-\x20\x22'<>\\^`{|}\x7f-\xff")
-"""For a whole URI that is escaped already: NGX_ESCAPE_REFRESH."""
 
 
 _entities = {"<": "&lt;", ">": "&gt;", "&": "&amp;", '"': "&quot;"}
@@ -130,10 +129,11 @@ _entity = re.compile('[<>&"]')
 
 
 def escape_entities(text: str) -> str:
-    """Text for a page, with entities for what would be markup."""
+    """Return text for a page, with entities for what would be markup."""
     return _entity.sub(lambda match: _entities[match[0]], text)
 
 
+# The same as nginx decodes it where it must not fail: a broken one goes with what stands behind it.
 _broken_or_quoted = re.compile(
     r"%(?: ([0-9A-Fa-f]{2}) | [0-9A-Fa-f][^0-9A-Fa-f]? | ([^0-9A-Fa-f]) )?", re.VERBOSE | re.DOTALL
 )
@@ -150,7 +150,7 @@ def unescape(text: str) -> str:
 
 
 def unescape_uri(text: str) -> str:
-    """`unescape` up to the first question mark, plain or encoded (NGX_UNESCAPE_URI).
+    """Decode as `unescape`, up to the first question mark, plain or encoded (NGX_UNESCAPE_URI).
 
     What follows stays as it is.
     """
@@ -158,7 +158,7 @@ def unescape_uri(text: str) -> str:
 
 
 def unescape_redirect(text: str) -> str:
-    """The same, but only characters that may stand in a Location are decoded (NGX_UNESCAPE_REDIRECT)."""
+    """Decode as `unescape_uri`, but only characters that may stand in a Location (NGX_UNESCAPE_REDIRECT)."""
     return _unescape_until_args(text, _decoded_for_redirect)
 
 

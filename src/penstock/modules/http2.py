@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from penstock.config.kinds import Kind, choice, custom, flag, number
-from penstock.config.registry import HTTP, HTTP_LEVELS, SERVER, inert
+from penstock.config.registry import HTTP, HTTP_LEVELS, SERVER, Context, inert
 from penstock.config.scope import Call
-from penstock.config.settings import Settings, directive
+from penstock.config.settings import Settings, directive, last
 from penstock.config.values import size as to_size
 from penstock.config.variables import variable
 from penstock.http.request import Request
-from penstock.modules.proxy import Proxy
-from penstock.modules.websocket import WebSocket
+from penstock.modules.proxy.proxy import Proxy
+from penstock.modules.websocket.websocket import WebSocket
 
 if TYPE_CHECKING:
     from penstock.plan.location import Listen, Location, Server
@@ -43,17 +43,16 @@ def _chunk_size(call: Call) -> int:
     return min(value, MAX_FRAME)
 
 
-def _obsolete(instead: str = "") -> Kind:
+# Any: as `directive`, it stands for the value of an attribute.
+def _obsolete(name: str, instead: str = "", where: Context = HTTP | SERVER) -> Any:
     """A directive of old versions: it is named in a warning, and nothing comes of it."""
 
     def parse(call: Call) -> None:
         what = f'use the "{instead}" directive instead' if instead else "ignored"
         call.compilation.problems.warn(f'the "{call.name}" directive is obsolete, {what}', call.directive.span)
 
-    return custom(parse, syntax="value")
-
-
-_GONE = "what it set is set by another directive, or does not exist any more; nginx ignores it, too"
+    gone = "what it set is set by another directive, or does not exist any more; nginx ignores it, too"
+    return directive(name, where=where, takes=custom(parse, syntax="value"), nginx=PAGE, inert=gone, again=last)
 
 
 class Http2(Settings):
@@ -97,36 +96,14 @@ class Http2(Settings):
         shown="256k",
         inert="connections are read with the buffer that suits TLS records, of which an idle one has none",
     )
-    old_field_size: None = directive(
-        "http2_max_field_size",
-        where=HTTP | SERVER,
-        takes=_obsolete("large_client_header_buffers"),
-        nginx=PAGE,
-        inert=_GONE,
-    )
-    old_header_size: None = directive(
-        "http2_max_header_size",
-        where=HTTP | SERVER,
-        takes=_obsolete("large_client_header_buffers"),
-        nginx=PAGE,
-        inert=_GONE,
-    )
-    old_requests: None = directive(
-        "http2_max_requests", where=HTTP | SERVER, takes=_obsolete("keepalive_requests"), nginx=PAGE, inert=_GONE
-    )
-    old_idle_timeout: None = directive(
-        "http2_idle_timeout", where=HTTP | SERVER, takes=_obsolete("keepalive_timeout"), nginx=PAGE, inert=_GONE
-    )
-    old_recv_timeout: None = directive(
-        "http2_recv_timeout", where=HTTP | SERVER, takes=_obsolete("client_header_timeout"), nginx=PAGE, inert=_GONE
-    )
-    old_pushes: None = directive(
-        "http2_max_concurrent_pushes", where=HTTP | SERVER, takes=_obsolete(), nginx=PAGE, inert=_GONE
-    )
-    old_preload: None = directive(
-        "http2_push_preload", where=HTTP_LEVELS, takes=_obsolete(), nginx=PAGE, inert=_GONE
-    )
-    old_push: None = directive("http2_push", where=HTTP_LEVELS, takes=_obsolete(), nginx=PAGE, inert=_GONE)
+    old_field_size: None = _obsolete("http2_max_field_size", "large_client_header_buffers")
+    old_header_size: None = _obsolete("http2_max_header_size", "large_client_header_buffers")
+    old_requests: None = _obsolete("http2_max_requests", "keepalive_requests")
+    old_idle_timeout: None = _obsolete("http2_idle_timeout", "keepalive_timeout")
+    old_recv_timeout: None = _obsolete("http2_recv_timeout", "client_header_timeout")
+    old_pushes: None = _obsolete("http2_max_concurrent_pushes")
+    old_preload: None = _obsolete("http2_push_preload", where=HTTP_LEVELS)
+    old_push: None = _obsolete("http2_push", where=HTTP_LEVELS)
 
 
 inert(
@@ -148,12 +125,13 @@ def http2(request: Request) -> str | None:
 
 
 def spoken_at(listen: Listen, server: Server) -> bool:
-    """Whether clients of an address that ask for a server may speak HTTP/2 with it."""
+    """Return whether clients of an address that ask for a server may speak HTTP/2 with it."""
     return bool(listen.options.http2) or server.root[Http2].enabled
 
 
 def carries_websockets(server: Server) -> bool:
-    """Whether RFC 8441 is offered to clients of a server: it is told to, or some location passes handshakes on."""
+    """Return whether RFC 8441 is offered to clients of a server: it is told to, or some location passes handshakes on.
+    """
     wanted = server.root[Http2].extended_connect
     if wanted != "auto":
         return wanted == "on"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from errno import ECONNRESET
 from typing import Self
 
 from penstock.net.dial import Address, family_of
@@ -34,7 +35,8 @@ class CertificateRefused(TlsFailed):
 
 
 def look_up(host: str, port: int) -> list[Address]:
-    """The addresses of a name or an address, in the order in which the system would try them. Raises `LookupFailed`.
+    """Look up the addresses of a name or an address, in the order in which the system would try them. Raises
+    `LookupFailed`.
 
     How long that takes is up to the system's resolver (resolv.conf(5)).
     """
@@ -52,17 +54,18 @@ def look_up(host: str, port: int) -> list[Address]:
     return addresses
 
 
-class Line:
+class BlockingConnection:
     """A connected socket, plain or TLS.
 
     peer: whom it is connected to. local: our own address. error: how the other side ended it, once `recv` has
-    returned no bytes: "" for an orderly end, else the system's words.
+    returned no bytes: "" for an orderly end, else the system's words. reset: whether it was a reset.
     """
 
     def __init__(self, sock: socket.socket, peer: Address) -> None:
         self._sock = sock
         self.peer = peer
         self.error = ""
+        self.reset = False
 
     @classmethod
     def dial(cls, address: Address, timeout: float) -> Self:
@@ -107,7 +110,7 @@ class Line:
         return Secured.of(wrapped)
 
     def send(self, data: bytes, timeout: float) -> None:
-        """All of it within `timeout` seconds. Raises `PeerGone`, `TimedOut`."""
+        """Send all of it within `timeout` seconds. Raises `PeerGone`, `TimedOut`."""
         self._sock.settimeout(timeout)
         try:
             self._sock.sendall(data)
@@ -117,7 +120,8 @@ class Line:
             raise PeerGone(error.errno or 0, "send") from None
 
     def recv(self, timeout: float) -> bytes:
-        """What comes next within `timeout` seconds; no bytes where the other side has ended it. Raises `TimedOut`."""
+        """Read what comes next within `timeout` seconds; no bytes where the other side has ended it. Raises `TimedOut`.
+        """
         self._sock.settimeout(max(timeout, 0.001))
         try:
             return self._sock.recv(_READ)
@@ -129,9 +133,11 @@ class Line:
             self.error = f"TLS: {error.reason or error}"
         except OSError as error:
             self.error = error.strerror or str(error)
+            self.reset = error.errno == ECONNRESET
         return b""
 
     def close(self) -> None:
+        """Close the socket, without a close_notify where it has TLS."""
         self._sock.close()
 
     def __enter__(self) -> Self:
@@ -155,6 +161,7 @@ class Secured:
 
     @classmethod
     def of(cls, sock: ssl.SSLSocket) -> Self:
+        """Ask a socket what was agreed on, once its handshake is done."""
         cipher = sock.cipher()
         own = sock.getpeercert(True)
         chain: tuple[bytes, ...] = () if own is None else (own,)
@@ -172,9 +179,9 @@ def client_context(
     key: str | None = None,
     protocol: str = "http/1.1",
 ) -> ssl.SSLContext:
-    """What a browser would use: the system's authorities, or those of a PEM file in their place. Names are checked
-    along with the chain. `certificate` and `key` are files to show to a server that asks, `protocol` is what ALPN
-    offers. Raises `OSError` for a file that cannot be used."""
+    """Make the context that a browser would use: the system's authorities, or those of a PEM file in their place. Names
+    are checked along with the chain. `certificate` and `key` are files to show to a server that asks, `protocol` is
+    what ALPN offers. Raises `OSError` for a file that cannot be used."""
     context = ssl.create_default_context(cafile=trusted)
     if certificate is not None:
         context.load_cert_chain(certificate, key)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from errno import ETIMEDOUT
+
+from penstock.config.os_errors import os_failure, os_reason
 
 
 class NetError(Exception):
     """A connection failed, or was closed under the fiber that used it."""
+
+    expected = True
+    """It belongs to the life of a server: nobody asks in which line it was raised (see `net.fiber`)."""
 
 
 class TimedOut(NetError):
@@ -16,7 +20,7 @@ class TimedOut(NetError):
     errno = ETIMEDOUT
 
     def __str__(self) -> str:
-        return super().__str__() or f"({ETIMEDOUT}: {os.strerror(ETIMEDOUT)})"
+        return super().__str__() or f"({os_reason(ETIMEDOUT)})"
 
 
 class PeerGone(NetError):
@@ -28,7 +32,7 @@ class PeerGone(NetError):
         self.call = call
 
     def __str__(self) -> str:
-        return f"{self.call}() failed ({self.errno}: {os.strerror(self.errno)})"
+        return os_failure(f"{self.call}()", self.errno)
 
 
 class DialFailed(NetError):
@@ -41,7 +45,7 @@ class DialFailed(NetError):
 
     def __str__(self) -> str:
         call = self.call if self.call.endswith(")") else f"{self.call}()"
-        return f"{call} failed ({self.errno}: {os.strerror(self.errno)})"
+        return os_failure(call, self.errno)
 
 
 class TlsFailed(NetError):

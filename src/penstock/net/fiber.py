@@ -33,10 +33,11 @@ PAUSED = object()
 
 @types.coroutine
 def pause() -> Generator[object, None, None]:
-    """Waits until somebody calls `resume()` of the fiber that awaits this."""
+    """Wait until somebody calls `resume()` of the fiber that awaits this."""
     yield PAUSED
 
 
+# Any: the result of a fiber concerns who waits for it, and asyncio's futures give whatever they give.
 def _crash(fiber: Fiber[Any], exc: BaseException) -> None:
     sys.excepthook(type(exc), exc, exc.__traceback__)
 
@@ -46,21 +47,29 @@ on_crash: Callable[[Fiber[Any], BaseException], None] = _crash
 it."""
 
 running: Fiber[Any] | None = None
-"""The fiber that runs now, for who waits so often that the call of `current` can be felt."""
+"""The fiber that runs now, for who waits so often that the call of `current` can be felt (340 instructions)."""
 
 
 def current() -> Fiber[Any]:
-    """The fiber that runs now; `RuntimeError` outside of any."""
+    """Return the fiber that runs now; `RuntimeError` outside of any."""
     if running is None:
         raise RuntimeError("this may only be awaited inside a fiber")
     return running
 
 
-def spawn(coro: Coroutine[Any, Any, T]) -> Fiber[T]:
-    """Starts a fiber at once: `coro` has run up to its first pause when this returns."""
+def spawn(coro: Coroutine[object, None, T]) -> Fiber[T]:
+    """Start a fiber at once: `coro` has run up to its first pause when this returns."""
     fiber = Fiber(coro)
     fiber.resume()
     return fiber
+
+
+def forget_frames(error: BaseException) -> None:
+    """Let go of the frames that an error has passed, and those before it: they hold what they worked on."""
+    each: BaseException | None = error
+    while each is not None:
+        each.__traceback__ = None
+        each = each.__context__
 
 
 async def _awaiting(wait: Any) -> Any:
@@ -87,10 +96,10 @@ class Fiber(Generic[T]):
         "keep_error",
     )
 
-    def __init__(self, coro: Coroutine[Any, Any, T]) -> None:
-        if isinstance(coro, types.GeneratorType):  # a wait, which is a generator because it is cheaper
+    def __init__(self, coro: Coroutine[object, None, T]) -> None:
+        if isinstance(coro, types.GeneratorType):  # a wait, which is a generator because that is cheaper: `_waiting`
             coro = _awaiting(coro)
-        self._coro: Coroutine[Any, Any, T] | None = coro
+        self._coro: Coroutine[object, None, T] | None = coro
         self._callbacks: list[Callable[[Fiber[T]], None]] | None = None
         self._future: asyncio.Future[Any] | None = None
         self._pending: BaseException | None = None
@@ -102,8 +111,7 @@ class Fiber(Generic[T]):
         self.alarm: Alarm | None = None
 
     def resume(self) -> None:
-        """Goes on at the pause. A fiber that is running (further up the stack) goes on once asyncio gets its
-        turn."""
+        """Go on at the pause. A fiber that is running (further up the stack) goes on once asyncio gets its turn."""
         global running
         if self._running:
             asyncio.get_running_loop().call_soon(self._resume_later)
@@ -126,7 +134,7 @@ class Fiber(Generic[T]):
             self._suspended(yielded)
 
     def interrupt(self, exc: BaseException) -> None:
-        """Throws `exc` into the coroutine where it waits.
+        """Throw `exc` into the coroutine where it waits.
 
         If it is running, or not started yet, it meets `exc` at its next pause. If it is done, nothing
         happens."""
@@ -147,11 +155,11 @@ class Fiber(Generic[T]):
         self.interrupt(TimedOut())
 
     def cancel(self) -> None:
-        """Ends the fiber with `Cancelled` at its wait."""
+        """End the fiber with `Cancelled` at its wait."""
         self.interrupt(Cancelled())
 
     def on_done(self, callback: Callable[[Fiber[T]], None]) -> None:
-        """Calls `callback(fiber)` when the fiber has ended; at once, if it has already."""
+        """Call `callback(fiber)` when the fiber has ended; at once, if it has already."""
         if self.done:
             callback(self)
         elif self._callbacks is None:
@@ -160,7 +168,7 @@ class Fiber(Generic[T]):
             self._callbacks.append(callback)
 
     async def join(self) -> T:
-        """Waits for the end; gives the result, or raises what came out (which then is no crash)."""
+        """Wait for the end; give the result, or raise what came out (which then is no crash)."""
         if not self.done:
             me = current()
             self.keep_error = True
@@ -178,10 +186,31 @@ class Fiber(Generic[T]):
         return self.outcome()
 
     def outcome(self) -> T:
-        """What a fiber that is done gave, or raised."""
+        """Return what a fiber that is done gave, or raise what it raised."""
         if self._error is not None:
             raise self._error
         return self._result  # type: ignore[return-value]
+
+    def take(self) -> T:
+        """Do what `outcome` does, for the only one who asks: it is kept no longer. An error leads through the frames in
+        its traceback to the fiber, which would lead back to it."""
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error
+        return self._result  # type: ignore[return-value]
+
+    @property
+    def error(self) -> BaseException | None:
+        """Return what came out of it, if that was an error."""
+        return self._error
+
+    def take_error(self) -> BaseException | None:
+        """Do what `take` does, for the error alone."""
+        error, self._error = self._error, None
+        return error
 
     def _resume_later(self) -> None:
         if not self._running and not self.done:
@@ -244,10 +273,12 @@ class Fiber(Generic[T]):
             raise exc
         else:
             self._error = exc
-            if not self.keep_error:
-                if not isinstance(exc, (Cancelled, asyncio.CancelledError)):
-                    on_crash(self, exc)
-                exc.__traceback__ = None  # it leads through the frames back to this fiber
+            cancelled = isinstance(exc, (Cancelled, asyncio.CancelledError))
+            if not self.keep_error and not cancelled:
+                on_crash(self, exc)
+            # The frames lead back to this fiber, and on to all that it, and who ended it, worked on.
+            if not self.keep_error or cancelled or getattr(exc, "expected", False):
+                forget_frames(exc)
         if callbacks is not None:
             for callback in callbacks:
                 callback(self)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import socket
 
-from penstock.config.material import gathered
+from penstock.config.inputs import gathered
 
 
 def lookup(host: str) -> list[str]:
-    """The addresses of a name, IPv4 first as the system orders them. Raises `OSError` when it has none."""
+    """Look up the addresses of a name, IPv4 first as the system orders them. Raises `OSError` when it has none."""
     return gathered("host", host, lambda: _ask(host))
 
 
 def _ask(host: str) -> list[str]:
     found: list[str] = []
-    for _, _, _, _, address in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM):
+    try:
+        given = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except UnicodeError as error:  # what can be no name: a label is too long, or empty
+        raise socket.gaierror(socket.EAI_NONAME, str(error)) from None
+    for _, _, _, _, address in given:
         text = str(address[0])
         if text not in found:
             found.append(text)

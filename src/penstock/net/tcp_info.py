@@ -13,7 +13,7 @@ OFFSETS: Final = {"rtt": 68, "rttvar": 72, "snd_cwnd": 80, "rcv_space": 96}
 
 
 def tcp_info(sock: socket.socket, name: str) -> int | None:
-    """One of `OFFSETS` by name; None where the socket is not TCP or has been closed."""
+    """Read one of `OFFSETS` by name; None where the socket is not TCP or has been closed."""
     offset = OFFSETS[name]
     try:
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, offset + 4)
@@ -29,8 +29,8 @@ SIOCOUTQ: Final = 0x5411
 
 
 def unacknowledged(sock: socket.socket) -> int:
-    """Bytes that were written and that the peer has not acknowledged (of a unix socket: not read) yet; 0 where that is
-    not known."""
+    """Count the bytes that were written and that the peer has not acknowledged (of a unix socket: not read) yet; 0
+    where that is not known."""
     room = bytearray(4)
     try:
         ioctl(sock, SIOCOUTQ, room)
@@ -44,8 +44,8 @@ BYTES_ACKED: Final = 120
 
 
 def acknowledged(sock: socket.socket) -> int:
-    """Bytes that the peer has acknowledged, from an unknown beginning. Of a unix socket, and wherever else TCP does not
-    tell, what is still under way stands for it: the less there is, the more has arrived."""
+    """Count the bytes that the peer has acknowledged, from an unknown beginning. Of a unix socket, and wherever else
+    TCP does not tell, what is still under way stands for it: the less there is, the more has arrived."""
     try:
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, BYTES_ACKED + 8)
     except OSError:

@@ -32,8 +32,8 @@ class Timers:
         self.on_error: Callable[[Exception], None] = _report
 
     def push(self, when: float, alarm: Alarm) -> None:
-        """Puts an entry for `alarm` on the heap; an earlier entry of it is recognised as stale by its
-        time."""
+        """Put an entry for `alarm` on the heap; an earlier entry of it is recognised as stale by its time."""
+        # A quarter, not half: 0.2 KiB less for each idle tunnel (experiments/tunnels.md).
         if self.stale > _WORTH_SWEEPING and self.stale * 4 > len(self.heap):
             self.sweep()
         self.serial += 1
@@ -43,8 +43,7 @@ class Timers:
             self.next = when
 
     def run(self, now: float) -> None:
-        """Calls what is due at `now`. An alarm set anew by a callback comes up in a later run, never in this
-        one."""
+        """Call what is due at `now`. An alarm set anew by a callback comes up in a later run, never in this one."""
         heap = self.heap
         due: list[Alarm] = []
         while heap and heap[0][0] <= now:
@@ -69,7 +68,7 @@ class Timers:
                 self.on_error(exc)
 
     def sweep(self) -> None:
-        """Drops entries that no longer mean anything, so that short-lived alarms do not fill the heap."""
+        """Drop entries that no longer mean anything, so that short-lived alarms do not fill the heap."""
         self.heap[:] = [entry for entry in self.heap if entry[2].queued == entry[0]]
         heapify(self.heap)
         self.next = self.heap[0][0] if self.heap else inf
@@ -92,7 +91,7 @@ class Alarm:
         self.queued = inf
 
     def set(self, seconds: float) -> None:
-        """Due in `seconds` from the coarse clock; replaces the deadline it had."""
+        """Make it due in `seconds` from the coarse clock; replaces the deadline it had."""
         timers = self.timers
         self.deadline = when = timers.now + seconds
         if when < self.queued:
@@ -101,7 +100,7 @@ class Alarm:
             timers.push(when, self)
 
     def at(self, when: float) -> None:
-        """Due at `when` on the loop's monotonic clock."""
+        """Make it due at `when` on the loop's monotonic clock."""
         self.deadline = when
         if when < self.queued:
             if self.queued != inf:
@@ -109,12 +108,12 @@ class Alarm:
             self.timers.push(when, self)
 
     def clear(self) -> None:
-        """Not due any more. The entry on the heap vanishes when its time comes."""
+        """Make it not due any more. The entry on the heap vanishes when its time comes."""
         self.deadline = inf
 
     def close(self) -> None:
-        """Never due again, and holds nothing: the heap may keep this small object, but not what it belonged
-        to."""
+        """Make it never due again, and hold nothing: the heap may keep this small object, but not what it belonged to.
+        """
         self.deadline = inf
         self.callback = None
         if self.queued != inf:

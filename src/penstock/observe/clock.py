@@ -34,6 +34,14 @@ _iso = _each_second("%Y-%m-%dT%H:%M:%S%z")
 
 
 def iso_time() -> str:
-    """`2026-11-21T06:53:00+00:00` (`$time_iso8601`)."""
+    """Return the time as `2026-11-21T06:53:00+00:00` (`$time_iso8601`)."""
     text = _iso()
     return f"{text[:-2]}:{text[-2:]}"
+
+
+def iso_time_ms() -> str:
+    """Return the time as `2026-11-21T06:53:00.042+00:00` (`$time_iso8601_ms`)."""
+    now = time()
+    moment = localtime(now)
+    zone = strftime("%z", moment)
+    return f"{strftime('%Y-%m-%dT%H:%M:%S', moment)}.{int(now % 1 * 1000):03d}{zone[:3]}:{zone[3:]}"

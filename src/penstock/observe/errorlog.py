@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+from penstock.config.addresses import address_text
 from penstock.config.source import shown
 from penstock.observe.clock import error_log_time
 from penstock.observe.files import LogFile
@@ -29,12 +30,12 @@ _CONTROLS = re.compile("[\\x00-\\x1f\\x7f]|\xc2[\x80-\x9f]")
 
 
 class Sink(Protocol):
-    """One place that lines go to, from `level` up in importance."""
+    """A place that lines go to, from `level` up in importance."""
 
     level: int
 
     def write(self, line: bytes, level: int) -> None:
-        """`line` ends with a line feed."""
+        """Write a line; `line` ends with a line feed."""
         ...
 
 
@@ -95,21 +96,23 @@ class ErrorLog:
             self.add(sink)
 
     def add(self, sink: Sink) -> None:
-        """Write there too."""
+        """Add a place to write to."""
         self.sinks = (*self.sinks, sink)
         self.level = max(self.level, sink.level)
 
     @property
     def files(self) -> list[LogFile]:
-        """Its files, in the order they were given."""
+        """Return its files, in the order they were given."""
         return [sink.file for sink in self.sinks if isinstance(sink, FileSink)]
 
     def seen_on_stderr(self, level: int) -> bool:
-        """Whether a line of that level goes to standard error anyway."""
+        """Return whether a line of that level goes to standard error anyway."""
         return any(isinstance(sink, DescriptorSink) and level <= sink.level for sink in self.sinks)
 
     def write(self, level: int, text: str, number: int = 0) -> None:
-        """One line: `text` with the time, the level and the process before it, and the connection's `number`."""
+        """Write one line: `text` with the time, the level and the process before it, and the connection's `number`."""
+        if _overhearing is not None:
+            _overhearing(level, text)
         if level > self.level:
             return
         line = _line(level, text, number)
@@ -119,13 +122,45 @@ class ErrorLog:
 
 
 class Subject:
-    """What a line is about, after the request itself has been let go: kept for the life of a tunnel."""
+    """What a line is about, after the request itself has been let go: kept for the life of a tunnel.
 
-    __slots__ = ("context", "error_log", "number")
+    What nginx says after a message is put together when there is one, which is seldom: until then there are only the
+    texts that it is made of.
+    """
 
+    __slots__ = ("_context", "error_log", "number")
+
+    _context: str | tuple[str, str, str, str, str | None, str | None]
+
+    # Any: a request, a connection, a `Subject`, or a plan: what it has decides what the line says.
     def __init__(self, subject: Any) -> None:
         self.error_log: ErrorLog | None = _log_of(subject)
-        self.number, self.context = _context(subject)
+        if subject.parent is not None or getattr(subject, "log_context", None) is not None:
+            self.number, self._context = _context(subject)
+            return
+        connection, head = subject.connection, subject.head
+        fields = head.fields
+        self.number = connection.number
+        self._context = (
+            connection.client_address,
+            subject.server.name,
+            head.line,
+            subject.upstream_url,
+            fields.get("host"),
+            fields.get("referer"),
+        )
+
+    @property
+    def context(self) -> str:
+        """Return what nginx says after a message."""
+        made = self._context
+        if not isinstance(made, str):
+            self._context = made = _in_words("", *made)
+        return made
+
+    @context.setter
+    def context(self, context: str) -> None:
+        self._context = context
 
 
 _fallback = ErrorLog([DescriptorSink(2, NOTICE)])
@@ -133,20 +168,29 @@ _console: str | None = None
 
 
 def set_fallback(log: ErrorLog) -> None:
-    """The log of what belongs to no server, and of servers without a log of their own."""
+    """Set the log of what belongs to no server, and of servers without a log of their own."""
     global _fallback
     _fallback = log
 
 
 def fallback() -> ErrorLog:
-    """The log in force where no other is."""
+    """Return the log in force where no other is."""
     return _fallback
 
 
 def use_console(program: str | None) -> None:
-    """While a program starts, what is worth a warning goes to standard error too, after the program's name."""
+    """Write what is worth a warning to standard error too, after the program's name, while a program starts."""
     global _console
     _console = program
+
+
+_overhearing: Callable[[int, str], None] | None = None
+
+
+def overhear(listener: Callable[[int, str], None] | None) -> None:
+    """Tell somebody each line that is logged, with its level, from now on; None for nobody."""
+    global _overhearing
+    _overhearing = listener
 
 
 def report(subject: Any, level: int, message: str) -> None:
@@ -165,8 +209,13 @@ def report(subject: Any, level: int, message: str) -> None:
         sys.stderr.write(f"{_console}: [{LEVELS[level]}] {shown(message)}\n")
 
 
+def hears(subject: Any, level: int) -> bool:
+    """Return whether a line of that level about a subject would be written: for lines that cost something to make."""
+    return level <= (_log_of(subject) or _fallback).level
+
+
 def escape(text: str) -> str:
-    """Latin-1 text without control characters, each written as `\\x1B`."""
+    """Return latin-1 text without control characters, each written as `\\x1B`."""
     if text.isprintable() and text.isascii():
         return text
     return _CONTROLS.sub(_escaped, text)
@@ -184,7 +233,7 @@ def _line(level: int, text: str, number: int) -> bytes:
 
 
 def _log_of(subject: Any) -> ErrorLog | None:
-    """The log in force for a subject; None where that is the process's."""
+    """Return the log in force for a subject; None if that is the process's."""
     location = getattr(subject, "location", None)
     if location is not None:
         return location.error_log  # type: ignore[no-any-return]
@@ -195,28 +244,38 @@ def _log_of(subject: Any) -> ErrorLog | None:
 
 
 def _context(subject: Any) -> tuple[int, str]:
-    """The connection's number, and what nginx says after the message."""
+    """Return the connection's number, and what nginx says after the message."""
     head = getattr(subject, "head", None)
     if head is None:
-        return subject.number, f", client: {subject.client_address}, server: {_shown(subject.listen.address)}"
-    connection = subject.connection
-    parts = [f", client: {connection.client_address}, server: {subject.server.name}"]
-    if head.line:
-        parts.append(f', request: "{head.line}"')
-    if subject.parent is not None:
-        parts.append(f', subrequest: "{subject.uri}"')
-    upstream = getattr(subject, "upstream_url", "")
+        return subject.number, f", client: {subject.client_address}, server: {address_text(subject.listen.address)}"
+    connection, fields = subject.connection, head.fields
+    own: str | None = getattr(subject, "log_context", None)
+    if own is not None:
+        return connection.number, own  # a session of a stream
+    words = _in_words(
+        "" if subject.parent is None else subject.uri,
+        connection.client_address,
+        subject.server.name,
+        head.line,
+        getattr(subject, "upstream_url", ""),
+        fields.get("host"),
+        fields.get("referer"),
+    )
+    return connection.number, words
+
+
+def _in_words(
+    subrequest: str, client: str, server: str, line: str, upstream: str, host: str | None, referer: str | None
+) -> str:
+    parts = [f", client: {client}, server: {server}"]
+    if line:
+        parts.append(f', request: "{line}"')
+    if subrequest:
+        parts.append(f', subrequest: "{subrequest}"')
     if upstream:
         parts.append(f', upstream: "{upstream}"')
-    fields = head.fields
-    if "host" in fields:
-        parts.append(f', host: "{fields["host"]}"')
-    if "referer" in fields:
-        parts.append(f', referrer: "{fields["referer"]}"')
-    return connection.number, "".join(parts)
-
-
-def _shown(address: Any) -> str:
-    if isinstance(address, str):
-        return f"unix:{address}"
-    return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
+    if host is not None:
+        parts.append(f', host: "{host}"')
+    if referer is not None:
+        parts.append(f', referrer: "{referer}"')
+    return "".join(parts)

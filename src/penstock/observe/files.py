@@ -12,42 +12,59 @@ from errno import EACCES, ENOSPC, ENXIO
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from penstock.config.material import gathered
+from penstock.config.inputs import gathered
+from penstock.config.os_errors import os_failure
+from penstock.net.descriptors import with_room
 
 if TYPE_CHECKING:
     from penstock.net.timers import Alarm, Timers
 
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 _STANDARD = {"/dev/stdout": 1, "/dev/stderr": 2}
+_MOST_LINKS = 8
 _FULL_SECONDS = 1.0
 _REPEAT_SECONDS = 60.0
 
 
 class CannotOpen(Exception):
-    """A log file can not be opened; the text is nginx's, `errno` the system's number."""
+    """Raised for a log file that can not be opened; the text is nginx's, `errno` the system's number."""
 
     def __init__(self, path: str, error: OSError, call: str = "open()") -> None:
         self.path = path
         self.errno = error.errno or 0
-        super().__init__(f'{call} "{path}" failed ({self.errno}: {os.strerror(self.errno)})')
+        super().__init__(os_failure(call, self.errno, path))
 
 
 def open_to_append(path: str) -> int:
-    """A descriptor of the file, made if it does not exist. `path` is latin-1 text; raises `OSError`.
+    """Open the file, made if it does not exist, and return its descriptor. `path` is latin-1 text; raises `OSError`.
 
     Under a service manager the standard output is a socket, and in a container it may be somebody else's pipe: neither
-    can be opened by its name, and both can be written to.
+    can be opened by its name, and both can be written to. An image links access.log to it.
     """
     try:
-        return os.open(path.encode("latin-1"), _FLAGS, 0o644)
+        return with_room(lambda: os.open(path.encode("latin-1"), _FLAGS, 0o644))
     except OSError as error:
-        if error.errno not in (ENXIO, EACCES) or path not in _STANDARD:
+        standard = _standard(path)
+        if error.errno not in (ENXIO, EACCES) or standard is None:
             raise
-        return os.dup(_STANDARD[path])
+        return os.dup(standard)
+
+
+def _standard(path: str) -> int | None:
+    """Return the descriptor that a name stands for, or a link to it."""
+    for _ in range(_MOST_LINKS):
+        if path in _STANDARD:
+            return _STANDARD[path]
+        try:
+            target = os.readlink(path.encode("latin-1")).decode("latin-1")  # noqa: PTH115  bytes
+        except OSError:
+            return None
+        path = os.path.normpath(os.path.join(os.path.dirname(path), target))  # noqa: PTH118
+    return None
 
 
 class Buffer:
-    """Lines that wait to be written together.
+    """The parameters of lines that wait to be written together.
 
     `size` is in bytes, `flush` the most seconds a line waits (0: until the buffer is full), `gzip` the level of
     compression (0: none).
@@ -64,11 +81,11 @@ class Buffer:
         self.alarm: Alarm | None = None
 
     def same(self, other: Buffer) -> bool:
-        """Whether both were asked for with the same parameters."""
+        """Return whether both were asked for with the same parameters."""
         return (self.size, self.flush, self.gzip) == (other.size, other.flush, other.gzip)
 
 
-class Opened:
+class SharedFile:
     """An open file, closed with the last who has it: the log files of one path in several plans share it, so that a
     tunnel of a plan that has been replaced goes on logging where everybody does."""
 
@@ -83,7 +100,7 @@ class Opened:
 
 
 class LogFile:
-    """One file that lines are appended to. `fd` is -1 while it is not open."""
+    """A file that lines are appended to. `fd` is -1 while it is not open."""
 
     __slots__ = ("__weakref__", "_complained", "_full", "_opened", "_target", "buffer", "path")
 
@@ -92,14 +109,14 @@ class LogFile:
         # A worker may change its directory (working_directory) and still be asked to reopen.
         here = "" if path.startswith("/") else gathered("folder", "", os.getcwd)
         self._target = f"{here}/{path}" if here else path
-        self._opened = Opened()
+        self._opened = SharedFile()
         self.buffer: Buffer | None = None
         self._full = 0.0
         self._complained = -_REPEAT_SECONDS
 
     @property
     def fd(self) -> int:
-        """The descriptor that is written to."""
+        """Return the descriptor that is written to."""
         return self._opened.fd
 
     @fd.setter
@@ -110,7 +127,7 @@ class LogFile:
         if before >= 0:
             os.close(before)
 
-    def succeed(self, before: LogFile, fd: int) -> None:
+    def replace(self, before: LogFile, fd: int) -> None:
         """Take the place of a log of the same path in a plan that is replaced; `fd` is the file as it was opened for
         the new plan."""
         self._opened = before._opened
@@ -122,14 +139,14 @@ class LogFile:
         self._complained = before._complained
 
     def retire(self) -> None:
-        """The plan it belongs to is replaced: what is left to write is written at once."""
+        """Write at once what is left to write: the plan it belongs to is replaced."""
         self.flush()
         if self.buffer is not None and self.buffer.alarm is not None:
             self.buffer.alarm.close()
         self.buffer = None
 
     def open(self) -> None:
-        """Raises `CannotOpen`."""
+        """Open the file. Raises `CannotOpen`."""
         try:
             self.fd = open_to_append(self._target)
         except OSError as error:
@@ -160,9 +177,9 @@ class LogFile:
         self.fd = fd
 
     def close(self) -> None:
-        """Nothing more is written; what a buffer holds is. Who shares the file goes on."""
+        """Write what a buffer holds, and nothing more. Who shares the file goes on."""
         self.flush()
-        self._opened = Opened()
+        self._opened = SharedFile()
 
     def line(self, data: bytes) -> None:
         """Append a line, at once or by way of the buffer."""
@@ -193,7 +210,7 @@ class LogFile:
         self._write(_compressed(data, buffer.gzip))
 
     def put(self, data: bytes) -> int:
-        """One `write`; how much of it was taken. Raises `OSError`. A full disk is left alone for a second."""
+        """Write once, and return how much of it was taken. Raises `OSError`. A full disk is left alone for a second."""
         if self._full and monotonic() - self._full < _FULL_SECONDS:
             return len(data)
         try:
@@ -209,7 +226,7 @@ class LogFile:
         except OSError as error:
             if error.errno == ENOSPC:
                 self._full = monotonic()
-            self._complain(f'write() to "{self.path}" failed ({error.errno}: {os.strerror(error.errno or 0)})')
+            self._complain(os_failure("write() to", error, self.path))
             return
         if written != len(data):
             self._complain(f'write() to "{self.path}" was incomplete: {written} of {len(data)}')
@@ -236,35 +253,35 @@ def _compressed(data: bytes, level: int) -> bytes:
 
 
 class LogFiles:
-    """Every log file of one configuration, each once."""
+    """The log files of one configuration, each once."""
 
     __slots__ = ("_files",)
 
     def __init__(self) -> None:
         self._files: dict[str, LogFile] = {}
 
-    def take(self, path: str) -> LogFile:
-        """The file of that name, to be opened with the others."""
+    def add(self, path: str) -> LogFile:
+        """Return the file of that name, to be opened with the others."""
         found = self._files.get(path)
         if found is None:
             found = self._files[path] = LogFile(path)
         return found
 
     def find(self, path: str) -> LogFile | None:
-        """The file of that name, where it is open."""
+        """Find the file of that name, if it is open."""
         found = self._files.get(path)
         return found if found is not None and found.fd >= 0 else None
 
     def adopt(self, path: str, fd: int) -> LogFile:
-        """The file of that name; where it is not open, by a descriptor that another process had of it."""
-        file = self.take(path)
+        """Return the file of that name; if it is not open, by a descriptor that another process had of it."""
+        file = self.add(path)
         if file.fd < 0:
             file.fd = fd
         else:
             os.close(fd)
         return file
 
-    def succeed(self, before: LogFiles, descriptors: dict[str, int], older: Iterable[LogFile] = ()) -> None:
+    def replace(self, before: LogFiles, descriptors: dict[str, int], older: Iterable[LogFile] = ()) -> None:
         """Take the place of the files of a plan that is replaced; `descriptors` are of every file here, by path.
         `older` are files of plans from before that, which somebody still writes to. Raises `KeyError` where a
         descriptor is missing."""
@@ -275,12 +292,12 @@ class LogFiles:
             if known is None:
                 file.fd = fd
             else:
-                file.succeed(known, fd)
+                file.replace(known, fd)
         for file in before:
             file.retire()
 
     def without(self, others: LogFiles) -> list[LogFile]:
-        """Those whose path is none of the others'."""
+        """Return those whose path is none of the others'."""
         return [file for file in self if file.path not in others._files]
 
     def open(self) -> None:
@@ -297,7 +314,7 @@ class LogFiles:
             raise
 
     def reopen(self, owner: int | None = None) -> list[CannotOpen]:
-        """Go on in the files that have the names now (after a rotation); what could not be opened."""
+        """Go on in the files that have the names now (after a rotation), and return what could not be opened."""
         failed = []
         for file in self:
             try:

@@ -9,15 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
 
-from penstock.config.variables import VARIABLES, Getter, Variable
-from penstock.observe.liner import (
+from penstock.config.vocabulary import HTTP_WORDS, VOCABULARIES, Getter, SomeRequest, Variable, Vocabulary
+from penstock.observe.format_compiler import (
     NOTHING_TO_ESCAPE,
     Escaping,
     Freezer,
     Liner,
     Thawer,
+    liner_source,
     make_freezer,
     make_liner,
     make_thawer,
@@ -35,14 +35,14 @@ Escape = Callable[[str], str]
 
 
 def escape_default(text: str) -> str:
-    """`\\xXX` for quotes, backslashes, and all that is not printable ASCII."""
+    """Write `\\xXX` for quotes, backslashes, and all that is not printable ASCII."""
     if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
         return text
     return _UNSAFE.sub(lambda match: f"\\x{ord(match[0]):02X}", text)
 
 
 def escape_json(text: str) -> str:
-    """As in a JSON string (RFC 8259 section 7), bytes beyond ASCII as they are."""
+    """Escape text as in a JSON string (RFC 8259 section 7), bytes beyond ASCII as they are."""
     return _UNSAFE_JSON.sub(lambda match: _JSON.get(match[0]) or f"\\u{ord(match[0]):04X}", text)
 
 
@@ -75,9 +75,17 @@ class Format:
         "names",
         "pieces",
         "self_contained",
+        "words",
     )
 
-    def __init__(self, pieces: Sequence[str | None], names: Sequence[str], escape: str = "default") -> None:
+    def __init__(
+        self,
+        pieces: Sequence[str | None],
+        names: Sequence[str],
+        escape: str = "default",
+        words: Vocabulary = HTTP_WORDS,
+    ) -> None:
+        self.words = words
         self.pieces = tuple(pieces)
         self.names = tuple(names)
         self._escape, self._missing = ESCAPES[escape]
@@ -94,37 +102,41 @@ class Format:
         """Give the variable at `index` of `names` its getter."""
         self._getters[index] = found.get
         self._late[index] = found.late
-        if found.late and VARIABLES.get(found.name) is not found:
+        if found.late and self.words.variables.get(found.name) is not found:
             self.self_contained = False
 
-    def line(self, request: Any) -> bytes:
-        """The line for a request that is over, with its line feed."""
+    def line(self, request: SomeRequest) -> bytes:
+        """Write the line for a request that is over, with its line feed."""
         if self._line is None:
             # Not before every variable is bound, and only where something is logged.
             self._line = make_liner(self.pieces, self._getters, self._escaping)
         return self._line(request)
 
-    def freeze(self, request: Any) -> str:
-        """The part of the line that is known already, to be finished by `thaw`."""
+    def source(self, name: str) -> str:
+        """Write the source of the function that writes a line, for people, under a name."""
+        return liner_source(self.pieces, self.names, self._getters, self._escaping, name)
+
+    def freeze(self, request: SomeRequest) -> str:
+        """Write the part of the line that is known already, to be finished by `thaw`."""
         if self._freeze is None:
             self._freeze = make_freezer(self.pieces, self._getters, self._late, self._escaping)
         return self._freeze(request)
 
-    def thaw(self, frozen: str, request: Any) -> bytes:
-        """The whole line. Of `request`, only late variables are asked."""
+    def thaw(self, frozen: str, request: SomeRequest) -> bytes:
+        """Write the whole line. Of `request`, only late variables are asked."""
         if self._thaw is None:
             self._thaw = make_thawer(self._getters, self._late, self._escaping)
         return self._thaw(request, frozen)
 
-    def gaps(self, request: Any) -> tuple[list[str | None], list[str]]:
-        """What fills the gaps of a frozen line when it is written elsewhere: the name of a built-in variable, or None
-        where the variable is this configuration's own, and then the text that it has now."""
+    def gaps(self, request: SomeRequest) -> tuple[list[str | None], list[str]]:
+        """Return what fills the gaps of a frozen line when it is written elsewhere: the name of a built-in variable, or
+        None where the variable is this configuration's own, and then the text that it has now."""
         names: list[str | None] = []
         texts: list[str] = []
         for name, get, late in zip(self.names, self._getters, self._late, strict=True):
             if not late:
                 continue
-            if _built_in(name) is not None:
+            if _built_in(name, self.words) is not None:
                 names.append(name)
                 continue
             names.append(None)
@@ -133,29 +145,31 @@ class Format:
         return names, texts
 
     @property
-    def escaping(self) -> str:
-        """The name of `escape=`."""
-        return next(name for name, (escape, _) in ESCAPES.items() if escape is self._escape)
+    def manner(self) -> dict[str, object]:
+        """Return the names of `escape=` and of the vocabulary."""
+        escape = next(name for name, (escape, _) in ESCAPES.items() if escape is self._escape)
+        return {"escape": escape, "language": self.words.name}
 
 
 @lru_cache(maxsize=256)
-def format_of_gaps(names: tuple[str, ...], escape: str) -> Format:
-    """A format for lines that were frozen elsewhere, whose gaps are these built-in variables; one for all that are
-    alike."""
-    form = Format([None] * len(names), names, escape)
+def format_of_gaps(names: tuple[str, ...], escape: str, language: str) -> Format:
+    """Make a format for lines that were frozen elsewhere, whose gaps are these built-in variables; one for all that are
+    alike. `language` is the name of their vocabulary."""
+    words = VOCABULARIES[language]
+    form = Format([None] * len(names), names, escape, words)
     for index, name in enumerate(names):
-        form.bind(index, _built_in(name) or Variable(name, _not_here, late=True))
+        form.bind(index, _built_in(name, words) or Variable(name, _not_here, late=True))
     return form
 
 
-def _built_in(name: str) -> Variable | None:
-    found = VARIABLES.get(name)
+def _built_in(name: str, words: Vocabulary) -> Variable | None:
+    found = words.variables.get(name)
     return found if found is not None and found.late else None
 
 
-def _not_here(request: Any) -> None:
+def _not_here(request: SomeRequest) -> None:
     """A variable that this version does not have."""
 
 
-def _unbound(request: Any) -> str:
+def _unbound(request: SomeRequest) -> str:
     raise AssertionError("a log format is used before the configuration is complete")

@@ -5,56 +5,77 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Any
+from typing import Any, NotRequired, TypeAlias, TypedDict
 
-Entry = Mapping[str, Any]
-"""A tunnel as `server/registry.py` describes it."""
+Entry: TypeAlias = dict[str, Any]  # JSON: what has which type is said where it is made
+"""A tunnel as `server/tunnel_list.py` describes it."""
 
-_TEXTS = ("id", "client", "server", "location", "peer", "state")
+ToldTunnels: TypeAlias = dict[str, Any]  # JSON, from another process; `ask_workers.is_answer` looks at it
+"""What a worker answers: `pid`, `open`, `matched`, and `tunnels`, which are entries."""
+
+class TunnelsQuestion(TypedDict):
+    """What a worker is asked for a list."""
+
+    do: str
+    select: Mapping[str, object]
+    limit: int
+    sort: NotRequired[str]
+
+
+RANKS = ("age", "idle", "bytes", "messages")
+"""What a list may be sorted by: the oldest first, those last heard of, those with the most bytes or messages."""
+
+_TEXTS = ("id", "kind", "client", "server", "location", "upstream", "peer", "transport", "state", "text")
 _TIMES = ("idle", "older")
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class TunnelSelection:
     """Everything that is given must hold. `client` may be a network, `peer` an address without its port; `idle` and
-    `older` are seconds at least."""
+    `older` are seconds at least; `text` is part of any of the texts."""
 
     id: str = ""
+    kind: str = ""
     client: str = ""
     server: str = ""
     location: str = ""
+    upstream: str = ""
     peer: str = ""
+    transport: str = ""
     state: str = ""
+    text: str = ""
     idle: float = 0.0
     older: float = 0.0
 
     def __bool__(self) -> bool:
-        return self != Selection()
+        return self != TunnelSelection()
 
     def check(self) -> None:
-        """Raises `ValueError` for a client that is neither an address nor a network."""
+        """Check the client. Raises `ValueError` if it is neither an address nor a network."""
         if self.client and not self.client.startswith("unix"):
             _network(self.client)
 
     def admits(self, entry: Entry) -> bool:
-        """Whether a tunnel is meant."""
+        """Return whether a tunnel is meant."""
         if self.idle > entry["idle"] or self.older > entry["age"]:
             return False
-        for name in ("id", "server", "location", "state"):
+        for name in ("id", "kind", "server", "location", "upstream", "transport", "state"):
             wanted = getattr(self, name)
-            if wanted and wanted != entry[name]:
+            if wanted and wanted != entry.get(name):
                 return False
+        if self.text and not _has(self.text.lower(), entry):
+            return False
         if self.peer and not _is_peer(self.peer, entry["peer"]):
             return False
         return not self.client or _is_client(self.client, entry["client"])
 
-    def plain(self) -> dict[str, Any]:
-        """As plain values, without what is not given."""
+    def plain(self) -> dict[str, object]:
+        """Return it as plain values, without what is not given."""
         return {name: value for name, value in asdict(self).items() if value}
 
     @classmethod
-    def read(cls, plain: object) -> Selection:
-        """From `plain`. Raises `ValueError`."""
+    def read(cls, plain: object) -> TunnelSelection:
+        """Make a selection of what `plain` returned. Raises `ValueError`."""
         if not isinstance(plain, dict) or not plain.keys() <= {*_TEXTS, *_TIMES}:
             raise ValueError("this is no selection of tunnels")
         for name, value in plain.items():
@@ -63,6 +84,11 @@ class Selection:
         made = cls(**plain)
         made.check()
         return made
+
+
+def _has(text: str, entry: Entry) -> bool:
+    names = ("id", "client", "server", "location", "upstream", "peer")
+    return any(text in str(entry.get(name, "")).lower() for name in names)
 
 
 def _is_peer(wanted: str, peer: str) -> bool:

@@ -6,11 +6,11 @@ import os
 import re
 import socket
 from time import monotonic
-from typing import Any
 
 from penstock.config.addresses import Address, Family, peer_address
+from penstock.config.os_errors import os_failure
 from penstock.observe.clock import syslog_time
-from penstock.plan.strict import Fields, Strange
+from penstock.shared.json_fields import Fields, Strange
 
 FACILITIES = (
     *("kern", "user", "mail", "daemon", "auth", "intern", "lpr", "news", "uucp", "clock", "authpriv", "ftp"),
@@ -39,8 +39,8 @@ class Syslog:
         self._busy = False
         self._complained = -_REPEAT_SECONDS
 
-    def state(self) -> dict[str, Any]:
-        """As plain values."""
+    def state(self) -> dict[str, object]:
+        """Return it as plain values."""
         address = self._address
         return {
             "family": address.family,
@@ -53,7 +53,7 @@ class Syslog:
         }
 
     def send(self, message: bytes, severity: int | None = None) -> None:
-        """One line, without its line feed. What can not be sent is lost, and said so once a minute."""
+        """Send one line, without its line feed. What can not be sent is lost, and said so once a minute."""
         if self._busy:
             return
         priority = self.facility * 8 + (self.severity if severity is None else severity)
@@ -68,7 +68,7 @@ class Syslog:
             self._busy = False
 
     def line(self, data: bytes) -> None:
-        """As a log file's: a line with its line feed."""
+        """Send a line with its line feed, as it would go to a log file."""
         self.send(data[:-1])
 
     def _send(self, data: bytes) -> None:
@@ -109,11 +109,11 @@ class Syslog:
         from penstock.observe.errorlog import WARN, report
 
         code = error.errno or 0
-        report(None, WARN, f"send() to syslog server {self._address} failed ({code}: {os.strerror(code)})")
+        report(None, WARN, os_failure(f"send() to syslog server {self._address}", code))
 
 
 def read_syslog(fields: Fields) -> Syslog:
-    """The server that another process logs to, as `Syslog.state` tells it. Raises `Strange`."""
+    """Make the server that another process logs to, as `Syslog.state` tells it. Raises `Strange`."""
     families: dict[str, Family] = {"unix": "unix", "inet": "inet", "inet6": "inet6"}
     address = Address(fields.one_of("family", families), fields.text("host"), fields.whole("port", 65535))
     facility, severity = fields.whole("facility", len(FACILITIES) - 1), fields.whole("severity", 7)
@@ -125,7 +125,8 @@ def read_syslog(fields: Fields) -> Syslog:
 
 
 def parse_syslog(text: str) -> Syslog:
-    """`syslog:server=address[,facility=][,severity=][,tag=][,nohostname]`; raises `ValueError` in nginx's words."""
+    """Read `syslog:server=address[,facility=][,severity=][,tag=][,nohostname]`; raises `ValueError` in nginx's words.
+    """
     found: dict[str, str] = {}
     hostname = True
     for part in text.removeprefix("syslog:").split(","):

@@ -5,29 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from penstock.config.key import Key
 from penstock.plan import phases
 
 if TYPE_CHECKING:
-    from penstock.config.pcre import Regex
+    from penstock.config.regex.pcre import Regex
     from penstock.config.scope import Scope
     from penstock.config.settings import Settings
     from penstock.config.source import Span
+    from penstock.config.variables import Template
     from penstock.plan.match import LocationTree, ServerNames
 
 S = TypeVar("S", bound="Settings")
-Handler: TypeAlias = Callable[..., Any]
+Handler: TypeAlias = Callable[..., Any]  # methods of `Settings`: what they take and give depends on the phase
 Handlers: TypeAlias = tuple[tuple[Handler, bool], ...]
 """Pairs of a handler and whether it is a coroutine function."""
 
 
+# Any: `__getitem__` below says that what is found under a class is of that class.
 class Location(dict[Any, Any]):
-    """One `location` (or the server itself, or an `if` inside either), ready to be used.
+    """A `location` (or the server itself, or an `if` inside either), ready to be used.
 
     It is a dictionary of the merged settings of every module by their class, as there is no quicker way to
     `location[HttpCore]`; in every other respect it is an object like others. `kind` is "server", "exact", "prefix",
-    "regex", "named", "if" or "limit_except". `phases` holds the handlers by phase number; `nested` is searched when
-    this one has been chosen. `filters` are those of the phases HEADERS and BODY; `straight` is the first handler of
-    CONTENT, where it waits and nothing comes before it. `inner` are its `if` and `limit_except` blocks.
+    "regex", "predicate", "named", "if", "limit_except", or "stream" for a server of streams. `phases` holds the
+    handlers by phase number; `nested` is searched when this one has been chosen. `filters` are those of the phases
+    HEADERS and BODY; `straight` is the first handler of CONTENT, where it waits and nothing comes before it. `inner`
+    are its `if` and `limit_except` blocks.
     """
 
     __slots__ = (
@@ -43,10 +47,12 @@ class Location(dict[Any, Any]):
         "nested",
         "notes",
         "phases",
+        "predicate",
         "regex",
         "scope",
         "span",
         "straight",
+        "way",
     )
 
     def __init__(self, kind: str, name: str, span: Span | None) -> None:
@@ -54,11 +60,13 @@ class Location(dict[Any, Any]):
         self.name = name
         self.span = span
         self.regex: Regex | None = None
+        self.predicate: Template | None = None
+        """What a request is asked: the location is for those where it is neither empty nor `0`."""
         self.final = False
         self.internal = False
         self.limited: tuple[frozenset[str], Location] | None = None
         self.auto_redirect = False
-        self.error_log: Any = None
+        self.error_log: Any = None  # an `observe.errorlog.ErrorLog`, which is above this floor
         self.nested: LocationTree | None = None
         self.inner: tuple[Location, ...] = ()
         self.scope: Scope | None = None
@@ -66,13 +74,14 @@ class Location(dict[Any, Any]):
         self.phases: tuple[Handlers, ...] = ((),) * phases.COUNT
         self.filters: Handlers = ()
         self.straight: Handler | None = None
+        self.way: Any = None  # a `server.straight.way.Way`, which is above this floor; False where there is none
         self.notes: set[str] = set()
         """What has been said once about this location (advice that must not fill the log)."""
 
     def handle(self, by_phase: tuple[Handlers, ...]) -> None:
-        """Take these handlers, by phase number."""
+        """Use these handlers, given by phase number."""
         self.phases = by_phase
-        self.filters = by_phase[phases.HEADERS] + by_phase[phases.BODY]
+        self.filters = by_phase[phases.HEADERS]
         content = by_phase[phases.CONTENT]
         before = (phases.REWRITE, phases.PREACCESS, phases.ACCESS, phases.PRECONTENT)
         straight = content and content[0][1] and not any(by_phase[number] for number in before)
@@ -109,7 +118,7 @@ class Server:
         self.root = root
         self.locations: LocationTree | None = None
         self.named: dict[str, Location] = {}
-        self.tls: Any = None
+        self.tls: Any = None  # a `modules.tls.ssl.TlsOffer`, which is above this floor
         self.allow_connect = False
         self.meets_connect = False
 
@@ -117,15 +126,37 @@ class Server:
         return f"<server {self.name!r}>"
 
 
-class Listen:
-    """One address that is listened on, with the servers that share it."""
+UDP = "udp"
+"""What stands behind host and port of an address that datagrams come to."""
 
-    __slots__ = ("address", "default", "names", "options", "servers", "span")
+
+class Listen:
+    """An address that is listened on, with the servers that share it. `stream`: they are streams', and not HTTP's."""
+
+    __slots__ = ("address", "default", "names", "options", "servers", "span", "stream")
 
     def __init__(self, address: tuple[Any, ...] | str, options: Any, span: Span | None) -> None:
         self.address = address
-        self.options = options
+        self.options = options  # `modules.core.server_blocks.ListenOptions`, which is above this floor
         self.span = span
         self.servers: list[Server] = []
         self.default: Server | None = None
-        self.names: ServerNames | None = None
+        self.stream = False
+        self.names: ServerNames
+        """Once all servers are known."""
+
+
+OWN_LOCATION: Key[Location] = Key("location")
+"""The location that a level of the configuration is; a server's own level has none."""
+
+INNER_LOCATIONS: Key[list[Location]] = Key("inner locations")
+"""The `if` and `limit_except` blocks of a level."""
+
+LOCATIONS: Key[list[Location]] = Key("locations")
+"""The locations that stand in a level, in their order."""
+
+OWN_SERVER: Key[Server] = Key("server")
+"""The server that a level of the configuration is."""
+
+SERVERS: Key[list[Server]] = Key("servers")
+"""All servers of a configuration, in their order."""

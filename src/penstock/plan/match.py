@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from penstock.config.pcre import Regex
+    from penstock.config.regex.pcre import Regex
+    from penstock.config.regex.regex import Match
+    from penstock.config.variables import SomeRequest
     from penstock.plan.location import Location, Server
 
 REMEMBERED = 1024
+NO = ("", "0")
+"""Values of a variable that a predicate location is not for."""
 
 
 class ServerNames:
@@ -28,11 +32,15 @@ class ServerNames:
         self._memo: dict[str, Server] = {}
 
     def add(self, name: str, server: Server) -> bool:
-        """Add a name; False when another server of this address has it already (the first one keeps it)."""
+        """Add a name. Return False if another server of this address has it already (the first one keeps it)."""
         if name.startswith("*."):
             table, key = self._heads, name[1:]
         elif name.startswith("."):
-            self._heads.setdefault(name, server)
+            # Two names in one. As in nginx, none of it counts where one of them is taken.
+            holder = self._heads.get(name) or self._exact.get(name[1:])
+            if holder is not None:
+                return holder is server
+            self._heads[name] = server
             table, key = self._exact, name[1:]
         elif name.endswith(".*"):
             table, key = self._tails, name[:-1]
@@ -43,8 +51,8 @@ class ServerNames:
     def add_regex(self, regex: Regex, server: Server) -> None:
         self._regexes.append((regex, server))
 
-    def find(self, host: str) -> tuple[Server, Any]:
-        """The server for a host name (lower case), and the match object where a regular expression chose it."""
+    def find(self, host: str) -> tuple[Server, Match | None]:
+        """Find the server for a host name (lower case), and the match object if a regular expression chose it."""
         found = self._exact.get(host) or self._memo.get(host)
         if found is not None:
             return found, None
@@ -52,8 +60,8 @@ class ServerNames:
             return self.default, None
         return self.search(host) or (self.default, None)
 
-    def search(self, host: str) -> tuple[Server, Any] | None:
-        """As `find`, but None where no server has the name."""
+    def search(self, host: str) -> tuple[Server, Match | None] | None:
+        """Find the server as `find` does, but return None if no server has the name."""
         found = self._exact.get(host) or self._memo.get(host)
         if found is not None:
             return found, None
@@ -89,10 +97,10 @@ class ServerNames:
 
 class LocationTree:
     """The locations of one level: exact ones, the longest prefix (and what is nested in it), then regular
-    expressions in the order of the file (ngx_http_core_find_location).
+    expressions in the order of the file, then predicates in the order of the file (ngx_http_core_find_location).
     """
 
-    __slots__ = ("_branched", "_exact", "_lengths", "_prefixes", "_redirects", "_regexes", "all")
+    __slots__ = ("_branched", "_exact", "_lengths", "_predicates", "_prefixes", "_redirects", "_regexes", "all")
 
     def __init__(self, locations: Iterable[Location]) -> None:
         self.all = tuple(locations)
@@ -100,20 +108,41 @@ class LocationTree:
         self._prefixes = {each.name: each for each in self.all if each.kind == "prefix"}
         self._lengths = sorted({len(name) for name in self._prefixes}, reverse=True)
         self._regexes = [each for each in self.all if each.kind == "regex"]
-        self._branched = bool(self._regexes) or any(each.nested is not None for each in self.all)
-        self._redirects = {
-            each.name[:-1]: each
-            for each in self.all
-            if each.auto_redirect and each.kind in ("prefix", "exact") and each.name.endswith("/")
-        }
+        self._predicates = [each for each in self.all if each.kind == "predicate"]
+        self._branched = bool(self._regexes or self._predicates) or any(each.nested is not None for each in self.all)
+        self._redirects = self._redirected()
 
-    def find(self, uri: str, request: Any) -> Location | None:
-        """The location for a path. A regular expression that matches leaves its captures in the request.
+    def below(self) -> Iterator[Location]:
+        """Give every location of the tree, each before those that are nested in it."""
+        for each in self.all:
+            yield each
+            if each.nested is not None:
+                yield from each.nested.below()
+
+    def _redirected(self) -> dict[str, Location]:
+        """Return the paths that lack the final slash of a location, and have no location of their own on this level.
+
+        Where a name is that of an exact location and of a prefix, the exact one stands for both, as in nginx.
+        """
+        found: dict[str, Location] = {}
+        for each in self.all:
+            if not each.auto_redirect or each.kind not in ("prefix", "exact") or not each.name.endswith("/"):
+                continue
+            path = each.name[:-1]
+            if path in self._prefixes or path in self._exact:
+                continue
+            location = self._exact.get(each.name, each)
+            location.auto_redirect = True
+            found[path] = location
+        return found
+
+    def find(self, uri: str, request: SomeRequest) -> Location | None:
+        """Find the location for a path. A regular expression that matches leaves its captures in the request.
 
         A location longer than the path is one that wants the path redirected to it, with its final slash.
         """
         if self._branched:
-            found, _ = self._find(uri, request)
+            found, _ = self._find(uri, request, request.location)
             return found
         found = self._exact.get(uri) or self._redirects.get(uri)
         if found is None:
@@ -124,8 +153,9 @@ class LocationTree:
                     break
         return found
 
-    def _find(self, uri: str, request: Any) -> tuple[Location | None, bool]:
-        """The location, and whether the search is over (no regular expression of a level above may replace it)."""
+    def _find(self, uri: str, request: SomeRequest, around: Location) -> tuple[Location | None, bool]:
+        """Find the location in the level `around`, and tell whether the search is over: no regular expression and no
+        predicate of a level above may replace it."""
         exact = self._exact.get(uri)
         if exact is not None:
             return exact, True
@@ -140,7 +170,7 @@ class LocationTree:
         if best is not None:
             final = best.final
             if best.nested is not None:
-                inner, over = best.nested._find(uri, request)
+                inner, over = best.nested._find(uri, request, best)
                 if inner is not None:
                     best = inner
                     if over:
@@ -153,7 +183,18 @@ class LocationTree:
                     continue
                 request.captured(match, regex)
                 if each.nested is not None:
-                    inner, _ = each.nested._find(uri, request)
+                    inner, _ = each.nested._find(uri, request, each)
+                    if inner is not None:
+                        return inner, True
+                return each, True
+            for each in self._predicates:
+                predicate = each.predicate
+                # What its variable means may depend on where it is asked, as `secure_link` does.
+                request.location = best if best is not None else around
+                if predicate is None or predicate.evaluate(request) in NO:
+                    continue
+                if each.nested is not None:
+                    inner, _ = each.nested._find(uri, request, each)
                     if inner is not None:
                         return inner, True
                 return each, True

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
+
+from penstock.config.key import Key, KeyedValues
+from penstock.plan.location import SERVERS
 
 if TYPE_CHECKING:
     from penstock.config.errors import Problems
@@ -12,10 +15,16 @@ if TYPE_CHECKING:
     from penstock.plan.location import Listen, Server
 
 
+T = TypeVar("T")
+
+STREAM_PART: Key[KeyedValues] = Key("stream")
+"""What modules made for the streams of a configuration, whose names are not those of HTTP, by the same keys."""
+
+
 @dataclass(slots=True)
 class Plan:
     """`main`, `events` and `http` are the scopes of those levels; `listens` the addresses; `shared` what modules made
-    (upstream groups, log files, zones), by module name. `sources` are the files read, for `-T`.
+    (upstream groups, log files, zones), by their keys. `sources` are the files read, for `-T`.
     """
 
     main: Scope
@@ -27,4 +36,26 @@ class Plan:
     sources: list[Source]
     prefix: str
     path: str
-    shared: dict[str, Any] = field(default_factory=dict)
+    shared: KeyedValues = field(default_factory=KeyedValues)
+
+    @property
+    def parts(self) -> list[KeyedValues]:
+        """Return what modules made for HTTP, and for streams where there are some."""
+        return parts_of(self.shared)
+
+    @property
+    def stream_servers(self) -> list[Server]:
+        """Return the servers of streams."""
+        stream = self.shared.get(STREAM_PART)
+        return [] if stream is None else stream.get(SERVERS) or []
+
+    def each(self, key: Key[T]) -> list[T]:
+        """Return what is there by a key, for HTTP and for streams."""
+        found = [part.get(key) for part in self.parts]
+        return [value for value in found if value is not None]
+
+
+def parts_of(shared: KeyedValues) -> list[KeyedValues]:
+    """Return what is shared by all of HTTP, and by all streams if there are some."""
+    stream = shared.get(STREAM_PART)
+    return [shared] if stream is None else [shared, stream]

@@ -6,10 +6,13 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
-from penstock.observe.siblings import is_answer
-from penstock.process.control import paths_in
+from penstock.observe.ask_workers import is_answer
+from penstock.process.worker.control import paths_in
+
+if TYPE_CHECKING:
+    from penstock.observe.selection import ToldTunnels
 
 PATIENCE = 10.0
 LONGEST_ANSWER = 256 << 20
@@ -19,8 +22,9 @@ class NobodyThere(Exception):
     """No worker could be asked; the text says why and what to look at."""
 
 
-def ask_workers(folder: str, question: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What each worker answers. Raises `NobodyThere`, and `ValueError` with a worker's words for a bad question."""
+def ask_workers(folder: str, question: Mapping[str, object]) -> list[ToldTunnels]:
+    """Ask each worker, and return what they answer. Raises `NobodyThere`, and `ValueError` with a worker's words for a
+    bad question."""
     try:
         paths = paths_in(folder)
     except FileNotFoundError:
@@ -28,7 +32,7 @@ def ask_workers(folder: str, question: Mapping[str, Any]) -> list[dict[str, Any]
         raise NobodyThere(words) from None
     except OSError as error:
         raise NobodyThere(f"{folder} can not be read: {os.strerror(error.errno or 0)}") from None
-    found: list[dict[str, Any]] = []
+    found: list[ToldTunnels] = []
     trouble = ""
     for path in paths:
         try:
@@ -46,7 +50,36 @@ def ask_workers(folder: str, question: Mapping[str, Any]) -> list[dict[str, Any]
     return found
 
 
-def _ask(path: str, question: Mapping[str, Any]) -> dict[str, Any]:
+class Refusal(Exception):
+    """Raised for something that a worker refused to do; the text says why. Nothing has been changed."""
+
+
+def ask_one(folder: str, question: Mapping[str, object]) -> ToldTunnels:
+    """Ask the first worker that answers, which does it for all. Raises `NobodyThere`, and `Refusal`."""
+    try:
+        paths = paths_in(folder)
+    except OSError:
+        paths = []
+    for path in reversed(paths):
+        try:
+            answer = _ask(path, question)
+        except (ConnectionRefusedError, FileNotFoundError):
+            continue
+        except (OSError, ValueError) as error:
+            raise NobodyThere(f"{path}: {error}") from None
+        if "error" in answer:
+            raise Refusal(str(answer["error"]))
+        return answer
+    raise NobodyThere(f"no worker answers in {folder}: the proxy does not run")
+
+
+def ask_fleet(folder: str, question: Mapping[str, object]) -> ToldTunnels:
+    """Ask all machines of the fleet, by way of one worker of this one. `answers` of what is returned are those of the
+    workers, `silent` is how many gave none. Raises `NobodyThere`, and `Refusal`."""
+    return ask_one(folder, {"do": "fleet", "ask": question})
+
+
+def _ask(path: str, question: Mapping[str, object]) -> ToldTunnels:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(PATIENCE)
         sock.connect(path.encode("latin-1"))

@@ -1,8 +1,8 @@
 """Between the master and a worker: a pair of sockets, and messages of a few kinds with descriptors.
 
-    master -> worker    plan      a configuration to take up (`adoption.py`)
+    master -> worker    plan      a configuration to take up (`worker/take_plan.py`)
                         logs      log files that were opened anew
-                        give, take  tunnels to hand over (`handover.py`)
+                        give, take  tunnels to hand over (`handover/orders.py`)
     worker -> master    adopted, refused    what became of a plan
 
 A message is a kind, plain values, and descriptors, which are the receiver's from then on. Whoever adds a kind registers
@@ -23,7 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from penstock.config.material import write_all
+from penstock.config.inputs import write_all
 
 AHEAD, SHORT, LONG = b"+", b".", b"m"
 """What a datagram is: descriptors of the message to come; a message; one whose values are in its last descriptor."""
@@ -45,7 +45,7 @@ class Message:
     descriptors: tuple[int, ...] = ()
 
     def drop(self) -> None:
-        """Nobody wants it."""
+        """Drop the message: nobody wants it."""
         for fd in self.descriptors:
             os.close(fd)
 
@@ -64,7 +64,7 @@ class Channel:
 
     @classmethod
     def pair(cls) -> tuple[Channel, Channel]:
-        """The master's end and the worker's. Raises `OSError`."""
+        """Make the master's end and the worker's. Raises `OSError`."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         return cls(ours), cls(theirs)
 
@@ -76,7 +76,7 @@ class Channel:
         fcntl.fcntl(self.sock, fcntl.F_SETOWN, process)
         fcntl.fcntl(self.sock, fcntl.F_SETFL, fcntl.fcntl(self.sock, fcntl.F_GETFL) | os.O_ASYNC)
 
-    def send(self, kind: str, fields: Mapping[str, Any] | None = None, descriptors: Iterable[int] = ()) -> bool:
+    def send(self, kind: str, fields: Mapping[str, object] | None = None, descriptors: Iterable[int] = ()) -> bool:
         """Send a message with copies of descriptors; whether the other side has room for it. Half a message that did
         not fit is the end of the channel."""
         data = json.dumps([kind, fields or {}]).encode()
@@ -103,7 +103,7 @@ class Channel:
         return True
 
     def receive(self) -> list[Message]:
-        """What has come, in order."""
+        """Return what has come, in order."""
         found: list[Message] = []
         while not self.closed:
             try:

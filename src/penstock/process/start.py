@@ -8,24 +8,27 @@ import sys
 from typing import Protocol
 
 from penstock import __version__
-from penstock.config.material import Record, using
-from penstock.net.twin import NoTwin, describe, make
+from penstock.config.inputs import Record, using
+from penstock.config.os_errors import os_failure
+from penstock.net.relay.compiled import NoTwin, describe, make
 from penstock.observe.errorlog import ALERT, EMERG, NOTICE, report, set_fallback, use_console
-from penstock.process.build import interpreter
-from penstock.process.cycle import begin, read
-from penstock.process.daemon import daemonise
-from penstock.process.inherited import inherit
-from penstock.process.launch import PROGRAM, Launch, NotStarted
-from penstock.process.logs import boot_log, redirect_stderr
-from penstock.process.pidfile import write_pid_file
-from penstock.process.signals import hold
+from penstock.process.startup.build import interpreter
+from penstock.process.startup.cycle import begin, read
+from penstock.process.startup.daemon import daemonise
+from penstock.process.startup.early_imports import Incomplete, provide
+from penstock.process.startup.inherited import inherit
+from penstock.process.startup.launch import PROGRAM, Launch, NotStarted
+from penstock.process.startup.leftovers import drop_leftovers
+from penstock.process.startup.logs import boot_log, redirect_stderr
+from penstock.process.startup.pidfile import write_pid_file
+from penstock.process.startup.signals import hold
 
 
 class Runs(Protocol):
     """A master, or a worker without one."""
 
     def run(self) -> None:
-        """Until told to stop."""
+        """Run until told to stop."""
 
 
 def start(launch: Launch) -> int:
@@ -40,6 +43,7 @@ def start(launch: Launch) -> int:
     server = _bound(launch)
     if server is None:
         return 1
+    drop_leftovers()
     server.run()
     return 0
 
@@ -53,7 +57,11 @@ def _bound(launch: Launch) -> Runs | None:
         with using(record):
             plan = read(launch, console=True)
             cycle = begin(launch, plan, inherited, record)
+        provide()
     except NotStarted:
+        return None
+    except Incomplete as error:
+        report(None, EMERG, str(error))
         return None
     _introduce(launch)
     hold()
@@ -63,7 +71,7 @@ def _bound(launch: Launch) -> Runs | None:
         try:
             daemonise()
         except OSError as error:
-            report(None, ALERT, f"fork() failed ({error.errno}: {os.strerror(error.errno or 0)})")
+            report(None, ALERT, os_failure("fork()", error))
             return None
     try:
         # Only now: whoever sees the file may connect.
@@ -74,12 +82,12 @@ def _bound(launch: Launch) -> Runs | None:
     redirect_stderr(cycle.plan, cycle.log)
     use_console(None)
     if cycle.main.master_process:
-        from penstock.process.master import Master
+        from penstock.process.master.master import Master
 
         return Master(launch, cycle, inherited, daemonised=daemonised)
-    from penstock.process.single import Single
+    from penstock.process.single import SingleProcess
 
-    return Single(launch, cycle)
+    return SingleProcess(launch, cycle)
 
 
 def _introduce(launch: Launch) -> None:

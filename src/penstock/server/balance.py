@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from penstock.plan.rows import Row
+from penstock.shared.rows import Row
 
 SLACK = 16
 """So many more than the least busy worker is nothing to speak of; and, of large numbers, an eighth."""
@@ -25,9 +25,9 @@ class Balance:
         self._waited_for: tuple[int, int] | None = None
 
     def ahead(self) -> bool:
-        """Whether to let the others go first. Nobody is waited for again who has taken nothing since."""
+        """Return whether to let the others go first. Nobody is waited for again who has taken nothing since."""
         live = self._live()
-        self._row.tell((live,))
+        self._row.put((live,))
         others = self._row.others()
         if not others:
             return False

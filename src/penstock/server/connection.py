@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from math import inf
+from typing import TYPE_CHECKING
 
-from penstock.modules.http_core import HttpCore
+from penstock.config.regex.regex import MatchFailed
+from penstock.modules.core.http_core import HttpCore
+from penstock.observe.errorlog import ALERT, report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from penstock.http.proxy_protocol import ProxyHeader
     from penstock.http.reader import HeadReader
     from penstock.http.request import Request
+    from penstock.net.dial import Address
     from penstock.net.fiber import Fiber
     from penstock.net.stream import Stream
+    from penstock.net.timers import Alarm
+    from penstock.net.tls.tls import TlsStream
     from penstock.plan.location import Listen, Server
     from penstock.server.service import Service
 
@@ -31,17 +38,23 @@ class Connection:
 
     __slots__ = (
         "_local",
+        "abort",
+        "alarm",
+        "beginning",
         "client_address",
         "client_port",
         "drain",
+        "due",
         "fiber",
         "generation",
         "head_bytes",
         "idle",
         "keep_alive_for",
         "last",
+        "leaving",
         "listen",
         "number",
+        "passes",
         "peer",
         "pipelined",
         "plain_on_tls",
@@ -55,15 +68,17 @@ class Connection:
         "server",
         "server_name",
         "service",
+        "since",
         "started",
         "stream",
         "tls",
         "tunnelled",
     )
 
-    def __init__(
-        self, service: Service, number: int, stream: Stream, peer: tuple[Any, ...] | str | bytes, listen: Listen
-    ) -> None:
+    straight = False
+    """Whether its requests may go straight (`server/straight`)."""
+
+    def __init__(self, service: Service, number: int, stream: Stream, peer: Address | bytes, listen: Listen) -> None:
         self.service = service
         self.number = number
         self.stream = stream
@@ -79,12 +94,12 @@ class Connection:
         self.peer: tuple[str, int] | None = None
         """Who is connected, while a request has another address in its place (`set_real_ip_from`)."""
         self.scheme = "http"
-        self.tls: Any = None
+        self.tls: TlsStream | None = None
         self.plain_on_tls = False
         self.reading = False
         self.tunnelled = False
         self.server_name: str | None = None
-        self.proxy_protocol: Any = None
+        self.proxy_protocol: ProxyHeader | None = None
         self.requests = 0
         self.request_started = 0.0
         self.head_bytes = 0
@@ -100,10 +115,31 @@ class Connection:
         self.fiber: Fiber[None] | None = None
         self.drain: Callable[[], None] | None = None
         """How a connection that carries several requests at once is told to take no more and to end after the last."""
+        self.abort: Callable[[], None] | None = None
+        """How such a connection is ended with all that is under way on it, but for tunnels, which say goodbye first."""
+        self.beginning = False
+        """Whether what comes before requests (the PROXY protocol, TLS) is under way."""
+        self.leaving = False
+        """Whether all has been said, and it is closed as soon as the client allows."""
+        self.since = self.started
+        """Since when it is `idle`, or `leaving`."""
+        self.due = inf
+        """When its first head must have come, where something else has taken of the time for it (monotonic)."""
+        self.alarm: Alarm | None = None
+        """Its own deadline, while it waits without a fiber."""
         self._local: tuple[str, int] | None = None
+        self.passes = 0
+        """How often `pass` has led it to another address of ours."""
+
+    def wait(self) -> None:
+        """Wait for the next request without a fiber, where that is possible."""
+        raise NotImplementedError
+
+    def abandon(self) -> None:
+        """End what is under way without a fiber, its stream having been closed."""
 
     def show_peer(self) -> None:
-        """The request for whose time the client had another address has ended."""
+        """Show the client's own address again: the request for whose time it had another one has ended."""
         if self.peer is not None:
             self.client_address, self.client_port = self.peer
             self.peer = None
@@ -119,7 +155,7 @@ class Connection:
         request.bytes_sent += len(data)
 
     def move_on(self) -> None:
-        """Between two requests: go on by the plan that is in force now. Where that does not serve this address any
+        """Go on, between two requests, by the plan that is in force now. Where that does not serve this address any
         more, or would ask for something at its beginning, the connection is left to end (`last`)."""
         service = self.service
         self.generation = service.generation
@@ -130,8 +166,13 @@ class Connection:
         if found is None or not self._begins_alike(found):
             self.last = True
             return
-        assert found.names is not None and found.default is not None
-        server = found.names.find(self.server_name)[0] if self.server_name else found.default
+        assert found.default is not None
+        try:
+            server = found.names.find(self.server_name)[0] if self.server_name else found.default
+        except MatchFailed as error:
+            report(self, ALERT, str(error))
+            self.last = True
+            return
         if found.options.ssl and not (_asks_for_none(self.server) and _asks_for_none(server)):
             # Whom a certificate has let in, by authorities that may have been changed.
             self.last = True
@@ -143,14 +184,14 @@ class Connection:
         return bool(ours.ssl == theirs.ssl and ours.proxy_protocol == theirs.proxy_protocol and not self.plain_on_tls)
 
     def reached(self, listen: Listen) -> None:
-        """The client came in by this address, of those that share a socket."""
+        """Note by which address the client came in, of those that share a socket."""
         assert listen.default is not None
         self.listen = listen
         self.server = listen.default
 
     @property
     def local_address(self) -> str:
-        """The address the client reached; asked of the kernel only when somebody wants to know."""
+        """Return the address the client reached; asked of the kernel only when somebody wants to know."""
         return self._local_name()[0]
 
     @property
@@ -171,6 +212,6 @@ class Connection:
 
 
 def _asks_for_none(server: Server) -> bool:
-    from penstock.modules.ssl_verify import ClientCertificates
+    from penstock.modules.tls.verify import ClientCertificates
 
     return server.root[ClientCertificates].verify == "off"

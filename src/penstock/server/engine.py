@@ -8,18 +8,18 @@ the location search, a named location at its own rewrite. Ten changes of the pat
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any
 
+from penstock.config.regex.regex import MatchFailed
 from penstock.http.request import Answer, Outcome, Redirect, Request, special
 from penstock.http.uri import escape_uri
-from penstock.modules.access import GRANTED
-from penstock.modules.delay import delay
-from penstock.modules.error_pages import ErrorPages
-from penstock.modules.http_core import HttpCore
-from penstock.observe.errorlog import ERROR, INFO, report
+from penstock.modules.access.access import GRANTED
+from penstock.modules.access.delay import delay
+from penstock.modules.core.error_pages import ErrorPages
+from penstock.modules.core.http_core import HttpCore
+from penstock.observe.errorlog import ALERT, ERROR, INFO, report
 from penstock.plan import phases
 from penstock.plan.location import Handlers
-from penstock.server.send import make_page
+from penstock.server.h1.send import make_page
 
 MOST_CHANGES = 10
 BEFORE_CONTENT = (phases.PREACCESS, phases.ACCESS, phases.PRECONTENT)
@@ -38,48 +38,58 @@ async def answer_to(request: Request) -> Answer:
         outcome = await _run(request, by_phase[phases.POST_READ])
     if outcome is None and request.server.root.phases[phases.SERVER_REWRITE]:
         outcome = await _server_rewrite(request)
-    while True:
+    if outcome is None:
+        outcome = _enter(request)
         if outcome is None:
-            outcome = _enter(request)
-            if outcome is None:
-                straight = request.location.straight
-                if straight is None:
-                    outcome = await _go_on(request)
-                else:
-                    outcome = await straight(request) or await _content(request, 1)
-        if type(outcome) is Answer:
-            if not outcome.special or outcome.silent:
-                break
-            page = _error_page(request, outcome)
-            if page is None:
-                break
-            outcome = page
-            continue
-        outcome = await _redirect(request, outcome)  # type: ignore[arg-type]
-    answer: Answer = outcome
+            straight = request.location.straight
+            if straight is None:
+                outcome = await _go_on(request)
+            else:
+                outcome = await straight(request) or await _content(request, 1)
+    if type(outcome) is not Answer or outcome.special:
+        outcome = await _follow(request, outcome)
+    waits = _filter(request, outcome)
+    if waits is not None:
+        await waits
+    return outcome
+
+
+async def answer_from(request: Request, outcome: Outcome) -> Answer:
+    """Run what is left once the content has come to something."""
+    answer = outcome if type(outcome) is Answer and not outcome.special else await _follow(request, outcome)
     waits = _filter(request, answer)
     if waits is not None:
         await waits
     return answer
 
 
+async def content_of(request: Request) -> Answer:
+    """Run the content of the location where a request is, and what that leads to, without filters."""
+    return await _follow(request, await _content(request, 0))
+
+
 async def special_answer(request: Request, status: int) -> Answer:
-    """The answer to a request that failed before any phase, through `error_page` and the filters all the same."""
+    """Make the answer to a request that failed before any phase, through `error_page` and the filters all the same."""
     request.keep_alive = False
-    outcome: Outcome = special(status, close=True)
-    page = _error_page(request, outcome)  # type: ignore[arg-type]
-    while page is not None and not isinstance(page, Answer):
-        outcome = await _redirect(request, page)
-        if outcome is None:
-            outcome = await _locate(request)
-        page = outcome
-    if isinstance(page, Answer):
-        outcome = page
-    assert isinstance(outcome, Answer)
-    waits = _filter(request, outcome)
+    answer = await _follow(request, special(status, close=True))
+    waits = _filter(request, answer)
     if waits is not None:
         await waits
-    return outcome
+    return answer
+
+
+async def _follow(request: Request, outcome: Outcome) -> Answer:
+    """Follow internal redirects, and error pages, to the answer they lead to."""
+    while True:
+        if isinstance(outcome, Answer):
+            page = _error_page(request, outcome) if outcome.special and not outcome.silent else None
+            if page is None:
+                return outcome
+            outcome = page
+        elif outcome is None:
+            outcome = await _locate(request)
+        else:
+            outcome = await _redirect(request, outcome)
 
 
 async def _run(request: Request, handlers: Handlers) -> Outcome:
@@ -107,9 +117,8 @@ async def _server_rewrite(request: Request) -> Outcome:
     return outcome
 
 
-async def _redirect(request: Request, redirect: Redirect | None) -> Outcome:
+async def _redirect(request: Request, redirect: Redirect) -> Outcome:
     """Follow an internal redirect up to where the location is searched."""
-    assert redirect is not None
     request.redirects += 1
     if request.redirects > MOST_CHANGES:
         return _cycle(request, redirect.uri or redirect.name or "")
@@ -150,11 +159,17 @@ async def _locate(request: Request) -> Outcome:
 def _enter(request: Request) -> Outcome:
     """Make the location for the path the request's; an outcome where that is already the end."""
     server = request.server
-    found = server.locations.find(request.uri, request) if server.locations is not None else None
+    request.location = server.root
+    try:
+        found = server.locations.find(request.uri, request) if server.locations is not None else None
+    except MatchFailed as error:
+        request.location = server.root
+        report(request, ALERT, str(error))
+        return special(500)
     request.location = location = found if found is not None else server.root
     if location.internal and not request.internal:
         return special(404)
-    if location.auto_redirect and len(location.name) == len(request.uri) + 1 and location.kind != "regex":
+    if location.auto_redirect and len(location.name) == len(request.uri) + 1:
         return moved(escape_uri(location.name), request.args)
     core = location[HttpCore]
     if request.keep_alive:
@@ -168,7 +183,7 @@ def _enter(request: Request) -> Outcome:
     return None
 
 
-def _go_on(request: Request) -> Coroutine[Any, Any, Outcome]:
+def _go_on(request: Request) -> Coroutine[object, None, Outcome]:
     """The phases after the location has been found."""
     return _rewritten(request) if request.location.phases[phases.REWRITE] else _serve(request)
 
@@ -327,7 +342,7 @@ def _error_page(request: Request, answer: Answer) -> Outcome:
     return outcome
 
 
-def _filter(request: Request, answer: Answer) -> Coroutine[Any, Any, None] | None:
+def _filter(request: Request, answer: Answer) -> Coroutine[object, None, None] | None:
     """Run the filters. What is left to be awaited is given back, where there is a filter that waits."""
     if request.error_status and not answer.upgraded:
         answer.status = request.error_status
@@ -361,7 +376,7 @@ def _cycle(request: Request, uri: str) -> Answer:
 
 
 def moved(path: str, args: str) -> Answer:
-    """A 301 to a path of the same server; the wire makes it absolute where that is asked for."""
+    """Make a 301 to a path of the same server; the wire makes it absolute where that is asked for."""
     answer = special(301)
     answer.location = f"{path}?{args}" if args else path
     return answer

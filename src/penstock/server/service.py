@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Coroutine, Mapping
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from penstock.http.head import HeadOptions
-from penstock.http.reader import HeadReader, known_by
+from penstock.config.os_errors import os_failure
+from penstock.http.reader import HeadReader
+from penstock.modules.core.http_core import HttpCore
+from penstock.modules.core.main import Events, Main
+from penstock.modules.fleet.follow import count_fleet
 from penstock.modules.http2 import spoken_at
-from penstock.modules.http_core import HttpCore
-from penstock.modules.main import Events, Main
-from penstock.modules.websocket_drain import drain_rule
 from penstock.net.fiber import Fiber, spawn
 from penstock.net.listener import Acceptor
+from penstock.net.relay.tunnel import End
 from penstock.net.timers import Alarm
-from penstock.net.tunnel import End
-from penstock.observe.errorlog import ALERT, CRIT, WARN, report
-from penstock.plan.counters import COUNTERS, Counters, Figures, Share
-from penstock.plan.rows import LOADS, METERS, Rows
-from penstock.server.beginning import begin, first_of
+from penstock.observe.errorlog import CRIT, WARN, report
 from penstock.server.connection import Connection
-from penstock.websocket.endings import Why
+from penstock.server.finish import finish
+from penstock.server.first_bytes import first_of
+from penstock.server.h1.connection import serve
+from penstock.server.head_options import Readings
+from penstock.server.room import Room
+from penstock.server.straight.client import StraightConnection
+from penstock.server.straight.way import is_on
+from penstock.server.stream.ports import DatagramPorts
+from penstock.server.subrequest import again, ask, behind, mirror
+from penstock.server.websocket.drain import dismiss
+from penstock.server.websocket.drain_servers import drain_servers
+from penstock.shared.counters import COUNTERS, Figures, Share
+from penstock.shared.labelled_sums import LABELLED
+from penstock.shared.rows import LOADS, METERS, Rows
+from penstock.websocket.close_reasons import Why
 
 if TYPE_CHECKING:
     import socket
 
-    from penstock.doctor.lifetimes import Lifetimes
+    from penstock.doctor.lifetimes import SeenLifetimes
     from penstock.http.request import Request
     from penstock.net.loop import Loop
     from penstock.net.stream import Stream
     from penstock.observe.meters import Meters
-    from penstock.observe.selection import Selection
+    from penstock.observe.selection import ToldTunnels
+    from penstock.observe.upstream_list import ToldUpstream
     from penstock.plan.location import Listen, Server
     from penstock.plan.plan import Plan
 
@@ -69,35 +79,40 @@ class Service:
         """The folder in which siblings can be asked what they do; "" for none."""
         self.meters: Meters | None = None
         """What `metrics` shows, if anybody asks for it."""
-        self.lifetimes: Lifetimes | None = None
+        self.tell_others: Callable[[], bool] = _nobody
+        """Has the other workers look at what is set of upstreams; whether there are any."""
+        self.lifetimes: SeenLifetimes | None = None
         """What is known of how tunnels end, once one has."""
         self._acceptors: dict[Address, Acceptor] = {}
+        self._datagrams = DatagramPorts(self)
         self._listens: dict[Address, Listen] = {}
         self._tell: Alarm | None = None
         self._ahead: Callable[[], bool] | None = None
         self._loads: Rows | None = None
         self._mirrors: set[Fiber[None]] = set()
-        self._readers: dict[Server, Callable[[], HeadReader]] = {}
+        self.readings = Readings()
         self.most = 512
+        self.room = Room(self)
+        loop.make_room = self.room.for_descriptors
 
     def start(self, sockets: dict[Listen, socket.socket]) -> None:
         """Accept on these sockets, which are bound and listening."""
         plan = self.plan
         self._listens = {listen.address: listen for listen in plan.listens}
-        if any(spoken_at(listen, server) for listen in plan.listens for server in listen.servers):
-            import penstock.server.http2  # noqa: F401  now, so that no client has to wait for it
+        if any(spoken_at(listen, server) for listen in plan.listens if not listen.stream for server in listen.servers):
+            import penstock.server.h2.connection  # noqa: F401  now, so that no client has to wait for it
         self._compare(plan.shared.get(LOADS))
         for listen, sock in sockets.items():
             self._accept_on(listen, sock)
         events = plan.events
         self.most = events.settings(Events).worker_connections if events is not None else 512
-        rows: Rows | None = plan.shared.get(METERS)
+        rows, labelled = plan.shared.get(METERS), plan.shared.get(LABELLED)
         self.meters = None
-        if rows is not None:
+        if rows is not None and labelled is not None:
             from penstock.observe.meters import Meters
 
-            self.meters = Meters.of(rows, self.loop)
-        counters: Counters | None = plan.shared.get(COUNTERS)
+            self.meters = count_fleet(plan, Meters.of(rows, labelled, self.loop))
+        counters = plan.shared.get(COUNTERS)
         if counters is not None and (self.counts is None or self.counts.rows is not counters):
             self.counts = counters.share()
             if self._tell is None:
@@ -113,22 +128,20 @@ class Service:
         for address, acceptor in list(self._acceptors.items()):
             if wanted.get(address) is not acceptor.sock:
                 # Who is in the queue has been told that it is connected.
-                acceptor.take_waiting()
+                acceptor.accept_waiting()
                 acceptor.close()
                 del self._acceptors[address]
+        self._datagrams.keep(wanted)
         self.plan = plan
         self.generation += 1
-        self._readers.clear()
+        self.readings.clear()
         self.start(sockets)
         for connection in list(self.connections):
             if connection.drain is not None:
                 connection.drain()
             elif connection.idle:
                 connection.move_on()
-        if drain_rule(plan) is not None:
-            from penstock.server.drain import drain_servers
-
-            drain_servers(self.loop, plan)
+        drain_servers(self.loop, plan)
 
     def _compare(self, loads: Rows | None) -> None:
         """Compare this worker's connections with those of others in `loads`, if there are others."""
@@ -141,12 +154,17 @@ class Service:
 
             self._ahead = Balance(row, lambda: self.live).ahead
 
-    def listen_for(self, connection: Connection) -> Listen | None:
-        """By what the plan in force says of the address where a client came in; None if it says nothing any more."""
-        address = connection.listen.address
+    def listen_at(self, address: Address) -> Listen | None:
+        """Return what the plan says of an address, or of all addresses of its port; None where nobody listens."""
         found = self._listens.get(address)
         if found is None and not isinstance(address, str):
             found = self._listens.get(("::" if ":" in address[0] else "0.0.0.0", address[1]))
+        return found
+
+    def listen_for(self, connection: Connection) -> Listen | None:
+        """Return what the plan in force says of the address where a client came in; None if it says nothing any more.
+        """
+        found = self.listen_at(connection.listen.address)
         if found is None:
             return None
         covered = self._covered_by(found)
@@ -154,6 +172,9 @@ class Service:
 
     def _accept_on(self, listen: Listen, sock: socket.socket) -> None:
         shared = not listen.options.reuseport
+        if listen.options.udp:
+            self._datagrams.open(listen, sock, shared=shared)
+            return
         turns = self.plan.main.settings(Main).worker_processes != 1
         accept = self._accept_for(listen)
         known = self._acceptors.get(listen.address)
@@ -176,82 +197,77 @@ class Service:
         return {
             other.address[0]: other
             for other in self.plan.listens
-            if other is not listen and not isinstance(other.address, str) and other.address[1] == address[1]
+            if other is not listen and not isinstance(other.address, str) and other.address[1:] == address[1:]
         }
 
     def _accept_for(self, listen: Listen) -> Any:
         covered = self._covered_by(listen)
-        first = begin if covered else first_of(listen)
+        first = first_of(listen)
+        make = StraightConnection if is_on() else Connection
         connections, tunnels, mirrors = self.connections, self.loop.tunnels, self._mirrors
 
         def accept(stream: Stream, peer: Any) -> None:
-            if len(connections) + len(tunnels) + len(mirrors) >= self.most:
-                report(None, ALERT, f"{self.most} worker_connections are not enough")
+            live = len(connections) + len(tunnels) + len(mirrors)
+            if live >= self.most and not self.room.for_connection(self.most):
                 stream.close()
                 return
             self.serial += 1
             self.accepted += 1
-            connection = Connection(self, self.serial, stream, peer, listen)
+            connection = make(self, self.serial, stream, peer, listen)
+            connections.add(connection)
+            do_first = first
             if covered:
                 connection.reached(covered.get(connection.local_address, listen))
-            connections.add(connection)
-            connection.fiber = spawn(first(connection))
+                do_first = first_of(connection.listen)
+            if do_first is serve and connection.straight:
+                connection.wait()
+            else:
+                connection.fiber = spawn(do_first(connection))
 
         return accept
 
     def gone(self, connection: Connection) -> None:
-        """The connection has ended, or has become a tunnel."""
+        """Forget a connection that has ended, or has become a tunnel."""
         self.requests += connection.requests
         connection.fiber = None
+        if connection.alarm is not None:
+            connection.alarm.close()
+            connection.alarm = None
         self.connections.discard(connection)
 
     def head_reader(self, server: Server) -> HeadReader:
-        """What reads a head by the settings of a server."""
-        found = self._readers.get(server)
-        if found is None:
-            core = server.root[HttpCore]
-            options = HeadOptions(
-                underscores_in_headers=core.underscores_in_headers,
-                ignore_invalid_headers=core.ignore_invalid_headers,
-                merge_slashes=core.merge_slashes,
-                max_headers=core.max_headers,
-                allow_connect=server.meets_connect,
-                bare_line_feeds=True,
-            )
-            number, size = core.large_client_header_buffers
-            found = self._readers[server] = partial(
-                HeadReader, options, core.client_header_buffer_size, number, size, known_by(options)
-            )
-        return found()
+        """Make what reads a head by the settings of a server."""
+        options, small, known = self.readings[server]
+        number, size = server.root[HttpCore].large_client_header_buffers
+        return HeadReader(options, small, number, size, known)
 
     async def subrequest(
         self, parent: Request, uri: str, args: str, without: frozenset[str] = frozenset()
     ) -> Request | None:
         """Ask this server itself, in the name of a request: see `server.subrequest.ask`."""
-        from penstock.server.subrequest import ask
-
         return await ask(parent, uri, args, without)
 
-    async def end_subrequest(self, request: Request) -> None:
-        """Nobody wants more of a subrequest."""
-        from penstock.server.subrequest import end
-
-        await end(request)
+    again, end_subrequest = staticmethod(again), staticmethod(finish)
 
     def mirror(self, parent: Request, uri: str, args: str) -> None:
         """Send a copy of a request on its way, as long as there is room for it."""
-        from penstock.server.subrequest import mirror
-
         if self.live >= self.most:
             report(parent, WARN, f"a request is not mirrored: {self.most} worker_connections are not enough")
             return
-        fiber = spawn(mirror(parent, uri, args))
+        self._keep(spawn(mirror(parent, uri, args, self.loop)))
+
+    def behind(self, parent: Request, work: Callable[[Request], Coroutine[Any, Any, None]]) -> None:
+        """Do something with a copy of a request that its client does not wait for."""
+        self._keep(spawn(behind(parent, work, self.loop)))
+
+    def _keep(self, fiber: Fiber[None]) -> None:
         if not fiber.done:
             self._mirrors.add(fiber)
             fiber.on_done(self._mirrors.discard)
 
     def figures(self) -> Figures:
-        """What `stub_status` shows, of this worker alone. Whoever is not waiting or reading is being answered."""
+        """Return what `stub_status` shows, of this worker alone. Whoever is not waiting or reading is being answered.
+        """
         connections = self.connections
         waiting = sum(connection.idle for connection in connections)
         reading = sum(connection.reading for connection in connections)
@@ -267,20 +283,45 @@ class Service:
             waiting=waiting,
         )
 
-    async def tunnels(self, selection: Selection, limit: int) -> dict[str, Any]:
-        """The tunnels of this worker that are meant: see `server.registry.listed`."""
-        from penstock.server.registry import listed
+    async def tunnels(self, wanted: Mapping[str, object], limit: int, sort: str = "age") -> ToldTunnels:
+        """Return the tunnels of this worker that a `TunnelSelection` means, as plain values: see `tunnel_list.listed`.
+        """
+        from penstock.observe.selection import TunnelSelection
+        from penstock.server.tunnel_list import listed
 
-        return await listed(self.loop, selection, limit)
+        return await listed(self.loop, TunnelSelection.read(wanted), limit, sort)
+
+    async def close_tunnels(self, question: Mapping[str, Any]) -> int:
+        """Close tunnels in all workers, as by the control socket; how many. Raises `ValueError`."""
+        from penstock.observe.ask_workers import ask_siblings
+        from penstock.server.tunnel_list import answer
+
+        asked = {**question, "do": "close"}
+        answers = [await answer(self.loop, asked)]
+        if self.control:
+            answers += (await ask_siblings(self.control, asked))[0]
+        return sum(each["matched"] for each in answers)
+
+    def upstreams(self) -> list[ToldUpstream]:
+        """Describe the upstreams as this worker sees them."""
+        from penstock.server.steer import upstreams_of_worker
+
+        return upstreams_of_worker(self)
+
+    async def steer(self, order: Mapping[str, Any]) -> int:
+        """Change an upstream in all workers: see `server.steer.steer_all`."""
+        from penstock.server.steer import steer_all
+
+        return await steer_all(self, order)
 
     def _tell_siblings(self) -> None:
         if self.counts is not None and self._tell is not None:
-            self.counts.tell(self.figures())
+            self.counts.put(self.figures())
             self._tell.set(TELL)
 
     @property
     def live(self) -> int:
-        """Connections and tunnels that are open, and copies of requests that are under way."""
+        """Count the connections and tunnels that are open, and the copies of requests that are under way."""
         return len(self.connections) + len(self.loop.tunnels) + len(self._mirrors)
 
     def stop_accepting(self) -> None:
@@ -289,6 +330,7 @@ class Service:
         for acceptor in self._acceptors.values():
             acceptor.close()
         self._acceptors.clear()
+        self._datagrams.keep({})
 
     def close_idle(self) -> None:
         """End what waits for a request of which nothing has come yet, and may not have it."""
@@ -310,36 +352,48 @@ class Service:
             await asyncio.sleep(0.05)
 
     def retire(self) -> None:
-        """No connection that is open now takes another request: as if it belonged to a worker that goes."""
+        """Let no connection that is open now take another request: as if it belonged to a worker that goes."""
         for connection in self.connections:
             connection.last = True
 
-    def abort_all(self, before: float = inf) -> None:
-        """End everything, now; or what has been open since a moment `before` this one.
+    def dismiss(self, before: float) -> None:
+        """Let WebSockets and event streams say goodbye, which takes bounded time.
 
-        WebSockets say goodbye, which takes bounded time.
+        `before`: those that have been open since a moment before this one.
         """
-        from penstock.server.drain import dismiss
+        for tunnel in list(self.loop.tunnels):
+            if tunnel.opened <= before and getattr(tunnel.owner, "conversation", None) is not None:
+                dismiss(tunnel, Why.SHUTDOWN)
+        for stream in list(self.loop.event_streams):
+            if stream.opened <= before:
+                dismiss(stream, Why.SHUTDOWN)
 
+    def abort_all(self, before: float = inf) -> None:
+        """End everything, now; or what has been open since a moment `before` this one. WebSockets to which nothing was
+        said yet get a close frame, and nobody waits for an answer."""
         for fiber in list(self._mirrors):
             if before == inf:
                 fiber.cancel()
         for connection in list(self.connections):
             if connection.started > before:
                 continue
+            if connection.abort is not None:
+                connection.abort()
+                continue
             connection.stream.close()
+            connection.abandon()
             if connection.fiber is not None:
                 connection.fiber.cancel()
         for tunnel in list(self.loop.tunnels):
             if tunnel.opened <= before:
                 dismiss(tunnel, Why.SHUTDOWN)
+                tunnel.close(End.SHUTDOWN)
 
-    def cut(self) -> None:
-        """There is no time left, not even to say goodbye."""
-        for tunnel in list(self.loop.tunnels):
-            tunnel.close(End.SHUTDOWN)
+
+def _nobody() -> bool:
+    return False
 
 
 def _say(error: OSError) -> None:
     number = error.errno or 0
-    report(None, CRIT, f"accept4() failed ({number}: {os.strerror(number)})")
+    report(None, CRIT, os_failure("accept4()", number))

@@ -6,24 +6,27 @@ answer goes to who asked for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
+from penstock.config.key import Key
 from penstock.http.errors import BadMessage
 from penstock.http.head import RequestHead
-from penstock.http.request import NO_BODY, Request
-from penstock.modules.bodies import close_body, pieces
-from penstock.modules.http_core import HttpCore
+from penstock.http.request import Request
+from penstock.modules.access.delay import delay
+from penstock.modules.filters.bodies import pieces
 from penstock.net.errors import NetError
 from penstock.observe.errorlog import ERROR, report
-from penstock.plan import phases
-from penstock.server.engine import answer_to
-from penstock.server.send import make_page
-from penstock.upstream.spool import Spooled
+from penstock.server.engine import answer_to, content_of
+from penstock.server.finish import finish
+from penstock.server.h1.send import make_page
+from penstock.server.transaction import report_mistake
+from penstock.upstream.exchange.nobody import Nobody
+from penstock.upstream.exchange.spool import Spooled
 
 if TYPE_CHECKING:
+    from penstock.http.client import ClientConnection
     from penstock.net.loop import Loop
-    from penstock.server.connection import Connection
 
 WORTH_READING = 65536
 """Bytes of an unwanted answer that are read for the backend's connection to be kept."""
@@ -31,22 +34,37 @@ WORTH_READING = 65536
 DEEPEST = 50
 """How many requests may lie in one another, as in nginx."""
 
+MOST = 1000
+"""How many requests one of a client may lead to. A page that includes itself twice doubles them with each level: 50
+levels do not bound that. (nginx ends at 64,535 that are under way at once.)"""
+
+AT_ONCE = 16
+"""How many are made before others have their turn: files are read without waiting."""
+
+_MADE: Key[list[int]] = Key("subrequests made")
+
 _FRAMING = frozenset({"content-length", "transfer-encoding", "expect", "trailer"})
 
 
 async def ask(parent: Request, uri: str, args: str, without: frozenset[str] = frozenset()) -> Request | None:
-    """Run a GET for a path; None where requests lie too deep in one another, which is logged.
+    """Run a GET for a path; None where requests lie too deep in one another or are too many, which is logged.
 
-    The answer is in `request.answer`, its body unread: who asked reads it, and calls `end`. `without` are headers of
+    The answer is in `request.answer`, its body unread: who asked reads it, and calls `finish`; at the latest it ends
+    with its parent. `without` are headers of
     the client (in lower case) that do not concern it; without `content-length` it has no body either.
     """
     depth, above = 1, parent
     while above.parent is not None:
         depth, above = depth + 1, above.parent
-    if depth > DEEPEST:
+    made = above.context(_MADE, lambda: [0])
+    made[0] += 1
+    if depth > DEEPEST or made[0] > MOST:
         report(parent, ERROR, f'subrequests cycle while processing "{uri}"')
         return None
+    if made[0] % AT_ONCE == 0:
+        await delay(parent, 0.0)
     request = _inside(parent, uri, args, without)
+    parent.hold(request)
     answer = await answer_to(request)
     if answer.special:
         make_page(request, answer)
@@ -54,11 +72,11 @@ async def ask(parent: Request, uri: str, args: str, without: frozenset[str] = fr
     return request
 
 
-async def mirror(parent: Request, uri: str, args: str) -> None:
+async def mirror(parent: Request, uri: str, args: str, loop: Loop) -> None:
     """Run a copy of a request for a path and throw the answer away. Nothing waits for it, and no client ends it."""
     request = _inside(parent, uri, args, frozenset())
     request.method = parent.method
-    request.connection = Shadow(parent.connection)
+    request.connection = Shadow(parent.connection, loop)
     try:
         answer = await answer_to(request)
         request.status = answer.status
@@ -69,14 +87,45 @@ async def mirror(parent: Request, uri: str, args: str) -> None:
                 break
     except (NetError, BadMessage):
         pass  # it has been logged where it happened, and there is nobody to tell
+    except Exception as error:
+        report_mistake(request, error)
     finally:
-        await end(request)
+        finish(request)
+
+
+async def behind(parent: Request, work: Callable[[Request], Coroutine[Any, Any, None]], loop: Loop) -> None:
+    """Do something with a copy of a request, in its location. Nothing waits for it, and no client ends it."""
+    request = _copied(parent)
+    request.connection = Shadow(parent.connection, loop)
+    try:
+        await work(request)
+    except (NetError, BadMessage):
+        pass  # it has been logged where it happened, and there is nobody to tell
+    except Exception as error:
+        report_mistake(request, error)
+    finally:
+        finish(request)
+
+
+async def again(parent: Request, prepare: Callable[[Request], object]) -> Request:
+    """Run a request once more in its location, from its content on: for another part of what it is answered with.
+
+    `prepare` is called with the copy before it runs. Its answer is in `request.answer`, as the backend or the cache has
+    given it, without filters, its body unread: who asked reads it, and calls `finish`; at the latest it ends with its
+    parent.
+    """
+    request = _copied(parent)
+    prepare(request)
+    parent.hold(request)
+    request.answer = answer = await content_of(request)
+    request.status = answer.status
+    return request
 
 
 class Shadow:
-    """What remains of a connection for a request that its client knows nothing of."""
+    """A `ClientConnection`: what remains of one for a request that its client knows nothing of."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ClientConnection, loop: Loop) -> None:
         self.service = connection.service
         self.number = connection.number
         self.listen = connection.listen
@@ -92,36 +141,31 @@ class Shadow:
         self.proxy_protocol = connection.proxy_protocol
         self.requests = connection.requests
         self.last = True
+        self.tunnelled = False
         self.started = connection.started
-        self.stream = Nobody(connection.stream.loop)
+        self.stream = Nobody(loop)
+
+    def show_peer(self) -> None:
+        """Do nothing: the client's address stays the one that the request was judged by."""
+
+    async def inform(self, request: Request, code: int, headers: list[tuple[str, str]]) -> None:
+        """Do nothing: nobody waits for an interim answer."""
 
 
-class Nobody:
-    """In place of the client's stream: it never hangs up."""
-
-    def __init__(self, loop: Loop) -> None:
-        self.loop = loop
-        self.hot = loop.hot
-        self.on_hangup: Callable[[], None] | None = None
-
-
-async def end(request: Request) -> None:
-    """Nobody wants more of a subrequest: let go of what it holds, and log it where `log_subrequest` says so."""
-    answer = request.answer
-    if answer is not None:
-        await close_body(answer.body)
-    request.finished = request.connection.service.timers.now
-    if request.location[HttpCore].log_subrequest:
-        for handler, _ in request.location.phases[phases.LOG]:
-            handler(request)
-    if answer is not None and answer.on_end is not None:
-        answer.on_end()
+def _copied(parent: Request) -> Request:
+    """The same request, in the same location."""
+    request = _inside(parent, parent.uri, parent.args, frozenset())
+    request.method = parent.method
+    request.location = parent.location
+    request.valid_unparsed, request.valid_location = parent.valid_unparsed, parent.valid_location
+    request.internal = parent.internal
+    return request
 
 
 def _inside(parent: Request, uri: str, args: str, without: frozenset[str]) -> Request:
     """The request: the client's head, without what speaks of a body unless that has been read and can be read again."""
-    spooled = isinstance(parent.body, Spooled) and "content-length" not in without
-    body = parent.body if spooled else NO_BODY
+    body = parent.body
+    spooled = isinstance(body, Spooled) and "content-length" not in without
     if not spooled:
         without = without | _FRAMING
     request = Request(parent.connection, _without(parent.head, without), parent.server)
@@ -132,7 +176,10 @@ def _inside(parent: Request, uri: str, args: str, without: frozenset[str]) -> Re
     request.uri = uri
     request.args = args
     request.host = parent.host
-    request.body = body
+    if spooled:
+        assert isinstance(body, Spooled)
+        request.body = body.shared()
+        request.hold(body)
     request.started = request.connection.service.timers.now
     request.captures = parent.captures
     request.variables = parent.variables

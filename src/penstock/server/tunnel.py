@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from penstock.http.head import RequestHead
-from penstock.modules.http_core import HttpCore
-from penstock.modules.log import AccessLogs
-from penstock.modules.websocket_terms import Conversations
+from penstock.http.request import NO_PEER
+from penstock.modules.core.http_core import HttpCore
+from penstock.modules.logs.log import AccessLogs
+from penstock.modules.tracing.tunnel_spans import TunnelSpans
+from penstock.modules.websocket.terms import Conversations
 from penstock.net.errors import NetError
-from penstock.net.relay import relay
-from penstock.net.tunnel import End, Tunnel
+from penstock.net.relay.relay import relay
+from penstock.net.relay.tunnel import End, Tunnel
 from penstock.observe.errorlog import INFO, WARN, Subject, report
+from penstock.server.finish import forget, let_go_of_body, release
 from penstock.server.head import render_head
+from penstock.shared.hints import HINTS
 
 if TYPE_CHECKING:
     from penstock.http.request import Answer, Request
+    from penstock.http.response import ResponseHead
     from penstock.net.stream import Stream
+    from penstock.net.timers import Alarm
     from penstock.server.connection import Connection
-    from penstock.server.conversation import Conversation
+    from penstock.server.h2.request_connection import View
+    from penstock.server.websocket.session import Conversation
+    from penstock.upstream.exchange.upgrade import Upgrade
 
 
-async def open_tunnel(connection: Connection, stream: Stream, request: Request, answer: Answer) -> None:
-    """Send the head and let the relay have both streams; the tunnel's end is the request's end."""
-    upgraded = answer.upgraded
+def begin_tunnel(
+    connection: Connection, stream: Stream, request: Request, answer: Answer
+) -> Coroutine[object, None, None] | None:
+    """Send the head and let the relay have both streams; the tunnel's end is the request's end. What may have to wait
+    is left to be awaited."""
     core = request.location[HttpCore]
     request.keep_alive = False
     request.answer = answer
@@ -33,36 +43,67 @@ async def open_tunnel(connection: Connection, stream: Stream, request: Request, 
     head = render_head(request, answer, chunked=False)
     try:
         sent = stream.send_now(head)
-        if sent != len(head):
-            await stream.send_all(memoryview(head)[sent:], timeout=core.send_timeout)
     except NetError:
-        upgraded.close()
+        if answer.upgraded is not None:
+            answer.upgraded.close()
         raise
     request.bytes_sent += len(head)
+    if sent != len(head):
+        return _begin_late(connection, stream, request, answer, head[sent:])
+    _open(connection, stream, request, answer, core)
+    return None
+
+
+async def _begin_late(
+    connection: Connection, stream: Stream, request: Request, answer: Answer, unsent: bytes
+) -> None:
+    """Send the rest of a head that the kernel did not take at once, and go on."""
+    core = request.location[HttpCore]
+    try:
+        await stream.send_all(unsent, timeout=core.send_timeout)
+    except NetError:
+        if answer.upgraded is not None:
+            answer.upgraded.close()
+        raise
+    _open(connection, stream, request, answer, core)
+
+
+def open_plain(
+    connection: Connection, stream: Stream, request: Request, upgraded: Upgrade, core: HttpCore
+) -> None:
+    """Let the relay have both streams of a tunnel whose frames nobody looks at, and of whose answer nothing is kept."""
     if core.tcp_nodelay:
-        stream.nodelay()  # the backend's side has had it since it was dialled
-    connection.service.gone(connection)
-    hand_over(connection, stream, request, answer, core)
-
-
-def hand_over(connection: Connection, stream: Stream, request: Request, answer: Answer, core: HttpCore) -> None:
-    """Let the relay have both streams, the client's head having been sent."""
-    upgraded = answer.upgraded
+        stream.nodelay()
+    service = connection.service
+    alarm, connection.alarm = connection.alarm, None
+    service.gone(connection)
     request.body_bytes_sent = len(upgraded.rest)
-    ending = Ending(connection, request, answer)
-    terms = request.location[Conversations].terms
-    talk = None
-    if terms is not None:
-        from penstock.server.conversing import converse
+    _join(connection, stream, request, upgraded, Ending(connection, request, upgraded), core, alarm=alarm)
+    if request.held:
+        release(request)
 
-        talk = ending.conversation = converse(ending, request, answer, terms)
-    meters = connection.service.meters
-    if meters is not None:
-        meters.opened(connection.service.timers.now - request.started)
+
+def _join(
+    connection: Connection | View,
+    stream: Stream,
+    request: Request,
+    upgraded: Upgrade,
+    ending: Ending,
+    core: HttpCore,
+    *,
+    alarm: Alarm | None = None,
+    watch: Callable[[Tunnel], None] | None = None,
+) -> None:
+    """Count a tunnel, and let the relay have both its streams."""
+    service = connection.service
     backend, rest = upgraded.stream, upgraded.rest
-    upgraded.settle()
+    assert backend is not None, "a tunnel is opened once"
+    if service.meters is not None:
+        service.meters.opened(service.timers.now - request.started)
+        service.meters.tried(request.server.name, request.attempts, ending.status)
+    upgraded.release()
     connection.tunnelled = True
-    relay(
+    tunnel = relay(
         stream,
         backend,
         to_client=rest,
@@ -70,8 +111,42 @@ def hand_over(connection: Connection, stream: Stream, request: Request, answer: 
         send_timeouts=(core.send_timeout, upgraded.send_timeout),
         on_end=ending,
         owner=ending,
-        watch=None if talk is None else talk.attach,
+        watch=watch,
+        alarm=alarm,
+        websocket=speaks_websocket(request.upstream_head),
     )
+    if ending.spans is not None:
+        ending.spans.follow(tunnel)
+
+
+def speaks_websocket(head: ResponseHead | None) -> bool:
+    """Return whether a backend's 101 names WebSocket alone."""
+    return head is not None and head.fields.get("upgrade", "").lower() == "websocket"
+
+
+def _open(connection: Connection, stream: Stream, request: Request, answer: Answer, core: HttpCore) -> None:
+    if core.tcp_nodelay:
+        stream.nodelay()  # the backend's side has had it since it was dialled
+    connection.service.gone(connection)
+    hand_over(connection, stream, request, answer, core)
+
+
+def hand_over(connection: Connection | View, stream: Stream, request: Request, answer: Answer, core: HttpCore) -> None:
+    """Let the relay have both streams, the client's head having been sent."""
+    # Only `upstream/` makes them: `http/` does not know how a tunnel ends.
+    upgraded: Upgrade = answer.upgraded  # type: ignore[assignment]
+    request.body_bytes_sent = len(upgraded.rest)
+    ending = Ending(connection, request, upgraded)
+    terms = request.location[Conversations].terms
+    talk = None
+    if terms is not None:
+        from penstock.server.websocket.open import converse
+
+        talk = ending.conversation = converse(ending, request, answer, terms)
+    _join(connection, stream, request, upgraded, ending, core, watch=None if talk is None else talk.attach)
+    request.no_longer(upgraded)
+    release(request)
+    let_go_of_body(request)
 
 
 class Since:
@@ -79,7 +154,7 @@ class Since:
 
     __slots__ = ("number", "started")
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection | View) -> None:
         self.number = connection.number
         self.started = connection.started
 
@@ -103,11 +178,11 @@ class Ending:
         "finished",
         "lines",
         "location_name",
-        "on_end",
         "request",
         "request_length",
         "server_name",
         "service",
+        "spans",
         "started",
         "status",
         "subject",
@@ -119,12 +194,17 @@ class Ending:
     head = RequestHead("", "", "", 11, [], {})
     keep_alive = False
     tunnel_event: str | None = "close"
+    bare = False
+    """Whether it is a stream's: there was no request."""
+    late_names: ClassVar[tuple[str, ...]] = ("body_bytes_sent", "bytes_sent", "completed", "conversation", "finished")
+    """What late variables may ask of it."""
     variables: Mapping[str, str | None] = MappingProxyType({})
 
-    def __init__(self, connection: Connection, request: Request, answer: Answer) -> None:
+    def __init__(self, connection: Connection | View, request: Request, upgraded: Upgrade) -> None:
         self.service = connection.service
-        self.upgraded = answer.upgraded
-        self.on_end = answer.on_end
+        self.upgraded = upgraded
+        # Before what ends with the request is taken over: a span that would be made then is another's from now on.
+        self.spans = None if request.contexts is None else TunnelSpans.begin(self.service, request)
         self.endings = request.endings
         self.lines = request.location[AccessLogs].freeze(request)
         self.subject = Subject(request)
@@ -149,33 +229,39 @@ class Ending:
     def __call__(self, tunnel: Tunnel, reason: End) -> None:
         """The tunnel has ended. (The relay calls this object: a bound method would be kept with every tunnel.)"""
         from_client, from_backend = tunnel.from_client, tunnel.from_backend
-        self.body_bytes_sent += from_backend
-        self.bytes_sent += self.body_bytes_sent
+        self._count(from_client, from_backend)
         self.completed = reason is not End.SHUTDOWN
         self.finished = self.service.timers.now
         if self.conversation is not None:
             self.conversation.over(tunnel, reason)
         self.upgraded.ended(from_client, from_backend)
         self._book(tunnel, reason)
-        _explain(self.subject, self.upgraded.module, tunnel, reason)
+        if self.spans is not None:
+            self.spans.over(self.status, tunnel, reason.name, self.conversation)
+        self._explain(tunnel, reason)
         late = self._late()
         for line in self.lines:
             line.write(late)
-        if self.on_end is not None:
-            self.on_end()
         for action in self.endings or ():
             action()
+        if self.request is not None:
+            forget(self.request)
+
+    def _count(self, from_client: int, from_backend: int) -> None:
+        """Add what has flowed."""
+        self.body_bytes_sent += from_backend
+        self.bytes_sent += self.body_bytes_sent
 
     def _book(self, tunnel: Tunnel, reason: End) -> None:
         """Count it, and say what many ends have in common."""
         service = self.service
         if service.meters is not None:
-            service.meters.ended(tunnel, reason.name, self.conversation)
+            service.meters.ended(tunnel, reason.name, self.conversation, self.labels)
         known = service.lifetimes
         if known is None:
-            from penstock.doctor.lifetimes import Lifetimes
+            from penstock.doctor.lifetimes import SeenLifetimes
 
-            known = service.lifetimes = Lifetimes()
+            known = service.lifetimes = SeenLifetimes()
         age = self.finished - tunnel.opened
         if age < known.youngest and reason is not End.IDLE:
             return
@@ -183,44 +269,57 @@ class Ending:
         server, location, idle = self.server_name, self.location_name, tunnel.idle_timeout
         timeout = f"{self.upgraded.module}_read_timeout"
         words = known.note(server, location, peer, reason.name, age, idle, self.finished, timeout)
-        if words:
+        hints = service.plan.shared.get(HINTS)
+        said = f"ends {reason.name} {server} {location}"
+        if words and (hints is None or hints.may_say(said, self.finished, known.again)):
             report(self.subject, WARN, words)
 
     @property
+    def labels(self) -> tuple[str, str, str]:
+        """Return the server, the upstream and the peer that its figures are counted under."""
+        attempts = self.attempts
+        return (self.server_name, *(attempts[-1].label if attempts else NO_PEER))
+
+    @property
     def leaving(self) -> bool:
-        """Whether this worker is on its way out."""
+        """Return whether this worker is on its way out."""
         return self.service.leaving
 
     def late_so_far(self, tunnel: Tunnel) -> Request | Ending:
-        """What late variables may be asked of while the tunnel is open, with the figures of this moment."""
+        """Return what late variables may be asked of while the tunnel is open, with the figures of this moment."""
         if self.request is None:
             return self
-        body, total = self.body_bytes_sent, self.bytes_sent
-        self.body_bytes_sent += tunnel.from_backend
-        self.bytes_sent += self.body_bytes_sent
+        before = {name: getattr(self, name) for name in self.late_names}
+        self._count(tunnel.from_client, tunnel.from_backend)
         try:
             return self._late()
         finally:
-            self.body_bytes_sent, self.bytes_sent = body, total
+            for name, value in before.items():
+                setattr(self, name, value)
 
     def _late(self) -> Request | Ending:
         if self.request is None:
             return self
-        for name in ("body_bytes_sent", "bytes_sent", "completed", "conversation", "finished"):
+        for name in self.late_names:
             setattr(self.request, name, getattr(self, name))
         return self.request
 
 
-def _explain(subject: Subject, module: str, tunnel: Tunnel, reason: End) -> None:
-    """One line for an end that nobody asked for."""
+    def _explain(self, tunnel: Tunnel, reason: End) -> None:
+        """One line for an end that nobody asked for."""
+        explain(self.subject, f"{self.upgraded.module}_read_timeout", tunnel, reason)
+
+
+def explain(subject: Subject, timeout: str, tunnel: Tunnel, reason: End, level: int = WARN) -> None:
+    """Write one line for an end that nobody asked for. `timeout` is the name of the directive for silence."""
     if reason is End.IDLE:
         report(
             subject,
-            WARN,
+            level,
             f"tunnel closed after {tunnel.idle_timeout:g}s in which nothing came from either side "
-            f"({module}_read_timeout; let the application send pings, or raise it)",
+            f"({timeout}; let the application send pings, or raise it)",
         )
     elif reason in (End.CLIENT_SEND_TIMEOUT, End.BACKEND_SEND_TIMEOUT):
-        report(subject, WARN, f"tunnel closed: {reason.value}")
+        report(subject, level, f"tunnel closed: {reason.value}")
     elif reason in (End.CLIENT_RESET, End.BACKEND_RESET):
         report(subject, INFO, f"tunnel closed: {reason.value} ({tunnel.errno})")

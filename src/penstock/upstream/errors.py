@@ -23,8 +23,8 @@ Retry = Literal[
 """The word of `proxy_next_upstream` under which another peer may be tried; "" for never."""
 
 
-class Side(Enum):
-    """Whose fault a failure is."""
+class FaultSide(Enum):
+    """The side whose fault a failure is."""
 
     CLIENT = "client"
     UPSTREAM = "upstream"
@@ -32,15 +32,24 @@ class Side(Enum):
 
 
 class ProxyError(Exception):
-    """An exchange failed.
+    """Raised for an exchange that failed.
 
     `status` is what the client gets if nothing else can be done, `retry` says under which condition another peer may
     be tried, `text` is the line for the error log in nginx's words ("" if it has been written already), `cause` the
     error below.
     """
 
+    expected = True
+    """As with `NetError`."""
+
     def __init__(
-        self, side: Side, status: int, retry: Retry, text: str, cause: BaseException | None = None, level: str = "error"
+        self,
+        side: FaultSide,
+        status: int,
+        retry: Retry,
+        text: str,
+        cause: BaseException | None = None,
+        level: str = "error",
     ) -> None:
         super().__init__(text)
         self.side = side
@@ -52,22 +61,20 @@ class ProxyError(Exception):
 
 
 class ClientGone(PeerGone):
-    """The client hung up while its answer was being made."""
+    """Raised when the client hung up while its answer was being made."""
 
 
 class AnswerCut(PeerGone):
     """The backend's answer broke off after part of it had gone to the client: all that is left is to hang up."""
 
 
-def failed(
-    text: str, *, retry: Retry = "error", status: int = 502, cause: BaseException | None = None
-) -> ProxyError:
-    """A failure that is the backend's."""
-    return ProxyError(Side.UPSTREAM, status, retry, text, cause)
+def failed(text: str, *, retry: Retry = "error", status: int = 502, cause: BaseException | None = None) -> ProxyError:
+    """Make the error for a failure that is the backend's."""
+    return ProxyError(FaultSide.UPSTREAM, status, retry, text, cause)
 
 
 def timed_out(doing: str, cause: BaseException | None = None) -> ProxyError:
-    """nginx's "upstream timed out", with what was being done."""
+    """Make nginx's "upstream timed out", with what was being done."""
     return failed(
         f"upstream timed out (110: Connection timed out) while {doing}", retry="timeout", status=504, cause=cause
     )

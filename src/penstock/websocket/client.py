@@ -10,14 +10,15 @@ import zlib
 from typing import NamedTuple
 
 from penstock.websocket.direction import Direction
-from penstock.websocket.frames import CONTINUATION, NO_CODE, RSV1, Side
+from penstock.websocket.frames import CONTINUATION, NO_CODE, RSV1, FrameSender
 
 DEFLATE_OFFER = "permessage-deflate; client_max_window_bits"
 """What a client offers that takes compressed messages in any form (RFC 7692 section 7.1)."""
 
 
 class Ask:
-    """A handshake's request. `headers` are all of them, in order; `fields` by lower-case name, the first value of each.
+    """The request of a handshake. `headers` are all of them, in order; `fields` by lower-case name, the first value of
+    each.
 
     It is what `handshake.check_response` wants of a request.
     """
@@ -32,7 +33,7 @@ class Ask:
         self.fields = {name.lower(): value for name, value in reversed(headers)}
 
     def joined(self, name: str) -> str | None:
-        """All values of a header (its name in lower case) joined by ", ", or None."""
+        """Return all values of a header (its name in lower case) joined by ", ", or None."""
         values = [value for key, value in self.headers if key.lower() == name]
         return ", ".join(values) if values else None
 
@@ -51,8 +52,8 @@ def ask(
     compression: bool = True,
     more: tuple[tuple[str, str], ...] = (),
 ) -> Ask:
-    """The request of a handshake (RFC 6455 section 4.1). A header of `more` stands in place of one of that name; one
-    with an empty value takes it away."""
+    """Write the request of a handshake (RFC 6455 section 4.1). A header of `more` stands in place of one of that name;
+    one with an empty value takes it away."""
     wanted: list[tuple[str, str | None]] = [
         ("Host", host),
         ("Upgrade", "websocket"),
@@ -69,7 +70,7 @@ def ask(
 
 
 def data_frame(opcode: int, payload: bytes, mask: bytes) -> bytes:
-    """An unfragmented message from a client; `mask` has 4 bytes."""
+    """Make an unfragmented message of a client; `mask` has 4 bytes."""
     size = len(payload)
     if size < 126:
         head = bytes((0x80 | opcode, 0x80 | size))
@@ -83,7 +84,7 @@ def data_frame(opcode: int, payload: bytes, mask: bytes) -> bytes:
 
 
 class Frame(NamedTuple):
-    """A frame that is all there. `compressed` is meant of the message it begins."""
+    """A frame that is all there. `compressed` is said of the message that it begins."""
 
     opcode: int
     fin: bool
@@ -92,23 +93,24 @@ class Frame(NamedTuple):
 
     @property
     def close_code(self) -> int:
-        """Of a close frame; 1005 if it has none."""
+        """Return the code of a close frame; 1005 if it has none."""
         return int.from_bytes(self.payload[:2], "big") if len(self.payload) > 1 else NO_CODE
 
     @property
     def close_reason(self) -> str:
+        """Return the reason of a close frame, "" if it has none."""
         return self.payload[2:].decode("utf-8", "replace")
 
 
 class FrameReader:
-    """Takes what a server sends apart into whole frames.
+    """A reader that takes what a server sends apart into whole frames.
 
     Of a payload longer than `limit` bytes only its beginning is kept. `error` is what broke the protocol, after which
     nothing more comes.
     """
 
     def __init__(self, *, deflate: bool, limit: int = 65536) -> None:
-        self._way = Direction(Side.SERVER, RSV1 if deflate else 0)
+        self._way = Direction(FrameSender.SERVER, RSV1 if deflate else 0)
         self._limit = limit
         self._head = b""
         self._frame: tuple[int, int] | None = None  # first byte, payload bytes still to come
@@ -117,24 +119,24 @@ class FrameReader:
         self.error: str | None = None
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The frames that these bytes complete."""
+        """Return the frames that these bytes complete."""
         self._way.feed(data, 0.0)
         found: list[Frame] = []
         at = 0
         while True:
             if self._frame is None:
-                at = self._take_head(data, at)
+                at = self._gather_head(data, at)
                 if self._frame is None:
                     break
-            at = self._take_payload(data, at, found)
+            at = self._gather_payload(data, at, found)
             if self._frame is not None:
                 break
         self.error = self._way.wrong or None
         before, self._count = self._count, self._count + len(found)
         return found[: max(0, self._way.frames - before)]
 
-    def _take_head(self, data: bytes, at: int) -> int:
-        """Gather a frame's header byte by byte, at most ten; where the payload begins."""
+    def _gather_head(self, data: bytes, at: int) -> int:
+        """Gather a frame's header byte by byte, at most ten; return where the payload begins."""
         while at < len(data):
             self._head += data[at : at + 1]
             at += 1
@@ -147,7 +149,7 @@ class FrameReader:
                 break
         return at
 
-    def _take_payload(self, data: bytes, at: int, found: list[Frame]) -> int:
+    def _gather_payload(self, data: bytes, at: int, found: list[Frame]) -> int:
         assert self._frame is not None
         first, left = self._frame
         part = data[at : at + left]
@@ -162,7 +164,7 @@ class FrameReader:
 
 
 class MessageReader:
-    """Puts the messages of a server together out of its frames, and inflates them. Longer ones are cut at `limit`."""
+    """A reader that joins and inflates the messages in a server's frames. Longer ones are cut at `limit`."""
 
     def __init__(self, *, deflate: bool, keeps_context: bool = True, limit: int = 65536) -> None:
         self._inflate = zlib.decompressobj(-15) if deflate else None
@@ -172,8 +174,8 @@ class MessageReader:
         self._opcode = 0
         self._compressed = False
 
-    def take(self, frame: Frame) -> tuple[int, bytes] | None:
-        """The opcode and the payload of the message that this data frame completes. Raises `zlib.error`."""
+    def add(self, frame: Frame) -> tuple[int, bytes] | None:
+        """Add a data frame: the opcode and the payload of the message that it completes. Raises `zlib.error`."""
         if frame.opcode != CONTINUATION:
             self._opcode, self._compressed = frame.opcode, frame.compressed
             self._parts.clear()

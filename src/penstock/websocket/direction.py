@@ -6,19 +6,21 @@ Payloads are stepped over, neither copied nor unmasked. What begins a frame is k
 frame until all of it is there (131 bytes at most): so the other side is always either inside a data frame or between
 two frames, and never has half a header.
 
-    mode      what comes from this side
-    PASS      is passed on
-    FINISH    is passed on to the end of the frame that is under way, then as DROP
-    DROP      is looked at, for the close frame that is awaited, and thrown away
-    OVER      is thrown away: a close frame has come, or the protocol was broken
-    BLIND     is passed on as it is: the protocol was broken where that is not our business
+A client has to mask what it sends, and some leave that out where they answer a ping or say goodbye. Such a control
+frame is taken all the same, within bounds, and masked before it goes on. Data without a mask are not taken: they may be
+what a page has made somebody send (RFC 6455, section 10.3).
+
+What becomes of what comes is its `mode`: the table is in `states.py`, what is counted in `counts.py`.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
-from penstock.websocket.endings import Why
+from penstock.websocket.breaches import SHORT, breach
+from penstock.websocket.close_reasons import Why
+from penstock.websocket.counts import FrameCounts
 from penstock.websocket.frames import (
     CLOSE,
     CONTROL,
@@ -28,14 +30,18 @@ from penstock.websocket.frames import (
     PING,
     PONG,
     SINGLE,
-    Side,
+    FrameSender,
+    content,
+    control_frame,
     kinds_for,
     may_be_sent,
     whole_for,
 )
-from penstock.websocket.terms import NO_LIMITS, Limits
+from penstock.websocket.states import FrameState
+from penstock.websocket.terms import NO_LIMITS, DirectionLimits
 
-PASS, FINISH, DROP, OVER, BLIND = range(5)
+PASS, FINISH, DROP, OVER, BLIND = map(int, FrameState)
+"""The modes as plain numbers, which are compared faster than members of an enum."""
 
 ANSWERED, CLOSED, BROKEN, FINISHED = 1, 2, 4, 8
 """News: our ping was answered; a close frame came; the protocol or a limit was broken; FINISH has become DROP."""
@@ -43,15 +49,14 @@ ANSWERED, CLOSED, BROKEN, FINISHED = 1, 2, 4, 8
 FOREVER = 1 << 63
 """Longer than any frame may be."""
 
-SHORT = 125
-"""Longest payload of a control frame, and of a frame with the shortest header."""
+BARE, BARE_RATE = 1000, 100.0
+"""Control frames without a mask that are taken from a client: so many at once, and so many a second."""
 
 
-class Direction:
-    """What comes from one side. `rsv` are the reserved bits that an extension uses.
+class Direction(FrameCounts):
+    """A direction of a conversation: what comes from one side. `rsv` are the reserved bits that an extension uses.
 
-    `frames`, `messages`, `payload` (bytes of data frames), `pings`, `pongs` count what came, but not the pongs to our
-    own pings. `close_code` is that of the close frame that came, 1005 if it had none. `broken` says why there is the
+    `close_code` is that of the close frame that came, 1005 if it had none. `broken` says why there is the
     news BROKEN, `wrong` in words. `awaited` is the payload of the pong that is to be swallowed. `busy` says that the
     next byte does not simply begin a message: the quick way (`singles`, `payload`) is not for it. `lenient`: what
     breaks the protocol goes on as it is, unseen from there on. `left` are the bytes to come of the frame under way,
@@ -60,12 +65,11 @@ class Direction:
 
     __slots__ = (
         "_allowance",
+        "_bare",
         "_fragmented",
         "_held",
         "_message",
-        "_others",
         "_slow",
-        "_whole_messages",
         "awaited",
         "broken",
         "busy",
@@ -77,16 +81,14 @@ class Direction:
         "longest",
         "mode",
         "news",
-        "payload",
-        "pings",
-        "pongs",
         "side",
-        "singles",
         "whole",
         "wrong",
     )
 
-    def __init__(self, side: Side, rsv: int = 0, limits: Limits = NO_LIMITS, *, lenient: bool = False) -> None:
+    def __init__(
+        self, side: FrameSender, rsv: int = 0, limits: DirectionLimits = NO_LIMITS, *, lenient: bool = False
+    ) -> None:
         self.side = side
         self.lenient = lenient
         self.kinds = kinds_for(rsv)
@@ -109,22 +111,19 @@ class Direction:
         self._fragmented = False
         self._message = 0
         self._allowance = 0.0
+        self._bare = 0.0
         self._slow = bool(limits.rate or 0 < limits.frame < SHORT or 0 < limits.message < SHORT)
         self.longest = min(limits.frame or FOREVER, limits.message or FOREVER)
         self.busy = self._slow
 
     @property
-    def frames(self) -> int:
-        return self.singles + self._others
-
-    @property
-    def messages(self) -> int:
-        """Those that have come to their end."""
-        return self.singles + self._whole_messages
+    def stage(self) -> FrameState:
+        """Return the mode by its name."""
+        return FrameState(self.mode)
 
     @property
     def at_boundary(self) -> bool:
-        """Whether what was passed on so far ended with a frame."""
+        """Return whether what was passed on so far ended with a frame."""
         return not self.left and self.mode != BLIND
 
     def finish(self) -> None:
@@ -140,8 +139,8 @@ class Direction:
             self.busy = True
 
     def begins(self, data: bytes | bytearray | memoryview, size: int) -> bool:
-        """The second quickest way, where the first byte is that of an unfragmented message and it is not `busy`: takes
-        in a long frame that begins `data` and does not end before it. False: nothing has been done."""
+        """Take in a long frame that begins `data` and does not end before it, the second quickest way: the first byte
+        is that of an unfragmented message, and it is not `busy`. False: nothing has been done."""
         second = data[1]
         if second & 0x80 != self.side or size < 14:
             return False
@@ -166,7 +165,7 @@ class Direction:
         return True
 
     def feed(self, data: bytes | bytearray | memoryview, now: float) -> bytes | bytearray | memoryview:
-        """What may be passed on: `data` itself, nearly always. `now` (seconds) is for the rate."""
+        """Return what may be passed on: `data` itself, nearly always. `now` (seconds) is for the rate."""
         mode = self.mode
         left = self.left
         size = len(data)
@@ -174,7 +173,7 @@ class Direction:
             self.left = left - size
             self.payload += size
             if left == size:
-                self.settle()
+                self.update_busy()
             return data
         if mode == BLIND:
             return data
@@ -190,7 +189,7 @@ class Direction:
         at = min(left, size)
         self.left = left - at
         self.payload += at
-        spans: list[tuple[int, int]] | None = None
+        spans: list[tuple[int, int] | bytes] | None = None
         start = 0
         end = at if mode == FINISH else size if mode == PASS else 0
         if mode == FINISH and not self.left:
@@ -203,21 +202,23 @@ class Direction:
                     break
             total, passes = self._frame(data, at, size, now)
             if not total:
-                # It is not all there, or it is wrong.
                 if self.mode == BLIND:
                     at = size
                 elif self.broken is None:
                     self._held = bytes(data[at:size])
                 break
-            if not passes:
+            if passes is not True:
+                if spans is None:
+                    spans = []
                 if start < at:
-                    spans = [*(spans or ()), (start, at)]
+                    spans.append((start, at))
+                if passes and at < end:
+                    spans.append(passes)
                 start = at + total
-                spans = spans or []
             at += total
             if self.mode == OVER:
                 break
-        self.settle()
+        self.update_busy()
         stop = min(at, size, end)
         if spans is None:
             if stop == size and fresh:
@@ -225,10 +226,10 @@ class Direction:
             return data[:stop]
         if start < stop:
             spans.append((start, stop))
-        return b"".join(bytes(data[begin : min(until, end)]) for begin, until in spans if begin < end)
+        return b"".join([each if type(each) is bytes else bytes(data[each[0] : min(each[1], end)]) for each in spans])
 
     def _run(self, data: bytes | bytearray | memoryview, at: int, size: int) -> int:
-        """Step over short, whole, unfragmented data frames: where the first other one begins."""
+        """Step over short, whole, unfragmented data frames, and return where the first other one begins."""
         whole, kinds = self.whole, self.kinds
         count = 0
         start = at
@@ -243,8 +244,9 @@ class Direction:
             self.payload += at - start - count * (6 if self.side else 2)
         return at
 
-    def _frame(self, data: bytes | bytearray | memoryview, at: int, size: int, now: float) -> tuple[int, bool]:
-        """Take in the frame that begins at `at`: how many bytes to step over, and whether they are passed on.
+    def _frame(self, data: bytes | bytearray | memoryview, at: int, size: int, now: float) -> tuple[int, bool | bytes]:
+        """Take in the frame that begins at `at`: how many bytes to step over, and whether they are passed on, or what
+        is in their place.
 
         (0, False) where its header is not all there, or wrong (`broken`).
         """
@@ -253,7 +255,7 @@ class Direction:
             return 0, False
         first, second = data[at], data[at + 1]
         kind = self.kinds[first]
-        wrong = self._wrong(kind, first, second)
+        wrong = breach(kind, first, second, self.side, inside=self._fragmented)
         if wrong:
             return self._break(Why.PROTOCOL, wrong)
         length = second & 0x7F
@@ -272,7 +274,7 @@ class Direction:
             length = int.from_bytes(data[at + 2 : at + 10], "big")
             if not 0x10000 <= length < 1 << 63:
                 return self._break(Why.PROTOCOL, "a length is not in its shortest form, or has 64 bits")
-        if self.side:
+        if second & 0x80:
             header += 4
         if kind == CONTROL:
             return self._control(data, at, header, length, have, now)
@@ -299,19 +301,24 @@ class Direction:
 
     def _control(
         self, data: bytes | bytearray | memoryview, at: int, header: int, length: int, have: int, now: float
-    ) -> tuple[int, bool]:
+    ) -> tuple[int, bool | bytes]:
         total = header + length
         if have < total:
             return 0, False
         opcode = data[at] & 0x0F
+        bare = self.side and not data[at + 1] & 0x80
+        if bare:
+            self._bare = max(self._bare, now) + 1 / BARE_RATE
+            if self._bare - now > BARE / BARE_RATE:
+                return self._break(Why.PROTOCOL, "a client's control frames are not masked, and too many")
         if opcode == PONG:
-            if self.awaited is not None and self._content(data, at, header, length) == self.awaited:
+            if self.awaited is not None and content(data, at, header, length) == self.awaited:
                 self.awaited = None
                 self.news |= ANSWERED
                 return total, False
             self.pongs += 1
         elif opcode == CLOSE:
-            code = int.from_bytes(self._content(data, at, header, length)[:2], "big") if length else NO_CODE
+            code = int.from_bytes(content(data, at, header, length)[:2], "big") if length else NO_CODE
             if length and not may_be_sent(code):
                 return self._break(Why.PROTOCOL, f"the close code is {code}")
             self.close_code = code
@@ -323,38 +330,12 @@ class Direction:
         if opcode != CLOSE and self.limits.rate and self._too_often(now):
             return 0, False
         self._others += 1
+        if bare:
+            return total, control_frame(opcode, content(data, at, header, length), os.urandom(4))
         return total, True
 
-    def _content(self, data: bytes | bytearray | memoryview, at: int, header: int, length: int) -> bytes:
-        content = bytes(data[at + header : at + header + length])
-        if not self.side:
-            return content
-        mask = data[at + header - 4 : at + header]
-        return bytes(byte ^ mask[index & 3] for index, byte in enumerate(content))
-
-    def _wrong(self, kind: int, first: int, second: int) -> str | None:
-        """What the first two bytes of a frame break."""
-        if not kind:
-            opcode = first & 0x0F
-            if first & 0x70:
-                return "a reserved bit is set"
-            if opcode in (CLOSE, PING, PONG):
-                return "a control frame is fragmented"
-            return f"the opcode is {opcode:#x}"
-        if second & 0x80 != self.side:
-            return "a client's frame is not masked" if self.side else "a server's frame is masked"
-        if kind == CONTROL:
-            if second & 0x7F > SHORT:
-                return "a control frame is longer than 125 bytes"
-            if first & 0x0F == CLOSE and second & 0x7F == 1:
-                return "a close frame has half a code"
-            return None
-        if kind in (SINGLE, FIRST):
-            return "a message begins inside another" if self._fragmented else None
-        return None if self._fragmented else "a continuation continues nothing"
-
     def _exceeds(self, kind: int, length: int, now: float) -> bool:
-        """Whether a data frame breaks a limit."""
+        """Return whether a data frame breaks a limit."""
         limits = self.limits
         if limits.frame and length > limits.frame:
             self._break(Why.FRAME_SIZE, f"a frame of {length} bytes is larger than websocket_max_frame")
@@ -366,7 +347,7 @@ class Direction:
         return self.broken is not None
 
     def _too_often(self, now: float) -> bool:
-        """The generic cell rate algorithm: `_allowance` is when the next message would be due at an even pace."""
+        """Apply the generic cell rate algorithm: `_allowance` is when the next message would be due at an even pace."""
         limits = self.limits
         due = max(self._allowance, now)
         if due - now > limits.burst / limits.rate + 1e-6:
@@ -382,14 +363,14 @@ class Direction:
         self.mode = BLIND if self.lenient and why is Why.PROTOCOL and self.mode == PASS else OVER
         return 0, False
 
-    def settle(self) -> None:
-        """Works out `busy`, after `left` has come to its end."""
+    def update_busy(self) -> None:
+        """Work out `busy`, after `left` has come to its end."""
         self.busy = self._slow or self.mode != PASS or bool(self.left or self._held or self._fragmented)
 
     # -- to another process
 
     def state(self) -> dict[str, int | float | str | None]:
-        """What has come of it, as plain values (bytes as latin-1 text), for `restore`."""
+        """Return what has come of it, as plain values (bytes as latin-1 text), for `restore`."""
         told = {name: getattr(self, name) for name in _STATE}
         return {name: value.decode("latin-1") if isinstance(value, bytes) else value for name, value in told.items()}
 
@@ -398,7 +379,7 @@ class Direction:
         for name in _STATE:
             value = state[name]
             setattr(self, name, value.encode("latin-1") if isinstance(value, str) else value)
-        self.settle()
+        self.update_busy()
 
 
 _STATE = (

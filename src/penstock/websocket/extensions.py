@@ -11,7 +11,7 @@ ANY = 0x70
 
 
 def reserved_bits(agreed: str | None) -> int:
-    """The bits that may be set in data frames, by the Sec-WebSocket-Extensions of a 101."""
+    """Return the bits that may be set in data frames, by the Sec-WebSocket-Extensions of a 101."""
     names = _names(agreed)
     if not names:
         return 0
@@ -19,7 +19,7 @@ def reserved_bits(agreed: str | None) -> int:
 
 
 def compresses(agreed: str | None) -> bool:
-    """Whether messages may be compressed."""
+    """Return whether messages may be compressed."""
     return not _names(agreed).isdisjoint(COMPRESSION)
 
 

@@ -16,8 +16,8 @@ RSV1 = 0x40
 """The bit permessage-deflate sets on the first frame of a compressed message (RFC 7692)."""
 
 
-class Side(IntEnum):
-    """Who sends: a client masks its frames, a server does not (section 5.1)."""
+class FrameSender(IntEnum):
+    """The one who sends: a client masks its frames, a server does not (section 5.1)."""
 
     SERVER = 0
     CLIENT = 0x80
@@ -29,7 +29,7 @@ SINGLE, FIRST, MORE, LAST, CONTROL = range(1, 6)
 
 @cache
 def kinds_for(rsv: int) -> tuple[int, ...]:
-    """What a frame is by its first byte, where the bits in `rsv` may be set; 0 for what may not be.
+    """Make a table of what a frame is by its first byte, if the bits in `rsv` may be set; 0 for what may not be.
 
     RSV1 alone is permessage-deflate's, which sets it on the first frame of a message.
     """
@@ -47,8 +47,8 @@ def kinds_for(rsv: int) -> tuple[int, ...]:
 
 
 @cache
-def whole_for(side: Side) -> tuple[int, ...]:
-    """By its second byte, how many bytes a frame with a short length has; 0 for any other."""
+def whole_for(side: FrameSender) -> tuple[int, ...]:
+    """Make a table of how many bytes a frame with a short length has, by its second byte; 0 for any other."""
     header = 6 if side else 2
     return tuple(
         header + (second & 0x7F) if second & 0x80 == side and second & 0x7F < 126 else 0 for second in range(256)
@@ -60,35 +60,46 @@ NO_CODE = 1005
 
 
 def may_be_sent(code: int) -> bool:
-    """Whether a close code may stand in a frame (section 7.4)."""
+    """Return whether a close code may stand in a frame (section 7.4)."""
     return 3000 <= code <= 4999 or (1000 <= code <= 1014 and code not in (1004, 1005, 1006))
 
 
 def close_frame(code: int | None, reason: str = "", mask: bytes | None = None) -> bytes:
-    """A close frame, None for one without a code; `mask` is the key a client uses. The reason (text, not latin-1) is
-    cut to fit.
+    """Build a close frame, None for one without a code; `mask` is the key a client uses. The reason (text, not latin-1)
+    is cut to fit.
 
     Raises ValueError for a code that may not be sent.
     """
     if code is None:
-        return _control_frame(CLOSE, b"", mask)
+        return control_frame(CLOSE, b"", mask)
     if not may_be_sent(code):
         raise ValueError(f"close code {code} may not be sent")
     text = reason.encode()[:123].decode(errors="ignore").encode()
-    return _control_frame(CLOSE, code.to_bytes(2, "big") + text, mask)
+    return control_frame(CLOSE, code.to_bytes(2, "big") + text, mask)
 
 
 def ping_frame(payload: bytes = b"", mask: bytes | None = None) -> bytes:
-    """A ping. Raises ValueError for more than 125 bytes."""
-    return _control_frame(PING, payload, mask)
+    """Make a ping. Raises ValueError for more than 125 bytes."""
+    return control_frame(PING, payload, mask)
 
 
 def pong_frame(payload: bytes = b"", mask: bytes | None = None) -> bytes:
-    """A pong. Raises ValueError for more than 125 bytes."""
-    return _control_frame(PONG, payload, mask)
+    """Make a pong. Raises ValueError for more than 125 bytes."""
+    return control_frame(PONG, payload, mask)
 
 
-def _control_frame(opcode: int, payload: bytes, mask: bytes | None) -> bytes:
+def content(data: bytes | bytearray | memoryview, at: int, header: int, length: int) -> bytes:
+    """Return the payload of the frame that begins at `at`, unmasked if it has a mask; `header` are the bytes before it.
+    """
+    found = bytes(data[at + header : at + header + length])
+    if not data[at + 1] & 0x80:
+        return found
+    mask = data[at + header - 4 : at + header]
+    return bytes(byte ^ mask[index & 3] for index, byte in enumerate(found))
+
+
+def control_frame(opcode: int, payload: bytes, mask: bytes | None) -> bytes:
+    """Make a control frame. Raises ValueError for more than 125 bytes."""
     size = len(payload)
     if size > 125:
         raise ValueError("a control frame holds 125 bytes at most")

@@ -8,43 +8,54 @@ from hashlib import sha1
 from typing import Protocol
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+# Sec-WebSocket-Key (RFC 6455, section 4.1): 16 bytes in base64, so 22 characters and two "="; of the last character
+# four bits are zero. token: RFC 9110, section 5.6.2.
 _key = re.compile(r"[A-Za-z0-9+/]{21}[AQgw]==", re.ASCII)
 _token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 
 
-class Request(Protocol):
-    """What of a request head is looked at."""
+class HandshakeHead(Protocol):
+    """The parts of a request head that are looked at."""
 
     method: str
     version: int
     fields: dict[str, str]
 
-    def joined(self, name: str) -> str | None: ...
+    def joined(self, name: str) -> str | None:
+        """Return all values of a header (its name in lower case) joined by ", "; None without one."""
+        ...
 
 
 class Response(Protocol):
-    """What of a response head is looked at."""
+    """The parts of a response head that are looked at."""
 
     status: int
     fields: dict[str, str]
 
-    def joined(self, name: str) -> str | None: ...
+    def joined(self, name: str) -> str | None:
+        """Return all values of a header (its name in lower case) joined by ", "; None without one."""
+        ...
 
 
 def accept_key(key: str) -> str:
-    """The Sec-WebSocket-Accept that answers a Sec-WebSocket-Key (RFC 6455 section 4.2.2)."""
+    """Return the Sec-WebSocket-Accept that answers a Sec-WebSocket-Key (RFC 6455 section 4.2.2)."""
     return b64encode(sha1(key.encode("latin-1") + _GUID, usedforsecurity=False).digest()).decode("ascii")
 
 
-def is_handshake(head: Request) -> bool:
-    """Whether a request asks to switch to WebSocket, well or badly."""
+def is_key(text: str) -> bool:
+    """Return whether this is a Sec-WebSocket-Key: 16 bytes in base64."""
+    return _key.fullmatch(text) is not None
+
+
+def is_handshake(head: HandshakeHead) -> bool:
+    """Return whether a request asks to switch to WebSocket, well or badly."""
     if "upgrade" not in head.fields or head.method != "GET" or head.version != 11:
         return False
     return _lists(head.joined("upgrade"), "websocket") and _lists(head.joined("connection"), "upgrade")
 
 
-def check_request(head: Request) -> list[str]:
-    """What keeps a request from being a handshake servers must take (section 4.2.1).
+def check_request(head: HandshakeHead) -> list[str]:
+    """Say what keeps a request from being a handshake that servers must take (section 4.2.1).
 
     Empty if nothing does.
     """
@@ -71,8 +82,8 @@ def check_request(head: Request) -> list[str]:
     return problems
 
 
-def check_response(head: Response, request: Request) -> list[str]:
-    """What keeps a 101 from being an answer clients must take (section 4.1); empty if nothing does."""
+def check_response(head: Response, request: HandshakeHead) -> list[str]:
+    """Say what keeps a 101 from being an answer that clients must take (section 4.1); empty if nothing does."""
     problems = []
     if head.status != 101:
         return [f"the status is {head.status}, not 101"]
@@ -89,8 +100,8 @@ def check_response(head: Response, request: Request) -> list[str]:
     return problems + check_agreed(head, request)
 
 
-def check_agreed(head: Response, request: Request) -> list[str]:
-    """What was chosen without having been offered: all that is to be checked over HTTP/2 (RFC 8441, section 5)."""
+def check_agreed(head: Response, request: HandshakeHead) -> list[str]:
+    """Say what was chosen without having been offered: all that is to be checked over HTTP/2 (RFC 8441, section 5)."""
     problems = _check_chosen(head.joined("sec-websocket-protocol"), request.joined("sec-websocket-protocol"))
     if "sec-websocket-extensions" in head.fields and "sec-websocket-extensions" not in request.fields:
         problems.append("an extension is chosen, and none was offered")

@@ -3,15 +3,15 @@
 import socket
 import ssl
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from h2.config import H2Configuration
-from h2.connection import H2Connection
+from h2.connection import ConnectionState, H2Connection
 from h2.events import DataReceived, RequestReceived, StreamEnded, StreamReset, TrailersReceived, WindowUpdated
-from h2.exceptions import StreamClosedError
+from h2.exceptions import ProtocolError, StreamClosedError
 from h2.settings import SettingCodes
 
 from harness.backends.threads import ThreadedServer
@@ -92,13 +92,13 @@ class Talk:
 
     def head(self, stream: int, fields: Fields, *, ended: bool, flush: bool = True) -> None:
         encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
-        with self.lock:
+        with self._if_wanted():
             self.h2.send_headers(stream, encoded, end_stream=ended)
             if flush:
                 self.flush()
 
     def data(self, stream: int, data: bytes, *, ended: bool) -> None:
-        with self.lock, suppress(StreamClosedError):
+        with self._if_wanted():
             waiting, _ = self._pending.get(stream, (bytearray(), False))
             self._pending[stream] = waiting + data, ended
             self._pump(stream)
@@ -106,9 +106,22 @@ class Talk:
     def reset(self, stream: int, code: int) -> None:
         with self.lock:
             self._pending.pop(stream, None)
-            with suppress(StreamClosedError):
+            with self._if_wanted():
                 self.h2.reset_stream(stream, code)
             self.flush()
+
+    @contextmanager
+    def _if_wanted(self) -> Iterator[None]:
+        """Hold the connection while something is sent. Nothing is sent once the peer has reset the stream, or said
+        goodbye: both may have come together with the request."""
+        with self.lock:
+            try:
+                yield
+            except StreamClosedError:
+                pass
+            except ProtocolError:
+                if self.h2.state_machine.state is not ConnectionState.CLOSED:
+                    raise
 
     def goaway(self, last: int, code: int = 0) -> None:
         """Streams above `last` will not be looked at."""
@@ -142,15 +155,17 @@ class Talk:
                     self.asked[stream] = Asked(self, stream, texts(event.headers))
                 elif isinstance(event, WindowUpdated):
                     for each in [stream] if stream else list(self._pending):
-                        if each in self._pending:
-                            self._pump(each)
+                        with self._if_wanted():
+                            if each in self._pending:
+                                self._pump(each)
                 asked = self.asked.get(stream)
                 if asked is None:
                     continue
                 if isinstance(event, DataReceived):
                     asked.body += event.data
                     if event.flow_controlled_length:
-                        self.h2.acknowledge_received_data(event.flow_controlled_length, stream)
+                        with self._if_wanted():
+                            self.h2.acknowledge_received_data(event.flow_controlled_length, stream)
                 elif isinstance(event, TrailersReceived):
                     asked.trailers = texts(event.headers)
                 elif isinstance(event, StreamEnded):

@@ -56,9 +56,8 @@ def connected(port: int) -> socket.socket:
 
 
 def test_idle_connections_and_streams(proxy, ws_backend: WebSocketEcho) -> None:
-    front = proxy(
-        CONFIGURATION.replace("events {", "events { worker_connections 4096;", 1), ports={"back": ws_backend.port}
-    )
+    text = CONFIGURATION.replace("events {", "events { worker_connections 4096;", 1)
+    front = proxy(text, ports={"back": ws_backend.port}, fresh=True)  # with the memory of who shares none with a test
 
     def held() -> int:
         time.sleep(0.3)

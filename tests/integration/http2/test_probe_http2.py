@@ -1,10 +1,10 @@
 """`penstock probe --http2`: a WebSocket inside of HTTP/2, healthy, refused, not offered; and no HTTP/2 at all."""
 
 import json
-import subprocess
-import sys
 
 from harness.backends import RawBackend, pause
+from harness.binary import installed
+from harness.programs import run
 from harness.proxy import in_http
 
 FRONT = in_http(
@@ -39,8 +39,8 @@ FRONT = in_http(
 
 def probe(*arguments: str) -> tuple[int, dict[str, str]]:
     """The exit code, and what was said of each step."""
-    command = [sys.executable, "-m", "penstock", "probe", "--http2", "--json", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=40)
+    command = [*installed().command, "probe", "--http2", "--json", *arguments]
+    done = run(command)
     assert not done.stderr, done.stderr
     steps = json.loads(done.stdout)["steps"]
     return done.returncode, {each["step"]: json.dumps(each, ensure_ascii=False) for each in steps}
@@ -65,8 +65,8 @@ def test_each_is_named(proxy, ws_backend, authority) -> None:
     code, said = probe(f"ws{at('front')}/ours")
     assert code == 6 and "refused: 403" in said["handshake"] and "does not list this Origin" in said["handshake"]
     assert "no Origin at all is accepted" in said["origin"]
-    command = [sys.executable, "-m", "penstock", "probe", "--http2", f"ws://localhost:{ws_backend.port}/"]
-    both = subprocess.run([*command, "--via", f"ws{at('front')}"], capture_output=True, text=True, timeout=40)
+    command = [*installed().command, "probe", "--http2", f"ws://localhost:{ws_backend.port}/"]
+    both = run([*command, "--via", f"ws{at('front')}"])
     assert both.returncode == 0 and both.stdout.count("the WebSocket is open inside of HTTP/2") == 1, both.stdout
     code, said = probe(f"ws{at('front')}/idle", "--idle", "3s")
     assert code == 7 and "idle" in said

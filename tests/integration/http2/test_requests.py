@@ -320,3 +320,41 @@ def test_the_backend_gets_a_request_of_http_1(front, backend: HttpEcho) -> None:
     assert got["line"].startswith("GET /path?q=1 HTTP/1")
     names = [name.lower() for name, _ in backend.requests[0].headers]
     assert "x-a" in names and "te" not in names and not any(name.startswith(":") for name in names)
+
+
+REFUSED_HEADS = {
+    "no host": [(":method", "HEAD"), (":scheme", "http"), (":path", "/")],
+    "bad host": [(":method", "HEAD"), (":scheme", "http"), (":path", "/"), (":authority", "a b")],
+    "bad path": [(":method", "HEAD"), (":scheme", "http"), (":path", "x"), (":authority", "a")],
+    "no path": [(":method", "HEAD"), (":scheme", "http"), (":authority", "a")],
+    "bad field before the method": [(":path", "/\x01"), (":method", "HEAD"), (":scheme", "http"), (":authority", "a")],
+    "of a connection": [
+        (":method", "HEAD"), (":scheme", "http"), (":path", "/"), (":authority", "a"), ("connection", "x")
+    ],
+    "broken escape": [(":method", "HEAD"), (":scheme", "http"), (":path", "/%zz"), (":authority", "a")],
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_HEADS)
+def test_an_answer_to_a_refused_head_has_no_body(proxy, name) -> None:
+    front = proxy(in_http("http2 on; server { listen 127.0.0.1:{port:front}; return 200 x; }"))
+    with Http2Client(front.port()) as client:
+        answered = client.read(client.open_with(REFUSED_HEADS[name]))
+        assert (answered.status, bytes(answered.body)) == (400, b"")
+
+
+def test_what_a_backend_says_of_nothing_is_passed_on(proxy, raw_backend) -> None:
+    for status in (b"204 No Content", b"304 Not Modified"):
+        backend = raw_backend([read_head, b"HTTP/1.1 %b\r\nContent-Type: text/x-own\r\n\r\n" % status])
+        front = proxy(
+            in_http(
+                """
+                http2 on;
+                server { listen 127.0.0.1:{port:front}; location / { proxy_pass http://127.0.0.1:{port:back}; } }
+                """
+            ),
+            ports={"back": backend.port},
+        )
+        with Http2Client(front.port()) as client:
+            answered = client.get("/")
+            assert (str(answered.status).encode(), answered.header("content-type")) == (status[:3], "text/x-own")

@@ -8,6 +8,7 @@ from harness.backends import hold, read_head, read_until_end, reset
 from harness.http2 import Http2Client
 from harness.proxy import in_http
 from harness.waiting import eventually
+from penstock.websocket.handshake import accept_key, is_key
 
 CONFIGURATION = in_http(
     """
@@ -22,10 +23,21 @@ CONFIGURATION = in_http(
         location /easy { proxy_set_header Upgrade ""; websocket on; proxy_pass http://127.0.0.1:{port:back}; }
         location /closed { deny all; proxy_pass http://127.0.0.1:{port:back}; }
         location /lost { proxy_set_header Upgrade ""; proxy_pass http://127.0.0.1:{port:back}; }
+        location /over {
+            proxy_set_header Upgrade "";
+            proxy_http_version 2;
+            websocket on;
+            proxy_pass http://127.0.0.1:{port:between};
+        }
         location /text { return 200 text; }
         location /idle { proxy_read_timeout 300ms; proxy_pass http://127.0.0.1:{port:back}; }
         location /narrow { proxy_socket_sndbuf 16k; proxy_pass http://127.0.0.1:{port:back}; }
         location /file { root www; }
+    }
+    server {
+        listen 127.0.0.1:{port:between};
+        access_log off;
+        location / { websocket on; proxy_pass http://127.0.0.1:{port:back}; }
     }
     """
 )
@@ -38,8 +50,6 @@ def start(proxy, backend, text: str = CONFIGURATION, **more):
 def switch(talk) -> None:
     """Answer the handshake that came, by its key."""
     read_head(talk)
-    from penstock.websocket.handshake import accept_key
-
     head = talk.received.decode("latin-1").lower()
     original = talk.received.decode("latin-1")
     at = head.index("sec-websocket-key:") + len("sec-websocket-key:")
@@ -84,7 +94,8 @@ def test_what_the_backend_sees_and_the_client_gets(proxy, raw_backend) -> None:
         answered = client.streams[stream]
         assert (answered.status, answered.header("sec-websocket-protocol")) == (200, "chat")
         assert answered.header("x-backend") == "b"
-        for name in ("upgrade", "connection", "sec-websocket-accept", "content-length"):
+        assert answered.header("sec-websocket-accept") == accept_key("mine")
+        for name in ("upgrade", "connection", "content-length"):
             assert answered.header(name) is None
     head = backend.conversations[0].received.decode("latin-1").lower()
     assert head.startswith("get /chat http/1.1\r\n")
@@ -92,6 +103,26 @@ def test_what_the_backend_sees_and_the_client_gets(proxy, raw_backend) -> None:
     for line in ("upgrade: websocket", "sec-websocket-version: 13", "sec-websocket-protocol: chat", "origin: http://a"):
         assert line in head
     assert ":protocol" not in head and "connect" not in head.partition("connection: upgrade")[0]
+
+
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+
+
+@pytest.mark.parametrize("path", ["/", "/easy", "/over"])
+@pytest.mark.parametrize("keys", [[KEY], ["mine"], [], [""]])
+def test_a_client_that_sends_a_key_gets_its_answer(proxy, ws_backend, path: str, keys: list[str]) -> None:
+    """RFC 8441 has no use for it, but there are clients that hold an answer against it."""
+    front = start(proxy, ws_backend)
+    with Http2Client(front.port()) as client:
+        stream = client.websocket(path, *(("sec-websocket-key", key) for key in keys))
+        answered = client.streams[stream]
+        assert answered.status == 200
+        expected = [accept_key(key) for key in keys if key]
+        assert [value for name, value in answered.headers if name == "sec-websocket-accept"] == expected
+        client.say(stream, b"hello")
+        assert client.hear(stream) == (1, b"hello")
+    sent = ws_backend.handshakes[-1][1]["Sec-WebSocket-Key"]
+    assert sent == KEY if keys == [KEY] and path != "/over" else is_key(sent)
 
 
 def test_bytes_behind_the_head_come_first(proxy, raw_backend) -> None:

@@ -84,7 +84,8 @@ def test_completion_knows_every_option(shell: str, capsys: pytest.CaptureFixture
     ("words", "completed"),
     [
         ("che", ["check"]),
-        ("-", ["-T", "-V", "-c", "-e", "-g", "-h", "-p", "-q", "-s", "-t", "-v", "--help"]),
+        ("-", ["-T", "-V", "-c", "-e", "-g", "-h", "-p", "-q", "-s", "-t", "-v", "--compiled", "--help"]),
+        ("-T --c", ["--compiled"]),
         ("-s re", ["reload", "reopen"]),
         ("check --for", ["--for", "--format"]),
         ("check --format s", ["sarif"]),

@@ -66,10 +66,36 @@ def test_log_that_can_not_be_opened(folder, capfd) -> None:
     assert f'make the folder "{folder}/no"' in text
 
 
+def test_a_log_of_the_prefix_that_may_not_be_written_says_how_to_have_another(folder, capfd) -> None:
+    """Nobody may make files in /sys, root neither: it stands for /var/log/nginx, and for users who are not root."""
+    (folder / "nginx.conf").write_text("pid nginx.pid; events { } http { server { listen 127.0.0.1:8099; } }\n")
+    (folder / "logs").symlink_to("/sys/kernel")
+    assert run(folder, "-t") == 1
+    text = capfd.readouterr().err
+    assert f'open() "{folder}/logs/access.log" failed (13: Permission denied)' in text
+    assert f"= {folder}/ logs there unless the configuration says otherwise: write access_log off;" in text
+    assert "-p FOLDER" in text
+
+
+def test_a_named_log_that_may_not_be_written_says_so(folder, capfd) -> None:
+    (folder / "nginx.conf").write_text("pid nginx.pid; error_log /sys/kernel/error.log; events { }\n")
+    assert run(folder, "-t") == 1
+    text = capfd.readouterr().err
+    assert "this user can not write to it: name another place with error_log, access_log and -e" in text
+
+
+def test_a_pid_file_that_may_not_be_written_says_so(folder, capfd) -> None:
+    (folder / "nginx.conf").write_text("pid /sys/kernel/nginx.pid; events { }\n")
+    assert run(folder, "-t") == 1
+    assert "this user can not write to it: name another place: pid FILE;" in capfd.readouterr().err
+
+
 def test_pid_file_that_can_not_be_opened(folder, capfd) -> None:
     (folder / "nginx.conf").write_text("pid no/nginx.pid; events { }\n")
     assert run(folder, "-t") == 1
-    assert f'[emerg] open() "{folder}/no/nginx.pid" failed (2:' in capfd.readouterr().err
+    text = capfd.readouterr().err
+    assert f'[emerg] open() "{folder}/no/nginx.pid" failed (2:' in text
+    assert f'make the folder "{folder}/no", or name another place: pid FILE;' in text
 
 
 def test_boot_log_that_can_not_be_opened(folder, capfd) -> None:

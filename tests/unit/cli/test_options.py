@@ -16,6 +16,12 @@ def test_separate_attached_and_combined() -> None:
         assert (found.test, found.quiet, found.prefix, found.configuration) == (True, True, "/p", "a.conf")
 
 
+def test_what_is_compiled_is_shown_with_a_dump_only() -> None:
+    assert parse_options(["--compiled", "-T"]).compiled and not parse_options(["-T"]).compiled
+    with pytest.raises(BadOption, match='"--compiled" belongs to -T'):
+        parse_options(["-t", "--compiled"])
+
+
 def test_dump_is_a_test() -> None:
     found = parse_options(["-T"])
     assert found.test

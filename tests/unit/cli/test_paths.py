@@ -3,6 +3,7 @@
 import pytest
 
 from penstock.cli import paths
+from penstock.cli.main import main
 from penstock.cli.options import parse_options
 
 
@@ -64,3 +65,24 @@ def test_globals_and_testing(only) -> None:
     found = launch("-p/x", "-g", "daemon off;", "-t")
     assert found.globals_text == "daemon off;"
     assert found.testing
+
+
+def test_a_command_that_was_told_no_file_says_which_it_is_about(only, tmp_path, monkeypatch, capsys) -> None:
+    """On a machine with nginx, it is not the one in this folder."""
+    monkeypatch.chdir(tmp_path)
+    only.add("/etc/nginx/nginx.conf")
+    taken = launch()
+    assert paths.unnamed(taken, "-c nginx.conf") == "this is about /etc/nginx/nginx.conf"
+    only.add(f"{tmp_path}/nginx.conf")
+    assert paths.unnamed(taken, "-c nginx.conf") == (
+        "this is about /etc/nginx/nginx.conf; for the one in this folder: -c nginx.conf"
+    )
+    only.remove("/etc/nginx/nginx.conf")
+    assert paths.unnamed(launch(), "-c nginx.conf") == f"this is about {tmp_path}/nginx.conf"
+    (tmp_path / "nginx.conf").write_text("events { } http { server { listen 8080; } }")
+    for arguments in (["check"], ["explain", "/"]):
+        main(arguments)
+        assert f"this is about {tmp_path}/nginx.conf\n" in capsys.readouterr().err
+    for arguments in (["check", "nginx.conf"], ["explain", "-c", "nginx.conf", "/"]):
+        main(arguments)
+        assert "this is about" not in capsys.readouterr().err

@@ -25,6 +25,7 @@ def test_details(capfd) -> None:
     assert lines[0] == VERSION
     assert any(re.match(r"built with OpenSSL [0-9.]+", line) for line in lines)
     assert "TLS SNI support enabled" in lines
+    assert any(re.match(r"regular expressions: python, (?:with a time limit|and pcre2 10\.)", line) for line in lines)
     assert lines[-1].startswith("configure arguments: --with-http_ssl_module ")
     assert "--with-debug" not in details()
 
@@ -34,7 +35,7 @@ def test_arguments_follow_what_is_declared() -> None:
     for word, name in (("http_proxy_module", "proxy_pass"), ("http_fastcgi_module", "fastcgi_pass")):
         works = any(spec.verdict is Verdict.IMPLEMENTED for spec in REGISTRY.specs(name))
         assert (f"--without-{word}" in words) is not works
-    assert not any(word.startswith("--with-stream") for word in words)
+    assert {"--with-stream", "--with-stream_ssl_module"} <= set(words)
 
 
 def test_help(capfd) -> None:

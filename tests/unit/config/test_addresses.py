@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.config.addresses import listen_address, network, peer_address
+from penstock.config.addresses import address_text, bracketed, listen_address, network, peer_address
 
 
 @pytest.mark.parametrize(
@@ -157,3 +157,22 @@ def test_what_is_an_address_agrees_with_the_library(text: str) -> None:
         found = None
     ours = found is not None and found.family == "inet6"
     assert ours == (expected is not None and "%" not in text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (("127.0.0.1", 80), "127.0.0.1:80"),
+        (("::1", 8080, 0, 0), "[::1]:8080"),
+        ("/run/penstock.sock", "unix:/run/penstock.sock"),
+        (b"/run/\xe9.sock", "unix:/run/\xe9.sock"),
+    ],
+)
+def test_a_socket_is_named_as_a_configuration_writes_it(name: str | bytes | tuple[str, int], text: str) -> None:
+    assert address_text(name) == text
+
+
+@pytest.mark.parametrize("host", ["example.com", "[::1]", "unix:/run/x.sock", "10.0.0.1"])
+def test_only_a_bare_ipv6_address_gets_brackets(host: str) -> None:
+    assert bracketed(host) == host
+    assert bracketed("fe80::1") == "[fe80::1]"

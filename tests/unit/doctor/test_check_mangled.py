@@ -12,11 +12,11 @@ from penstock.config.parser import parse_text
 from penstock.config.source import Source
 from penstock.doctor.check import Report, check
 from penstock.doctor.finding import ERROR, NOTE
-from penstock.doctor.machine import Machine
-from penstock.doctor.repair import repair
-from penstock.doctor.report import as_github, as_json, as_text
-from penstock.doctor.sarif import as_sarif
-from penstock.doctor.site import Target
+from penstock.doctor.repair.repair import repair
+from penstock.doctor.reports.report import as_github, as_json, as_text
+from penstock.doctor.reports.sarif import as_sarif
+from penstock.doctor.site.machine import Machine
+from penstock.doctor.site.site import CheckedProgram
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXTS = sorted((ROOT / "tests" / "corpus").rglob("*.conf"))
@@ -32,7 +32,7 @@ def looked_at(texts: Mapping[str, str], *, nginx: bool) -> Report:
     sources: list[Source] = []
     problems = Problems()
     tree = parse_text(texts["nginx.conf"], "nginx.conf", problems, loaded=sources)
-    return check(tree, sources, problems, target=Target(nginx), machine=MACHINE, torn=torn_by(problems))
+    return check(tree, sources, problems, target=CheckedProgram(nginx), machine=MACHINE, torn=torn_by(problems))
 
 
 def mangled(dice: random.Random, text: str) -> str:

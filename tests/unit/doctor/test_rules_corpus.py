@@ -8,31 +8,41 @@ from pathlib import Path
 
 import pytest
 
+from penstock.cli.check.dry_run import rehearser
 from penstock.cli.reading import Read, read
 from penstock.doctor.check import Report, check
 from penstock.doctor.finding import NOTE, WARNING
-from penstock.doctor.machine import Machine
-from penstock.doctor.repair import repair
-from penstock.doctor.report import as_text
+from penstock.doctor.repair.repair import repair
+from penstock.doctor.reports.report import as_text
 from penstock.doctor.rules import BY_ID, TABLE
-from penstock.doctor.site import Target
-from penstock.process.launch import Launch
+from penstock.doctor.site.machine import Machine
+from penstock.doctor.site.site import CheckedProgram
+from penstock.process.startup.launch import Launch
 
 ROOT = Path(__file__).resolve().parents[3]
 CORPUS = ROOT / "tests" / "corpus" / "rules"
 PAGES = ROOT / "docs" / "rules"
 MACHINE = Machine(descriptors=10_000, most_descriptors=1_048_576, ports=28_232, cores=2, root=True)
-BY_HAND = {"capacity-ports", "if-trap", "ip-hash-behind-proxy", "name-resolved-once"}
+BY_HAND = {"capacity-ports", "if-trap", "ip-hash-behind-proxy", "name-resolved-once", "regex-backtracking"}
 """Rules whose cure needs to know what no file says."""
-OF_NGINX = {"auth-request-upgrade", "name-resolved-once"}
+OF_NGINX = {"auth-request-upgrade", "decoded-variable", "name-resolved-once"}
 """Rules about what Penstock does by itself."""
 
 each_rule = pytest.mark.parametrize("rule", [rule.id for rule in TABLE])
 
 
 def examined(name: str, texts: dict[str, str], *, nginx: bool = False) -> tuple[Read, Report]:
-    found = read(Launch("./", name, ""), texts)
-    return found, check(found.tree, found.sources, found.problems, target=Target(nginx), machine=MACHINE)
+    launch = Launch("./", name, "")
+    found = read(launch, texts)
+    return found, check(
+        found.tree,
+        found.sources,
+        found.problems,
+        target=CheckedProgram(nginx),
+        machine=MACHINE,
+        piece=found.piece,
+        rehearse=rehearser(launch, texts, found),
+    )
 
 
 def reported(rule: str, name: str, texts: dict[str, str] | None = None) -> Report:
@@ -59,7 +69,7 @@ def test_the_fix(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if rule in BY_HAND:
         assert not done
     else:
-        assert texts == {"bad.conf": Path("fixed.conf").read_text("utf-8")}
+        assert texts == {"bad.conf": Path("fixed.conf").read_text("latin-1")}
         assert not after.findings
     found, left = examined("fixed.conf", {}, nginx=rule in OF_NGINX)
     assert not left.findings, as_text(left)
@@ -83,7 +93,7 @@ def test_windows_line_ends_stay(rule: str, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(CORPUS / rule)
     if rule in BY_HAND:
         return
-    bad, fixed = (Path(name).read_text("utf-8").replace("\n", "\r\n") for name in ("bad.conf", "fixed.conf"))
+    bad, fixed = (Path(name).read_text("latin-1").replace("\n", "\r\n") for name in ("bad.conf", "fixed.conf"))
     texts, _, _ = repair(lambda texts: reported(rule, "bad.conf", {"bad.conf": bad, **texts}), NOTE)
     assert texts["bad.conf"] == fixed
 
@@ -99,7 +109,7 @@ def test_the_near_miss_stays_silent(rule: str, monkeypatch: pytest.MonkeyPatch) 
 @each_rule
 def test_a_comment_puts_it_aside(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(CORPUS / rule)
-    text = Path("bad.conf").read_text("utf-8")
+    text = Path("bad.conf").read_text("latin-1")
     report = reported(rule, "bad.conf", {"bad.conf": f"# penstock: ignore-file {rule} we know\n{text}"})
     assert not report.findings
     assert report.ignored

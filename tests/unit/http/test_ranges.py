@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.http.ranges import Unsatisfiable, content_range, parse_range
+from penstock.http.ranges import Unsatisfiable, content_range, first_wanted, parse_content_range, parse_range
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,48 @@ def test_anything(text: str, size: int, most: int) -> None:
     if ranges is not None:
         assert 1 <= len(ranges) <= most
         assert all(0 <= start < end <= size for start, end in ranges)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("bytes 0-1/2", (0, 2, 2)),
+        ("bytes  5 - 9 / 100 ", (5, 10, 100)),
+        ("bytes 5-9/*", (5, 10, None)),
+        ("bytes */100", None),
+        ("bytes 5-/100", None),
+        ("bytes 5-9", None),
+        ("bytes 5-9/100x", None),
+        ("bytes", None),
+        ("bits 0-1/2", None),
+        ("bytes 0-99999999999999999999/1", None),
+        ("bytes \u0660-1/2", None),
+        ("", None),
+    ],
+)
+def test_content_ranges(value: str, expected: tuple[int, int, int | None] | None) -> None:
+    assert parse_content_range(value) == expected
+
+
+@given(st.integers(0, 2**62), st.integers(1, 2**32), st.integers(0, 2**32))
+def test_a_content_range_is_read_as_it_is_written(start: int, length: int, more: int) -> None:
+    end, size = start + length, start + length + more
+    assert parse_content_range(content_range(start, end, size)) == (start, end, size)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("bytes=7-9", 7),
+        ("bytes=7-", 7),
+        ("BYTES= 7 - 9", 7),
+        ("bytes=-9", 0),
+        ("bytes=7-9,11-12", 0),
+        ("bytes=x", 0),
+        ("items=7-9", 0),
+        ("", 0),
+        ("bytes=99999999999999999999-", 0),
+    ],
+)
+def test_where_the_one_part_begins(value: str, expected: int) -> None:
+    assert first_wanted(value) == expected

@@ -6,11 +6,12 @@ import os
 import pytest
 
 from harness.site import Site, mistakes
-from penstock.modules import limit_req
-from penstock.modules.delay import delay
-from penstock.modules.limit_conn import give_back, take
-from penstock.modules.zones import Shared
-from penstock.plan.zone import RECORD, WINDOW, Zone
+from penstock.modules.access import limit_req
+from penstock.modules.access.delay import delay
+from penstock.modules.access.limit_conn import give_back, take
+from penstock.modules.access.zones import ZONES as KEY
+from penstock.modules.access.zones import Shared
+from penstock.shared.zone import RECORD, WINDOW, Zone
 
 ZONES = "limit_req_zone $arg_k zone=one:1m rate=2r/s; limit_conn_zone $arg_k zone=two:1m;"
 
@@ -152,7 +153,7 @@ def test_memory_goes_on_with_the_next_configuration(tmp_path) -> None:
         return load(str(path), prefix=f"{tmp_path}/", previous=previous)
 
     def memory(plan):
-        return plan.shared["zones"]["one"].memory
+        return plan.shared[KEY]["one"].memory
 
     first = read("limit_req_zone $uri zone=one:1m rate=1r/s;")
     assert memory(read("limit_req_zone $uri zone=one:1m rate=9r/s;", first)) is memory(first)
@@ -170,7 +171,7 @@ def test_memory_goes_on_with_the_next_configuration(tmp_path) -> None:
         ("limit_req_zone $uri zone=a:1x rate=1r/s;", 'invalid zone size "zone=a:1x"'),
         ("limit_req_zone $uri zone=a:4k rate=1r/s;", 'zone "a" is too small'),
         ("limit_req_zone $uri zone=a:1m rate=0r/s;", 'invalid rate "rate=0r/s"'),
-        ("limit_req_zone $uri zone=a:1m sync;", 'invalid parameter "sync"'),
+        ("limit_req_zone $uri zone=a:1m sync;", '"sync" without a "fleet"'),
         ("limit_req_zone $uri rate=1r/s rate=1r/s;", '"limit_req_zone" must have "zone" parameter'),
         (
             "limit_req_zone $uri zone=a:1m rate=1r/s; limit_req_zone $host zone=a:1m rate=1r/s;",

@@ -86,7 +86,7 @@ def test_what_was_meant(tmp_path) -> None:
         "server unix:/run/a.sock; server 127.0.0.1:81 backup; }",
         at_location("proxy_pass http://$host:81/x;"),
         at_location("proxy_pass http://unix:/run/a.sock:/x/; proxy_redirect off;"),
-        at_location("proxy_pass http://backend; proxy_cache a; proxy_cache_valid 1m; proxy_headers_hash_max_size 9;"),
+        at_location("proxy_pass http://backend; proxy_cache off; proxy_cache_valid 1m; proxy_headers_hash_max_size 9;"),
         at_location("proxy_bind $remote_addr transparent;"),
         "proxy_buffer_size 64k; proxy_buffers 8 64k; " + at_location("proxy_pass http://backend;"),
     ],

@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from penstock.net import tls
 from penstock.net.fiber import spawn
 from penstock.net.loop import Loop, new_loop
 from penstock.net.stream import Stream
-from penstock.net.tls import TlsStream
+from penstock.net.tls import tls
+from penstock.net.tls.tls import TlsStream
 
 Connected = Callable[[], tuple[Stream, Stream]]
 Secured = Callable[[], Coroutine[Any, Any, tuple[TlsStream, TlsStream]]]

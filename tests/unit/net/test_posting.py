@@ -16,7 +16,7 @@ from penstock.net.fiber import spawn
 from penstock.net.loop import Loop
 from penstock.net.posting import CROWD
 from penstock.net.stream import Closed, Stream
-from penstock.net.tls import TlsStream
+from penstock.net.tls.tls import TlsStream
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 Pair = tuple[Stream, Stream]

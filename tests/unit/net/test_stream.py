@@ -100,6 +100,21 @@ def test_unread(pair: Pair, run: Run) -> None:
     run(main())
 
 
+def test_what_has_been_read_again_leaves_nothing(pair: Pair) -> None:
+    near, far = pair
+    near.unread(b"again")
+    assert not near.is_drained()
+    assert near.recv_now() == b"again"
+    assert near.ready and near.is_drained() and not near.ready
+    near.ready = True
+    far.send_now(b"more")
+    assert not near.is_drained()
+    assert near.recv_now() == b"more"
+    far.close()
+    near.ready = True
+    assert not near.is_drained(), "the end is none"
+
+
 def test_recv_now(pair: Pair, run: Run) -> None:
     near, far = pair
 

@@ -8,9 +8,9 @@ import socket
 
 import pytest
 
-from penstock.net.twin import END, FAILED, FULL, SHORT, Twin
+from penstock.net.relay.compiled import END, FAILED, FULL, SHORT, Twin
 
-twin_module = pytest.importorskip("penstock.net._twin", reason="no compiled relay in this installation")
+twin_module = pytest.importorskip("penstock.net.relay._twin", reason="no compiled relay in this installation")
 
 WATCHED = select.EPOLLIN | select.EPOLLRDHUP
 ROUNDS = int(os.environ.get("TWIN_ROUNDS", "400"))

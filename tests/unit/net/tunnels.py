@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from penstock.net.loop import Loop
-from penstock.net.relay import relay
+from penstock.net.relay.relay import relay
+from penstock.net.relay.tunnel import End, Tunnel
 from penstock.net.stream import Stream
-from penstock.net.tunnel import End, Tunnel
 
 Ends = list[tuple[End, int, int]]
 

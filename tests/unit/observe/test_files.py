@@ -77,7 +77,7 @@ def test_reopening_works_from_another_directory(tmp_path, monkeypatch) -> None:
 def test_stays_where_it_was_when_reopening_fails(tmp_path) -> None:
     (tmp_path / "logs").mkdir()
     files = LogFiles()
-    file = files.take(f"{tmp_path}/logs/a")
+    file = files.add(f"{tmp_path}/logs/a")
     files.open()
     (tmp_path / "logs").rename(tmp_path / "moved")
     (failed,) = files.reopen()
@@ -97,8 +97,8 @@ def test_gives_the_file_to_its_owner(tmp_path) -> None:
 
 def test_takes_each_file_once(tmp_path) -> None:
     files = LogFiles()
-    assert files.take(f"{tmp_path}/a") is files.take(f"{tmp_path}/a")
-    files.take(f"{tmp_path}/no/b")
+    assert files.add(f"{tmp_path}/a") is files.add(f"{tmp_path}/a")
+    files.add(f"{tmp_path}/no/b")
     with pytest.raises(CannotOpen):
         files.open()
     assert [file.fd for file in files] == [-1, -1], "what was opened before the failure is closed again"
@@ -129,7 +129,7 @@ def test_timer_flushes(tmp_path) -> None:
 
     timers = Timers()
     files = LogFiles()
-    file = files.take(f"{tmp_path}/log")
+    file = files.add(f"{tmp_path}/log")
     file.buffer = Buffer(1000, 2.0, 0)
     files.open()
     files.keep_time(timers)

@@ -1,5 +1,6 @@
 """Log formats: values escaped, the missing shown, and lines frozen for the life of a tunnel."""
 
+import gc
 import json
 from types import SimpleNamespace
 
@@ -24,6 +25,21 @@ def made(text: str, escape: str = "default", late: frozenset[str] = frozenset())
 def test_values_and_texts() -> None:
     form = made('$a [$b] "100%" $a')
     assert form.line(SimpleNamespace(a="x", b="y")) == b'x [y] "100%" x\n'
+
+
+def test_what_writes_a_line_goes_with_its_format() -> None:
+    """It is made at the first line; in a cycle it would outlive the configuration by a collection that never comes."""
+    gc.collect()
+    gc.disable()
+    try:
+        form = made("$a $b", late=frozenset("b"))
+        request = SimpleNamespace(a="x", b="y")
+        form.line(request)
+        form.thaw(form.freeze(request), request)
+        del form
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(("escape", "shown"), [("default", b"-||\n"), ("json", b"||\n"), ("none", b"||\n")])

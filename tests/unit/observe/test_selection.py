@@ -2,7 +2,7 @@
 
 import pytest
 
-from penstock.observe.selection import Selection
+from penstock.observe.selection import TunnelSelection
 
 ENTRY = {
     "id": "7-3.12",
@@ -37,16 +37,16 @@ ENTRY = {
     ],
 )
 def test_everything_given_must_hold(plain, meant) -> None:
-    assert Selection.read(plain).admits(ENTRY) is meant
-    assert Selection.read(Selection.read(plain).plain()) == Selection.read(plain)
+    assert TunnelSelection.read(plain).admits(ENTRY) is meant
+    assert TunnelSelection.read(TunnelSelection.read(plain).plain()) == TunnelSelection.read(plain)
 
 
 def test_clients_of_unix_sockets() -> None:
-    assert Selection.read({"client": "unix:"}).admits({**ENTRY, "client": "unix:"})
-    assert not Selection.read({"client": "10.0.0.0/8"}).admits({**ENTRY, "client": "unix:"})
+    assert TunnelSelection.read({"client": "unix:"}).admits({**ENTRY, "client": "unix:"})
+    assert not TunnelSelection.read({"client": "10.0.0.0/8"}).admits({**ENTRY, "client": "unix:"})
 
 
 @pytest.mark.parametrize("plain", [None, [], {"colour": "red"}, {"idle": "5"}, {"id": 5}, {"client": "nowhere"}])
 def test_what_is_no_selection(plain) -> None:
     with pytest.raises(ValueError):
-        Selection.read(plain)
+        TunnelSelection.read(plain)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from penstock.websocket.frames import Side
+from penstock.websocket.frames import FrameSender
 
 MASK = b"\x12\x34\x56\x78"
 CONTROLS = (0x89, 0x8A)
 
 
-def frame(first: int, payload: bytes = b"", side: Side = Side.CLIENT, length: int | None = None) -> bytes:
+def frame(first: int, payload: bytes = b"", side: FrameSender = FrameSender.CLIENT, length: int | None = None) -> bytes:
     """A frame with that first byte; `length` is written in place of the payload's own, in its longest form."""
     size = len(payload)
     if length is not None:
@@ -22,7 +22,7 @@ def frame(first: int, payload: bytes = b"", side: Side = Side.CLIENT, length: in
         head = bytes((first, side | 126)) + size.to_bytes(2, "big")
     else:
         head = bytes((first, side | 127)) + size.to_bytes(8, "big")
-    if side is Side.SERVER:
+    if side is FrameSender.SERVER:
         return head + payload
     return head + MASK + masked(payload)
 
@@ -32,7 +32,7 @@ def masked(payload: bytes) -> bytes:
     return (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(len(payload), "big")
 
 
-def good_frames(seed: int, count: int, side: Side) -> list[bytes]:
+def good_frames(seed: int, count: int, side: FrameSender) -> list[bytes]:
     """So many frames without a mistake: fragments, control frames between them, lengths around every border."""
     chance = random.Random(seed)
     frames: list[bytes] = []

@@ -10,7 +10,7 @@ from websockets.frames import Opcode
 
 from penstock.websocket.client import FrameReader, MessageReader, ask, data_frame
 from penstock.websocket.direction import Direction
-from penstock.websocket.frames import CLOSE, PING, TEXT, Side
+from penstock.websocket.frames import CLOSE, PING, TEXT, FrameSender
 from penstock.websocket.handshake import check_request
 
 MASK = b"\x01\x02\xf3\x04"
@@ -47,7 +47,7 @@ def test_a_header_of_ones_own_replaces_or_removes() -> None:
 @given(st.binary(max_size=300) | st.integers(60000, 70000).map(bytes), st.sampled_from([1, 2]))
 def test_a_data_frame_is_one(payload: bytes, opcode: int) -> None:
     frame = data_frame(opcode, payload, MASK)
-    way = Direction(Side.CLIENT)
+    way = Direction(FrameSender.CLIENT)
     assert way.feed(frame, 0.0) == frame
     assert (way.broken, way.messages, way.payload, way.at_boundary) == (None, 1, len(payload), True)
     assert frame.endswith(MASK + bytes(byte ^ MASK[at & 3] for at, byte in enumerate(payload)))
@@ -103,7 +103,7 @@ def test_compressed_messages_are_inflated(keeps_context: bool) -> None:
         last = server_frame(0, payload[3:])
         found = frames.feed(first + ping + last)
         assert frames.error is None
-        taken = [messages.take(frame) for frame in found if frame.opcode != PING]
+        taken = [messages.add(frame) for frame in found if frame.opcode != PING]
         assert taken == [None, (TEXT, text)]
 
 
@@ -111,6 +111,6 @@ def test_a_bomb_stays_small() -> None:
     payload = zlib.compress(bytes(1 << 22), wbits=-15)
     reader = MessageReader(deflate=True, limit=1000)
     [frame] = FrameReader(deflate=True).feed(server_frame(2, payload, compressed=True))
-    taken = reader.take(frame)
+    taken = reader.add(frame)
     assert taken is not None
     assert len(taken[1]) == 1000

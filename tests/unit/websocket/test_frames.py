@@ -11,13 +11,13 @@ from websockets.protocol import Side as TheirSide
 from wsproto.frame_protocol import CloseReason
 
 from penstock.websocket.direction import Direction
-from penstock.websocket.frames import Side, close_frame, may_be_sent, ping_frame, pong_frame
+from penstock.websocket.frames import FrameSender, close_frame, may_be_sent, ping_frame, pong_frame
 from unit.websocket.streams import MASK, frame
 
 
 @pytest.mark.parametrize("mask", [None, MASK])
 def test_builders(mask: bytes | None) -> None:
-    side = Side.SERVER if mask is None else Side.CLIENT
+    side = FrameSender.SERVER if mask is None else FrameSender.CLIENT
     assert close_frame(1012, "restart", mask) == frame(0x88, b"\x03\xf4restart", side)
     assert ping_frame(b"abc", mask) == frame(0x89, b"abc", side)
     assert pong_frame(b"abc", mask) == frame(0x8A, b"abc", side)

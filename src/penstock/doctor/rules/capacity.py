@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from penstock.config.tree import Directive
-from penstock.doctor.edits import before
 from penstock.doctor.finding import WARNING, Edit, Finding, Fix, Related
-from penstock.doctor.level import Level
+from penstock.doctor.repair.edits import before
 from penstock.doctor.rule import Rule
-from penstock.doctor.site import Pass, Site, members
+from penstock.doctor.site.level import Level
+from penstock.doctor.site.site import PassLevel, Site, members
 
 DEFAULT_CONNECTIONS = 512
 SPARE = 64
@@ -26,6 +26,7 @@ class Capacity:
     """Tunnels at once, by what limits them; the ports are those of the backend that has the fewest."""
 
     workers: int
+    connections: int
     by_connections: int
     by_descriptors: int | None
     by_ports: int | None
@@ -36,14 +37,14 @@ class Capacity:
 
     @property
     def limit(self) -> str:
-        """What it is that limits."""
+        """Name what limits."""
         if self.tunnels == self.by_connections:
             return "worker_connections"
         return "open files" if self.tunnels == self.by_descriptors else "ephemeral ports to one backend"
 
 
 def capacity(site: Site) -> Capacity:
-    """What this configuration can hold on that machine."""
+    """Compute what this configuration can hold on that machine."""
     workers = _workers(site)
     connections = _connections(site)
     files = _files(site)
@@ -51,6 +52,7 @@ def capacity(site: Site) -> Capacity:
     known = [each for each in ports if each is not None]
     return Capacity(
         workers,
+        connections,
         workers * connections // 2,
         None if files is None else workers * max(0, files - SPARE) // 2,
         min(known) if known else None,
@@ -88,7 +90,7 @@ def _files(site: Site) -> int | None:
     return site.machine.descriptors
 
 
-def _ports(site: Site, place: Pass) -> int | None:
+def _ports(site: Site, place: PassLevel) -> int | None:
     """Connections that can be had to a backend; None where nothing limits them."""
     bound = place.level.find("proxy_bind")
     if bound is not None and any("$" in word for word in bound.words):
@@ -103,7 +105,7 @@ def _ports(site: Site, place: Pass) -> int | None:
 
 
 def descriptors(site: Site) -> Iterator[Finding]:
-    """More connections than files that may be open."""
+    """Find more connections than files that may be open."""
     line = _connections_line(site)
     files = _files(site)
     if line is None:
@@ -124,7 +126,7 @@ def descriptors(site: Site) -> Iterator[Finding]:
 
 
 def ports(site: Site) -> Iterator[Finding]:
-    """More tunnels than connections that one backend can have from here."""
+    """Find more tunnels than connections that one backend can have from here."""
     line = _connections_line(site)
     most = capacity(site)
     if line is None or most.by_ports is None:

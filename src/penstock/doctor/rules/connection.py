@@ -5,33 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from penstock.config.tree import Directive
-from penstock.doctor.cures import connection_for, with_headers
-from penstock.doctor.edits import renamed, replaced
 from penstock.doctor.finding import NOTE, WARNING, Edit, Finding, Fix, Related
-from penstock.doctor.level import Level
-from penstock.doctor.maps import CLEARTEXT_HTTP2, HANDSHAKE, ORDINARY, UNSAID, asks
+from penstock.doctor.repair.cures import connection_for, with_headers
+from penstock.doctor.repair.edits import renamed, replaced
 from penstock.doctor.rule import Rule
-from penstock.doctor.site import Pass, Site
-from penstock.doctor.traffic import may_carry_sockets
+from penstock.doctor.site.level import Level
+from penstock.doctor.site.maps import CLEARTEXT_HTTP2, HANDSHAKE, ORDINARY, UNSAID, asks
+from penstock.doctor.site.site import PassLevel, Site
+from penstock.doctor.site.traffic import may_carry_sockets, mixed
 
 
 def literal(site: Site) -> Iterator[Finding]:
-    """`Connection "upgrade"` where ordinary requests come too."""
+    """Find `Connection "upgrade"` where ordinary requests come too."""
     for place in site.passes:
         for line in place.headers("connection"):
             value = line.words[1]
             if "$" in value or "upgrade" not in value.lower() or not place.passes_websockets or place.automatic:
                 continue
-            if may_carry_sockets(place.place) or not any(asks(each.words[1]) for each in place.headers("upgrade")):
+            both = mixed(place.place)
+            if (both is None and may_carry_sockets(place.place)) or not _asked(place):
                 continue
-            everything = place.place.path == "/" or place.place.kind != "location"
+            everything = both is not None or place.place.path == "/" or place.place.kind != "location"
             name, edits = connection_for(site, place)
             yield Finding(
                 "connection-literal",
                 WARNING if everything else NOTE,
                 f'ordinary requests at {place.shown} are sent with "Connection: {value}" too, and without an Upgrade',
                 line.span,
-                label="keep-alive to the backend ends with it, and strict backends answer 400",
+                label="a backend may take it for an upgrade: 400, or a kept connection that is good for nothing",
                 advice="let a map decide: proxy_set_header Connection $connection_upgrade;",
                 fix=Fix("let a map decide what Connection says", (*edits, replaced(line.args[1], name)))
                 if name != '"upgrade"'
@@ -39,8 +40,12 @@ def literal(site: Site) -> Iterator[Finding]:
             )
 
 
+def _asked(place: PassLevel) -> bool:
+    return any(asks(each.words[1]) for each in place.headers("upgrade"))
+
+
 def cleartext_http2(site: Site) -> Iterator[Finding]:
-    """Upgrade: h2c goes through beside what is forbidden on the same server."""
+    """Find where `Upgrade: h2c` goes through beside what is forbidden on the same server."""
     seen: set[int] = set()
     known: dict[int, list[Level]] = {}
     for place in site.passes:
@@ -85,7 +90,7 @@ def _guarded(site: Site, server: Level | None) -> list[Level]:
     return found
 
 
-def _around(site: Site, place: Pass, guarded: list[Level]) -> Level | None:
+def _around(site: Site, place: PassLevel, guarded: list[Level]) -> Level | None:
     """One of them, beside this one, that the same backend serves."""
     for level in guarded:
         other = site.passing.get(id(level))
@@ -99,7 +104,7 @@ def _prefix(level: Level) -> bool:
     return level.modifier in ("", "=", "^~") and "/." not in level.path
 
 
-def _only_websockets(site: Site, place: Pass, line: Directive) -> list[Edit]:
+def _only_websockets(site: Site, place: PassLevel, line: Directive) -> list[Edit]:
     """The map that is used made strict, or another one."""
     name = line.words[1][1:].strip("{}").lower()
     table = site.maps.get(name) if line.words[1].startswith("$") else None
@@ -113,7 +118,7 @@ def _only_websockets(site: Site, place: Pass, line: Directive) -> list[Edit]:
 
 
 def keepalive(site: Site) -> Iterator[Finding]:
-    """A group keeps connections, and every request says that they end."""
+    """Find a group that keeps connections while every request says that they end."""
     seen: set[int] = set()
     for place in site.passes:
         group = place.group
@@ -147,7 +152,8 @@ def keepalive(site: Site) -> Iterator[Finding]:
 
 
 def subrequests(site: Site) -> Iterator[Finding]:
-    """auth_request asks with the headers of the handshake. Penstock takes the client's own out of the question."""
+    """Find an auth_request that asks with the headers of the handshake. Penstock takes the client's own out of the
+    question."""
     known = HANDSHAKE if site.target.nginx else UNSAID
     asking: dict[int, tuple[Level, set[int]]] = {}
     for level, location in site.checks:
@@ -176,7 +182,7 @@ def subrequests(site: Site) -> Iterator[Finding]:
         )
 
 
-def _protected(site: Site, location: Level, levels: set[int]) -> Pass | None:
+def _protected(site: Site, location: Level, levels: set[int]) -> PassLevel | None:
     """A place that lets WebSockets through, in one of these levels."""
     for place in site.passes:
         inside = any(id(level) in levels for level in place.level.outwards())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from penstock.doctor.edits import opening
 from penstock.doctor.finding import WARNING, Finding, Fix
-from penstock.doctor.level import Level
+from penstock.doctor.repair.edits import opening
 from penstock.doctor.rule import Rule
-from penstock.doctor.site import Site
+from penstock.doctor.site.level import Level
+from penstock.doctor.site.site import Site
 
 _PAGES = frozenset(
     (
@@ -20,7 +20,7 @@ _GUARDS = ("deny", "auth_basic", "auth_request", "auth_jwt")
 
 
 def public(site: Site) -> Iterator[Finding]:
-    """A status page, or an application's metrics, without a rule on who may see it."""
+    """Find a status page, or an application's metrics, without a rule on who may see it."""
     for level in site.main.walk():
         if level.kind != "location":
             continue

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from penstock.doctor.edits import replaced
 from penstock.doctor.finding import WARNING, Edit, Finding, Fix, Related
-from penstock.doctor.level import Level
+from penstock.doctor.repair.edits import replaced
 from penstock.doctor.rule import Rule
-from penstock.doctor.site import Site
+from penstock.doctor.site.level import Level
+from penstock.doctor.site.site import Site
 
 _REWRITING = frozenset(("return", "rewrite", "set", "break", "access_log", "limit_rate", "limit_rate_after"))
 
 
 def exact_connection(site: Site) -> Iterator[Finding]:
-    """Connection is a list of words in any case of letters; Firefox sends "keep-alive, Upgrade"."""
+    """Find an `if` that compares all of Connection: it is a list of words in any case; Firefox sends "keep-alive,
+    Upgrade"."""
     for level in site.main.walk():
         if level.kind != "if" or level.directive is None:
             continue
         words = [each.text.strip("()") for each in level.directive.args]
         bare = [each for each in words if each]
-        if len(bare) != 3 or bare[0].lower() not in ("$http_connection", "$http_upgrade") or bare[1] != "=":
+        if len(bare) != 3 or bare[0].lower() not in ("$http_connection", "$http_upgrade") or bare[1] not in ("=", "!="):
             continue
         if bare[0].lower() == "$http_upgrade" and bare[2] != bare[2].lower():
             label = f'clients send "websocket", which is not "{bare[2]}"'
@@ -28,13 +29,16 @@ def exact_connection(site: Site) -> Iterator[Finding]:
             label = 'Firefox sends "keep-alive, Upgrade", others "Upgrade"'
         else:
             continue
+        wrong = bare[1] == "!="
         yield Finding(
             "if-connection",
             WARNING,
-            f'"if ({" ".join(bare)})" holds for some browsers only',
+            f'"if ({" ".join(bare)})" '
+            + ("holds for handshakes of some browsers, too" if wrong else "holds for some browsers only"),
             level.directive.span,
             label=label,
-            advice="ask for the protocol, in any case of letters: if ($http_upgrade ~* websocket)",
+            advice="ask for the protocol, in any case of letters: "
+            f"if ($http_upgrade {'!~*' if wrong else '~*'} websocket)",
             fix=_asking_for_protocol(level),
         )
 
@@ -47,7 +51,7 @@ def _asking_for_protocol(level: Level) -> Fix | None:
         inner = text.strip("()\"'")
         if inner.lower() in ("$http_connection", "$http_upgrade"):
             edits.append(replaced(word, text.replace(inner, "$http_upgrade")))
-        elif inner == "=":
+        elif inner in ("=", "!="):
             edits.append(replaced(word, text.replace("=", "~*")))
         elif inner:
             edits.append(replaced(word, text.replace(inner, "websocket")))
@@ -55,7 +59,8 @@ def _asking_for_protocol(level: Level) -> Fix | None:
 
 
 def several(site: Site) -> Iterator[Finding]:
-    """Of several `if` blocks that hold, only the last one's settings are in force; try_files is forgotten."""
+    """Find several `if` blocks: only the settings of the last one that holds are in force, and try_files is forgotten.
+    """
     for level in site.main.walk():
         if level.kind != "location":
             continue

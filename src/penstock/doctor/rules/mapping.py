@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from penstock.doctor.edits import before, quoted, replaced
 from penstock.doctor.finding import NOTE, WARNING, Edit, Finding, Fix
+from penstock.doctor.repair.edits import before, quoted, replaced
 from penstock.doctor.rule import Rule
-from penstock.doctor.site import Pass, Site
-from penstock.doctor.traffic import SOCKETS
+from penstock.doctor.site.site import PassLevel, Site
+from penstock.doctor.site.traffic import SOCKETS
 
 
 def slashes(site: Site) -> Iterator[Finding]:
-    """One of location and proxy_pass ends with a slash, and the other does not."""
+    """Find a location and a proxy_pass of which one ends with a slash, and the other does not."""
     for place in site.passes:
         location = place.place
         path, uri = location.path, place.uri
@@ -40,7 +40,7 @@ def slashes(site: Site) -> Iterator[Finding]:
         )
 
 
-def _rewritten(place: Pass, path: str, uri: str) -> Fix | None:
+def _rewritten(place: PassLevel, path: str, uri: str) -> Fix | None:
     """The path cut off by a rewrite: a slash at the location's end would redirect those who ask for it without."""
     if place.level.own("rewrite") or " " in path:
         return None
@@ -54,12 +54,12 @@ def _rewritten(place: Pass, path: str, uri: str) -> Fix | None:
     )
 
 
-def _url(place: Pass, text: str) -> Edit:
+def _url(place: PassLevel, text: str) -> Edit:
     return replaced(place.directive.args[0], quoted(text))
 
 
 def fixed_by_variable(site: Site) -> Iterator[Finding]:
-    """With variables in it, proxy_pass replaces the whole path."""
+    """Find a proxy_pass whose variables make it replace the whole path."""
     for place in site.passes:
         location = place.place
         if "$" not in place.host + place.port or not place.uri or "$" in place.uri:

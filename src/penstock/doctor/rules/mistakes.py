@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from penstock.config.errors import suggest
 from penstock.config.tree import Directive
-from penstock.doctor.edits import quoted, removed, replaced
 from penstock.doctor.finding import ERROR, Edit, Finding, Fix, Related
+from penstock.doctor.repair.edits import quoted, removed, replaced
 from penstock.doctor.rule import Rule
-from penstock.doctor.site import Pass, Site
+from penstock.doctor.site.site import PassLevel, Site
 
 
 def addresses(site: Site) -> Iterator[Finding]:
-    """Addresses in an upstream without the word `server`."""
+    """Find addresses in an upstream without the word `server`."""
     for group in site.upstreams.values():
         bare = [each for each in group.items if _is_address(each)]
         if not bare:
@@ -37,7 +37,7 @@ def _is_address(directive: Directive) -> bool:
 
 
 def lone_words(site: Site) -> Iterator[Finding]:
-    """A word alone in a map, where pairs belong."""
+    """Find a word alone in a map, where pairs belong."""
     for table in site.maps.values():
         lines = table.block or ()
         for line in lines:
@@ -59,7 +59,7 @@ def lone_words(site: Site) -> Iterator[Finding]:
 
 
 def unknown_groups(site: Site) -> Iterator[Finding]:
-    """A proxy_pass to a name that no upstream has, beside an upstream that nothing leads to."""
+    """Find a proxy_pass to a name that no upstream has, beside an upstream that nothing leads to."""
     used = {place.host.lower() for place in site.passes}
     dynamic = any("$" in place.host for place in site.passes)
     idle = [] if dynamic else [name for name in site.upstreams if name not in used]
@@ -86,14 +86,14 @@ def unknown_groups(site: Site) -> Iterator[Finding]:
         )
 
 
-def _bare_name(site: Site, place: Pass) -> bool:
+def _bare_name(site: Site, place: PassLevel) -> bool:
     host = place.host
     plain = bool(host) and not place.port and host.replace("-", "").replace("_", "").isalnum() and "$" not in place.url
     return plain and host != "localhost" and not host.isdigit() and host.lower() not in site.upstreams
 
 
 def schemes(site: Site) -> Iterator[Finding]:
-    """`proxy_pass ws://`: WebSocket begins as HTTP."""
+    """Find `proxy_pass ws://`: WebSocket begins as HTTP."""
     for place in site.passes:
         if place.scheme not in ("ws", "wss"):
             continue

@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from penstock.config.source import Span
 from penstock.doctor.finding import NOTE, WARNING, Finding
 from penstock.doctor.rule import Rule
-from penstock.doctor.site import Site
+from penstock.doctor.site.site import Site
 
 
 def once(site: Site) -> Iterator[Finding]:
-    """nginx keeps the address that a name had at its start. Penstock follows names by itself."""
+    """Find names whose address nginx keeps as it was at its start. Penstock follows names by itself."""
     if not site.target.nginx:
         return
     for place in site.passes:
+        if site.piece and not place.port and "." not in place.host:
+            continue  # it may be an upstream of another file
         if place.group is None and _is_name(place.host):
             yield _finding(place.host, place.directive.args[0].span)
     for group in site.upstreams.values():

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from penstock.doctor.cures import with_headers
-from penstock.doctor.edits import removed, replaced
 from penstock.doctor.finding import NOTE, WARNING, Edit, Finding, Fix
-from penstock.doctor.maps import HANDSHAKE
+from penstock.doctor.repair.cures import with_headers
+from penstock.doctor.repair.edits import removed, replaced
 from penstock.doctor.rule import Rule
-from penstock.doctor.site import Pass, Site
+from penstock.doctor.site.maps import HANDSHAKE
+from penstock.doctor.site.site import PassLevel, Site
 
 _WITH_PORT = re.compile(r"\$\{?(host|server_name|hostname)\}?:(\$\{?(server_port|proxy_port)\}?|\d+)", re.IGNORECASE)
 
 
-def _nearby(place: Pass) -> bool:
+def _nearby(place: PassLevel) -> bool:
     """Whether the backend is one of ours, and not a site of its own with a name that has to be kept."""
     if place.group is not None:
         return True
@@ -24,7 +24,7 @@ def _nearby(place: Pass) -> bool:
 
 
 def missing(site: Site) -> Iterator[Finding]:
-    """Without a Host of the client's the backend compares Origin with its own name."""
+    """Find a backend that compares Origin with its own name, as it gets no Host of the client's."""
     for place in site.passes:
         if not place.passes_websockets or place.headers("host") or place.headers("origin"):
             continue
@@ -43,7 +43,7 @@ def missing(site: Site) -> Iterator[Finding]:
 
 
 def with_port(site: Site) -> Iterator[Finding]:
-    """The port this server listens on is not always the one that the browser sees."""
+    """Find a Host with the port this server listens on, which is not always the one that the browser sees."""
     seen: set[int] = set()
     for place in site.passes:
         for line in place.headers("host"):
@@ -62,7 +62,8 @@ def with_port(site: Site) -> Iterator[Finding]:
 
 
 def removed_origin(site: Site) -> Iterator[Finding]:
-    """A backend that is not told where a page comes from lets every page in (cross-site WebSocket hijacking)."""
+    """Find a backend that is not told where a page comes from: it lets every page in (cross-site WebSocket hijacking).
+    """
     seen: set[int] = set()
     for place in site.passes:
         for line in place.headers("origin"):

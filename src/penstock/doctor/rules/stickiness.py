@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from penstock.config.tree import Directive
-from penstock.doctor.edits import opening, removed
 from penstock.doctor.finding import WARNING, Edit, Finding, Fix, Related
-from penstock.doctor.level import Level
+from penstock.doctor.repair.cures import with_directive
+from penstock.doctor.repair.edits import opening, removed
 from penstock.doctor.rule import Rule
-from penstock.doctor.site import Pass, Site, members
-from penstock.doctor.traffic import library
+from penstock.doctor.site.level import Level
+from penstock.doctor.site.site import PassLevel, Site, members
+from penstock.doctor.site.traffic import library
 
 _STICKY = ("ip_hash", "hash", "sticky", "sticky_cookie_insert")
 _OTHER_METHODS = ("least_conn", "random", "least_time", "round_robin")
@@ -23,10 +24,16 @@ _FORWARDED = (
     "$proxy_protocol_addr",
 )
 _NOT_ASKED = ("log_format", "access_log", "error_log")
+_OPENS_ONCE = {
+    "socket.io": "the client does not connect to its namespaces again, and its session is not recovered",
+    "SignalR": "the client does not say again which protocol it speaks",
+}
+"""Libraries whose clients open a session in a WebSocket's first messages. SockJS is none: its client closes a WebSocket
+in which a session begins a second time, and comes back."""
 
 
 def missing(site: Site) -> Iterator[Finding]:
-    """Several servers, and a library whose sessions need one."""
+    """Find several servers, and a library whose sessions need one."""
     seen: set[int] = set()
     for place in site.passes:
         group, name = place.group, library(place.place)
@@ -59,7 +66,7 @@ def _ip_hash(group: Level) -> Fix | None:
 
 
 def behind_proxy(site: Site) -> Iterator[Finding]:
-    """The address that is hashed is that of the proxy before this one."""
+    """Find a group that hashes the address of the proxy before this one."""
     seen: set[int] = set()
     for place in site.passes:
         group = place.group
@@ -85,7 +92,7 @@ def behind_proxy(site: Site) -> Iterator[Finding]:
         )
 
 
-def _fronted(place: Pass) -> Directive | None:
+def _fronted(place: PassLevel) -> Directive | None:
     """The directive that shows that requests come through another proxy."""
     for level in place.level.outwards():
         for each in level.items:
@@ -100,7 +107,41 @@ def _fronted(place: Pass) -> Directive | None:
     return None
 
 
+def redialled(site: Site) -> Iterator[Finding]:
+    """Find `websocket_redial` for a library whose session lives in one server and is opened once."""
+    seen: set[int] = set()
+    for place in site.passes:
+        level, name = place.place, library(place.place)
+        redial = place.level.find("websocket_redial")
+        if redial is None or redial.words[:1] in ((), ("off",)) or not place.automatic or id(level) in seen:
+            continue
+        if name not in _OPENS_ONCE:
+            continue
+        seen.add(id(level))
+        own = redial in level.own("websocket_redial")
+        yield Finding(
+            "redial-session",
+            WARNING,
+            f"websocket_redial gives {name} another backend, which does not know the session",
+            redial.span if own else place.directive.span,
+            label=_OPENS_ONCE[name],
+            advice="write: websocket_redial off; so that the client is closed, and comes back to a session by itself",
+            related=() if own else (Related(redial.span, "which holds here"),),
+            fix=_not_redialled(level, redial if own else None),
+        )
+
+
+def _not_redialled(level: Level, redial: Directive | None) -> Fix | None:
+    if redial is None:
+        edits = with_directive(level, "websocket_redial off;")
+    else:
+        first, last = redial.args[0].span, redial.args[-1].span
+        edits = [Edit(first.source, first.start, last.end, "off")] if first.source is last.source else []
+    return Fix("close such a client, as without websocket_redial", tuple(edits)) if edits else None
+
+
 RULES = (
     Rule("sticky-missing", WARNING, "several servers without stickiness for a library that needs it", missing),
     Rule("ip-hash-behind-proxy", WARNING, "balanced by the address of another proxy", behind_proxy),
+    Rule("redial-session", WARNING, "websocket_redial for sessions that the next backend does not know", redialled),
 )

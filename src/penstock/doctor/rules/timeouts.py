@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from penstock.config.values import seconds
-from penstock.doctor.cures import with_directive
 from penstock.doctor.finding import NOTE, WARNING, Finding, Fix, Related
+from penstock.doctor.repair.cures import with_directive
+from penstock.doctor.repair.edits import replaced
 from penstock.doctor.rule import Rule
-from penstock.doctor.site import Pass, Site
+from penstock.doctor.site.site import PassLevel, Site
+from penstock.doctor.site.traffic import carries_sockets, pinged
 
 DEFAULT = 60.0
 OTHERS = {
@@ -19,7 +21,7 @@ OTHERS = {
 """Timeouts that are raised in the hope that tunnels live longer, and from where on that is to be suspected."""
 
 
-def _unspoken(place: Pass) -> bool:
+def _unspoken(place: PassLevel) -> bool:
     """Whether a silent tunnel ends after the default of 60 seconds."""
     ping = place.level.find("websocket_ping")
     if place.unknown or (ping is not None and ping.words != ("off",)):
@@ -27,7 +29,7 @@ def _unspoken(place: Pass) -> bool:
     return place.passes_websockets and place.level.find("proxy_read_timeout") is None
 
 
-def _raised(place: Pass) -> tuple[str, str] | None:
+def _raised(place: PassLevel) -> tuple[str, str] | None:
     for name, limit in OTHERS.items():
         found = place.level.find(name)
         if found is None or not found.args:
@@ -41,7 +43,7 @@ def _raised(place: Pass) -> tuple[str, str] | None:
 
 
 def wrong(site: Site) -> Iterator[Finding]:
-    """Another timeout was raised than the one that ends tunnels."""
+    """Find another timeout raised than the one that ends tunnels."""
     for place in site.passes:
         raised = _raised(place)
         if raised is None or not _unspoken(place):
@@ -63,7 +65,7 @@ def wrong(site: Site) -> Iterator[Finding]:
 
 
 def default(site: Site) -> Iterator[Finding]:
-    """Nobody said how long a tunnel may be silent."""
+    """Find where nobody said how long a tunnel may be silent."""
     for place in site.passes:
         if not _unspoken(place) or _raised(place) is not None:
             continue
@@ -78,11 +80,42 @@ def default(site: Site) -> Iterator[Finding]:
         )
 
 
+def short(site: Site) -> Iterator[Finding]:
+    """Find a tunnel that has ended before the next ping comes."""
+    for place in site.passes:
+        found = place.level.find("proxy_read_timeout")
+        ping = place.level.find("websocket_ping")
+        if found is None or not found.args or not place.passes_websockets or place.off:
+            continue
+        if ping is not None and ping.words != ("off",):
+            continue  # then silence alone ends nothing
+        try:
+            limit = seconds(found.words[0])
+        except ValueError:
+            continue
+        often, said = pinged(place.place)
+        if not 0 < limit <= often:
+            continue
+        own = found in place.level.own("proxy_read_timeout")
+        edits = [replaced(found.args[0], "1h")] if own else with_directive(place.level, _line("1h"))
+        yield Finding(
+            "timeout-short",
+            WARNING if carries_sockets(place.place) is not None else NOTE,
+            f"WebSockets at {place.shown} end after {limit:g} s of silence, before the next ping comes",
+            found.span,
+            label=said,
+            advice="raise it above the time between two pings: proxy_read_timeout 1h;",
+            related=() if own else (Related(place.directive.span, "where they go through"),),
+            fix=Fix("let tunnels be silent for an hour", tuple(edits)),
+        )
+
+
 def _line(value: str) -> str:
     return f"proxy_read_timeout {value};"
 
 
 RULES = (
     Rule("timeout-wrong", WARNING, "a timeout is raised that does not concern tunnels", wrong),
-    Rule("timeout-default", NOTE, "silent tunnels end after 60 seconds", default),
+    Rule("timeout-short", WARNING, "silent tunnels end before the next ping", short),
+    Rule("timeout-default", NOTE, "silent tunnels end after 60 seconds", default, loud=True),
 )

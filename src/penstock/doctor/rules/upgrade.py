@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from penstock.doctor.cures import websockets_through, with_headers, with_http_1_1
-from penstock.doctor.edits import quoted
 from penstock.doctor.finding import NOTE, WARNING, Edit, Finding, Fix, Related
-from penstock.doctor.level import Level
-from penstock.doctor.maps import HANDSHAKE
+from penstock.doctor.repair.cures import websockets_through, with_headers, with_http_1_1
+from penstock.doctor.repair.edits import quoted
 from penstock.doctor.rule import Rule
-from penstock.doctor.site import Pass, Site
-from penstock.doctor.traffic import backend_sign, carries_sockets
+from penstock.doctor.site.level import Level
+from penstock.doctor.site.maps import HANDSHAKE
+from penstock.doctor.site.site import PassLevel, Site
+from penstock.doctor.site.traffic import asks_for_upgrade, backend_sign, carries_sockets, chosen_by_upgrade
 
 _ADVICE = (
     "add: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "
@@ -20,11 +20,11 @@ _ADVICE = (
 
 
 def missing(site: Site) -> Iterator[Finding]:
-    """Nothing that asks for an upgrade reaches the backend."""
+    """Find where nothing that asks for an upgrade reaches the backend."""
     for place in site.passes:
         if place.passes_upgrade or place.unknown or outer_upgrade(place) is not None or _private(site, place):
             continue
-        sign = carries_sockets(place.place)
+        sign = carries_sockets(place.place) or next((f"if {each}" for each in _asked(place)), None)
         half = "upgrade" in place.sends("connection", HANDSHAKE).lower()
         if half:
             message = "Connection asks for an upgrade, but no Upgrade header says to what"
@@ -46,18 +46,26 @@ def missing(site: Site) -> Iterator[Finding]:
         )
 
 
-def _nowhere(site: Site, place: Pass) -> bool:
+def _asked(place: PassLevel) -> Iterator[str]:
+    """What says that handshakes come here: an `if` around it, or the map that names the backend."""
+    if asks_for_upgrade(place.level):
+        yield place.level.name
+    if chosen_by_upgrade(place):
+        yield f"map $http_upgrade {place.host}"
+
+
+def _nowhere(site: Site, place: PassLevel) -> bool:
     """Whether no location of this server lets WebSockets through: then nobody may have thought of them."""
     return id(place.level.enclosing("server")) not in site.upgrading
 
 
-def _private(site: Site, place: Pass) -> bool:
+def _private(site: Site, place: PassLevel) -> bool:
     """Whether only this server itself sends requests here, as for auth_request."""
     return id(place.place) in site.private
 
 
-def outer_upgrade(place: Pass) -> Level | None:
-    """The level whose Upgrade is lost because a level below has headers of its own."""
+def outer_upgrade(place: PassLevel) -> Level | None:
+    """Return the level whose Upgrade is lost because a level below has headers of its own."""
     giving = place.level.giving("proxy_set_header")
     if giving is None or giving.outer is None:
         return None
@@ -71,7 +79,7 @@ def outer_upgrade(place: Pass) -> Level | None:
 
 
 def lost(site: Site) -> Iterator[Finding]:
-    """One proxy_set_header takes the place of all those around it."""
+    """Find a proxy_set_header that takes the place of all those around it."""
     seen: set[int] = set()
     for place in site.passes:
         outer = outer_upgrade(place)
@@ -98,7 +106,7 @@ def lost(site: Site) -> Iterator[Finding]:
 
 
 def no_connection(site: Site) -> Iterator[Finding]:
-    """Upgrade without a Connection that names it (RFC 9110, 7.8)."""
+    """Find an Upgrade without a Connection that names it (RFC 9110, 7.8)."""
     for place in site.passes:
         if place.passes_websockets or not place.passes_upgrade or place.unknown or _private(site, place):
             continue
@@ -118,7 +126,7 @@ def no_connection(site: Site) -> Iterator[Finding]:
 
 
 def over_1_0(site: Site) -> Iterator[Finding]:
-    """There is no Upgrade in HTTP/1.0."""
+    """Find an Upgrade that goes out with HTTP/1.0, which has none."""
     for place in site.passes:
         if place.automatic or place.off or not place.sends("upgrade", HANDSHAKE) or place.version != "1.0":
             continue

@@ -1,0 +1,1 @@
+"""`penstock upstreams` and `penstock drain`: what becomes of servers, and changing that while the proxy runs."""

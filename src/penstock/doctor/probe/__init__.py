@@ -1,0 +1,1 @@
+"""Looking at a WebSocket from outside, step by step."""

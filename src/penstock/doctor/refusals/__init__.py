@@ -1,0 +1,1 @@
+"""Why a backend refused a handshake, as its answer tells."""

@@ -1,0 +1,1 @@
+"""A configuration as rules see it: levels, maps, traffic, patterns, versions of nginx."""

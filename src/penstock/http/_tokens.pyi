@@ -1,0 +1,3 @@
+def fields(
+    data: bytes, start: int, lower: dict[str, str], underscores: bool, strict: bool, /
+) -> tuple[list[tuple[str, str]], dict[str, str]] | None: ...

@@ -1,0 +1,1 @@
+"""Event streams of HTTP, sans-IO: where events begin and end, and what they say."""

@@ -1,0 +1,1 @@
+"""HTTP/2, sans-IO: frames, HPACK, pseudo-fields."""

@@ -1,0 +1,1 @@
+"""Who may: addresses, passwords, limits, subrequests that decide."""

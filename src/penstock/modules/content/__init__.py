@@ -1,0 +1,1 @@
+"""Answers of our own: files, indexes, try_files, mirror."""

@@ -1,0 +1,1 @@
+"""Seeing and steering the program over HTTP: `api`, `dashboard`."""

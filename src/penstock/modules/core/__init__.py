@@ -1,0 +1,1 @@
+"""What every configuration has: main, http, servers, locations, variables, bodies, logs of errors."""

@@ -1,0 +1,1 @@
+"""Event streams: what is one, how it is kept alive, how it ends."""

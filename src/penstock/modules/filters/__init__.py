@@ -1,0 +1,1 @@
+"""What changes an answer on its way out: headers, ranges, compression, substitution, SSI."""

@@ -1,0 +1,48 @@
+"""A worker's lease: the name under which Redis knows what it holds, and the calls of scripts in that name."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from penstock.modules.fleet import scripts
+
+if TYPE_CHECKING:
+    from penstock.modules.fleet.fleet import FleetOptions
+
+RENEW, MORE, ALL, ALL_IN_DOUBT = 0, 1, 2, 3
+"""What a renewal brings: some of the truth, more of all of it, the begin of all of it; see `scripts.RENEW`."""
+
+_LEAN = frozenset({scripts.enter, scripts.leave_places, scripts.use})
+"""Scripts that do not need the lease's name."""
+
+
+class Lease:
+    """`name` is `node:worker`. A worker's name is never used again, whatever becomes of its process id."""
+
+    __slots__ = ("_heads", "_length", "channels", "name", "own")
+
+    def __init__(self, options: FleetOptions) -> None:
+        base = options.base
+        self.name = f"{options.node}:{os.getpid()}-{os.urandom(3).hex()}"
+        own = self.own = self.name.encode("ascii")
+        leases = base + b":l"
+        keys = [base, leases, leases + b":" + own, base + b":t"]
+        self._heads = {script: script.head(keys, 1 if script in _LEAN else 2) for script in scripts.ALL}
+        self._length = int(options.lease * 1000).to_bytes(4, "little")
+        self.channels = [base + b":ask", base + b":to:" + own]
+        """What this worker listens to: what all are asked, and what it is told itself."""
+
+    def command(self, script: scripts.Script, packed: bytes) -> bytes:
+        """Write the call of a script."""
+        text = b"%b$%d\r\n%b\r\n" % (self._heads[script], len(packed), packed)
+        return text if script in _LEAN else b"%b$%d\r\n%b\r\n" % (text, len(self.own), self.own)
+
+    def renewal(self, brings: int, truth: bytes) -> bytes:
+        """Pack what a renewal tells."""
+        return self._length + bytes([brings]) + os.urandom(16) + truth
+
+
+def nodes_of(names: list[str]) -> int:
+    """Count the machines of some leases, this one among them."""
+    return max(1, len({name.partition(":")[0] for name in names}))

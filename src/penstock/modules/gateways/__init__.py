@@ -1,0 +1,1 @@
+"""Requests passed on as parameters: FastCGI, uwsgi, SCGI."""

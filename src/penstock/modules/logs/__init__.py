@@ -1,0 +1,1 @@
+"""Access logs, and pages about the proxy's state."""

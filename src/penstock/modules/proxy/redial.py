@@ -1,0 +1,114 @@
+"""A request that is sent again without its client's doing, as its backend was lost: the handshake of a WebSocket
+(`websocket_redial`, whose life is in `server/redial/`), and the request of an event stream (`event_stream_redial`).
+
+The two headers that say so of an event stream are written for every request of its location, so that a client can not
+say it in our place. The first time `Penstock-Redial` is left out, as only the answer tells that it is a stream; and
+`Last-Event-ID` is the client's own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from penstock.config.errors import ConfigError
+from penstock.http.request import Answer
+from penstock.modules.events.event_stream import LAST_ID, EventStreams
+from penstock.modules.proxy.binding import local_for
+from penstock.modules.proxy.head import SetHeader
+from penstock.modules.upstream.upstream import groups_named
+from penstock.modules.websocket.redial import NOTE, NOTE_VARIABLE, RedialNote
+from penstock.upstream.events.redial import NotContinued, Redialler
+from penstock.upstream.exchange.sending import NOTHING
+from penstock.websocket.redial.terms import HEADER
+
+if TYPE_CHECKING:
+    from penstock.config.scope import Scope
+    from penstock.http.request import Request
+    from penstock.modules.proxy.proxy import Proxy
+    from penstock.modules.proxy.targets import Destination
+    from penstock.plan.plan import Plan
+    from penstock.upstream.exchange.exchange import Exchange
+    from penstock.upstream.exchange.incoming import Incoming
+
+ID_HEADER = "Last-Event-ID"
+OURS = frozenset({HEADER.lower(), ID_HEADER.lower()})
+
+
+async def exchange_again(proxy: Proxy, request: Request, length: int | None) -> Exchange:
+    """Make the exchange for a request without a body that goes out as it did the first time: same location, same
+    variables. `length` is what it says of its body. Raises `ProxyError`."""
+    there = _now(request.connection.service.plan, proxy.targets.fixed or await proxy.targets.find(request))
+    prepared = proxy.prepare(request, there, length, chunked=False)
+    local = None if proxy.bind is None else local_for(proxy.bind, request)
+    return proxy.exchange(request, prepared, proxy.policy, NOTHING, local)
+
+
+def _now(plan: Plan, there: Destination) -> Destination:
+    """Return the destination as the configuration of this moment has it: an upstream may have other servers by now."""
+    if there.group.implicit:
+        return there
+    named = [group for group in groups_named(plan, there.group.name) if not group.implicit]
+    return there.with_group(named[0]) if named and named[0] is not there.group else there
+
+
+def headers_for(scope: Scope, headers: tuple[SetHeader, ...]) -> tuple[SetHeader, ...]:
+    """Return the headers that a location sets, with those that a redial needs. Raises `ConfigError`."""
+    settings = scope.settings(EventStreams)
+    if settings.redial is None:
+        return headers
+    for each in headers:
+        if each.name.lower() in OURS:
+            raise ConfigError(
+                f'"event_stream_redial" sets the header "{each.name}" itself',
+                each.value.span,
+                hint=f"take out this proxy_set_header; $event_stream_last_id has what {ID_HEADER} says",
+            )
+    template = scope.compilation.variables.template
+    span = settings.origin("redial")
+    return (
+        *headers,
+        SetHeader(HEADER, template(f"${NOTE_VARIABLE}", span), False),
+        SetHeader(ID_HEADER, template(f"${LAST_ID}", span), False),
+    )
+
+
+def redialler_for(proxy: Proxy, request: Request) -> Redialler | None:
+    """Return who sends a request again; None where it may not be: it has another method than GET, or a body."""
+    rule = proxy.events.redial
+    if rule is None or request.method != "GET" or request.body.length != 0:
+        return None
+    assert request.answer is None
+    return Redialler(rule, request, EventRequest(proxy))
+
+
+class EventRequest:
+    """An `AskAgain` for one location."""
+
+    __slots__ = ("_proxy",)
+
+    def __init__(self, proxy: Proxy) -> None:
+        self._proxy = proxy
+
+    async def __call__(self, request: Request, last_id: str, count: int, why: str) -> tuple[Incoming, bytes]:
+        """Do what `AskAgain` says."""
+        proxy = self._proxy
+        request.variables[LAST_ID] = last_id
+        assert request.contexts is not None, "its stream is among them"
+        request.contexts[NOTE] = RedialNote(count, why)
+        exchange = await exchange_again(proxy, request, request.head.content_length)
+        head = await exchange.run()
+        answer = Answer(head.status)
+        proxy.answers.headers(proxy, request, answer, head)
+        if (
+            head.status != 200
+            or head.content_length is not None
+            or "content-encoding" in head.fields
+            or not proxy.events.takes(answer)
+        ):
+            exchange.log("warn", f"an event stream can not go on: the answer to its redial is {head.status}, "
+                         f'"{answer.content_type or ""}"')  # fmt: skip
+            exchange.abandon()
+            raise NotContinued
+        exchange.log("info", f"an event stream goes on with another answer (redial {count}, the last was {why})")
+        incoming = exchange.open(head)
+        return incoming, incoming.now()

@@ -1,0 +1,1 @@
+"""Variables and paths that are computed: rewrite, map, geo, split_clients, referer, secure_link."""

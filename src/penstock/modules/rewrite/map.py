@@ -1,0 +1,196 @@
+"""Variables by a table of values: `map` (nginx: ngx_http_map_module)."""
+
+from __future__ import annotations
+
+from penstock.config.errors import ConfigError
+from penstock.config.regex.pcre import Regex
+from penstock.config.regex.regex import MatchFailed
+from penstock.config.registry import HTTP, STREAM, block, inert
+from penstock.config.scope import Call, Scope
+from penstock.config.tree import Directive, Word
+from penstock.config.variables import Template
+from penstock.http.request import Request
+from penstock.modules.core.locations import regex
+from penstock.modules.rewrite.computed import declare, variable_name
+from penstock.observe.errorlog import ALERT, report
+
+PAGE = "ngx_http_map_module.html"
+_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
+
+
+def lower(text: str) -> str:
+    """Return ASCII letters in lower case, other bytes as they are."""
+    return text.lower() if text.isascii() else text.translate(_LOWER)
+
+
+class MapTable:
+    """What a `map` looks up: exact values in any case of letters, then masks of host names (the longest first,
+    `*.name` before `name.*`), then regular expressions in their order, then the default.
+    """
+
+    __slots__ = ("_exact", "_heads", "_regexes", "_tails", "default", "hostnames")
+
+    def __init__(self) -> None:
+        self.default: Template | None = None
+        self.hostnames = False
+        self._exact: dict[str, Template] = {}
+        self._heads: dict[str, Template] = {}
+        self._tails: dict[str, Template] = {}
+        self._regexes: list[tuple[Regex, Template]] = []
+
+    def values(self) -> list[Template]:
+        """Return every value there may be."""
+        found = [*self._exact.values(), *self._heads.values(), *self._tails.values()]
+        found += [value for _, value in self._regexes]
+        return found if self.default is None else [*found, self.default]
+
+    def add_regex(self, pattern: Regex, value: Template) -> None:
+        """Add a value for what a regular expression matches; they are tried in this order, after all texts."""
+        self._regexes.append((pattern, value))
+
+    def add(self, key: str, value: Template) -> None:
+        """Add a value, or with `hostnames` a mask. Raises `KeyError` if it is there, `ValueError` if it is bad."""
+        table, place = (self._exact, key) if not self.hostnames else self._place(key)
+        if place in table or (table is self._heads and key.startswith(".") and key[1:] in self._exact):
+            raise KeyError(key)
+        table[place] = value
+        if table is self._heads and key.startswith("."):
+            self._exact[key[1:]] = value
+
+    def _place(self, key: str) -> tuple[dict[str, Template], str]:
+        if key.count("*") > 1 or ".." in key or "\0" in key:
+            raise ValueError(key)
+        if len(key) > 1 and key.startswith("."):
+            return self._heads, key
+        if len(key) > 2 and key.startswith("*."):
+            return self._heads, key[1:]
+        if len(key) > 2 and key.endswith(".*"):
+            return self._tails, key[:-1]
+        if "*" in key:
+            raise ValueError(key)
+        return self._exact, key
+
+    def find(self, text: str, request: Request) -> Template | None:
+        """Find the value for a text. A regular expression that matches leaves its captures in the request."""
+        if self.hostnames and text.endswith("."):
+            text = text[:-1]
+        key = lower(text)
+        found = self._exact.get(key)
+        if found is not None:
+            return found
+        if not text:
+            return self.default
+        found = self._by_mask(key)
+        if found is not None:
+            return found
+        try:
+            for pattern, value in self._regexes:
+                match = pattern.match(text)
+                if match is not None:
+                    request.captured(match, pattern)
+                    return value
+        except MatchFailed as error:
+            report(request, ALERT, str(error))
+        return self.default
+
+    def _by_mask(self, key: str) -> Template | None:
+        if self._heads:
+            at = key.find(".")
+            while at >= 0:
+                found = self._heads.get(key[at:])
+                if found is not None:
+                    return found
+                at = key.find(".", at + 1)
+        if self._tails:
+            at = key.rfind(".", 0, -1)
+            while at >= 0:
+                found = self._tails.get(key[: at + 1])
+                if found is not None:
+                    return found
+                at = key.rfind(".", 0, at)
+        return None
+
+
+@block("map", where=HTTP | STREAM, least=2, most=2, syntax="string $variable { ... }", nginx=PAGE)
+def map_(scope: Scope, directive: Directive) -> None:
+    """A variable whose value is looked up by that of a text, when it is read."""
+    source = Call(scope, directive).template(directive.args[0])
+    target = directive.args[1]
+    variable_name(target)
+    table = MapTable()
+    remember = True
+    for line in directive.block or ():
+        with scope.compilation.collecting():
+            if line.args or line.name.text not in ("hostnames", "volatile"):
+                _entry(scope, table, line)
+            elif line.name.text == "hostnames":
+                table.hostnames = True
+            else:
+                remember = False
+
+    def compute(request: Request) -> str:
+        found = table.find(source.evaluate(request), request)
+        if found is None:
+            return ""
+        return found.literal if found.literal is not None else found.evaluate(request)
+
+    reads = {name for each in (source, *table.values()) for name in each.names}
+    clean = all(each.literal is not None and each.literal.isprintable() for each in table.values())
+    declare(scope.compilation, target, compute, reads, remember=remember, clean=clean)
+
+
+def _lone(line: Directive, table: MapTable) -> str:
+    """What was meant by a word alone in a map."""
+    word = line.name.text
+    if any(value.text == word for value in table.values()):
+        return f'"{word}" is a result already given above and stands alone here: take "{word};" out, leave the "}}"'
+    return f"a result is missing: {word} result;"
+
+
+def _entry(scope: Scope, table: MapTable, line: Directive) -> None:
+    if line.block is not None:
+        raise ConfigError('unexpected "{"', line.span, hint="a map holds pairs: value result;")
+    if len(line.args) != 1:
+        raise ConfigError(
+            "invalid number of the map parameters",
+            line.span,
+            hint=_lone(line, table) if not line.args else "a pair: value result; with spaces, quote them",
+        )
+    key = line.name
+    value = scope.compilation.variables.template(line.args[0].text, line.args[0].span)
+    if key.text == "default":
+        if table.default is not None:
+            raise ConfigError("duplicate default map parameter", line.span)
+        table.default = value
+        return
+    if key.text.startswith("~"):
+        caseless = key.text.startswith("~*")
+        pattern = key._replace(text=key.text[2 if caseless else 1 :])
+        table.add_regex(regex(scope, pattern, caseless=caseless), value)
+        return
+    _add(table, key, value)
+
+
+def _add(table: MapTable, key: Word, value: Template) -> None:
+    text = lower(key.text.removeprefix("\\"))
+    try:
+        table.add(text, value)
+    except KeyError:
+        raise ConfigError(f'conflicting parameter "{text}"', key.span, hint="it is there already") from None
+    except ValueError:
+        raise ConfigError(
+            f'invalid hostname or wildcard "{text}"',
+            key.span,
+            hint="a * may stand for the first or last label only",
+        ) from None
+
+
+inert(
+    "map_hash_max_size",
+    "map_hash_bucket_size",
+    where=HTTP | STREAM,
+    most=1,
+    reason="tables grow as they are filled",
+    nginx=PAGE,
+    module="map",
+)

@@ -1,0 +1,1 @@
+"""TLS toward clients: the ssl_ directives."""

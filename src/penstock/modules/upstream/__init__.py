@@ -1,0 +1,1 @@
+"""Groups of servers: `upstream` and its directives."""

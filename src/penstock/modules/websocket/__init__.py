@@ -1,0 +1,1 @@
+"""WebSockets whose frames are read: the websocket_ directives."""

@@ -1,0 +1,261 @@
+"""What the tunnels of a user, a tenant, an API key may use together: `websocket_quota_zone` and `websocket_quota`.
+
+A handshake whose key has used up its quota is answered by a WebSocket that is closed at once, with the code: pages
+never see a status. Open tunnels are counted by `server/websocket/quotas.py`, about once a second, never message by
+message.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from penstock.config.errors import ConfigError
+from penstock.config.key import Key
+from penstock.config.kinds import custom
+from penstock.config.registry import HTTP, HTTP_LEVELS, Context, command
+from penstock.config.scope import Call, Scope
+from penstock.config.settings import Settings, directives, phase
+from penstock.config.tree import Directive
+from penstock.config.values import decimal, offset
+from penstock.config.variables import variable
+from penstock.http.request import Answer, Outcome, Request
+from penstock.modules.access.limit_conn import LONGEST_KEY, TakenPlace, count_held, take
+from penstock.modules.access.zones import Wanted, define, zone_words
+from penstock.modules.fleet.ask import GRANTED, NO_PLACE, Question
+from penstock.modules.fleet.fleet import CLOSED, OPEN
+from penstock.modules.fleet.places import FleetPlaces
+from penstock.modules.websocket.params import code, options, side
+from penstock.modules.websocket.quota_counts import BYTES, MESSAGES, QUOTA_ZONES, Allowance, Quota, QuotaZone
+from penstock.modules.websocket.websocket import WebSocket, asks, closed_at_once, has_refused, what_is_wrong
+from penstock.observe.errorlog import ERROR, WARN, report
+from penstock.plan import phases
+from penstock.shared.zone import Zone
+
+if TYPE_CHECKING:
+    from penstock.modules.fleet.link import Link
+
+MODULE = "websocket_quota"
+SYNTAX = (
+    "zone [tunnels=number] [messages=number/period] [bytes=size/period] [from=client | backend | both] [code=number]"
+)
+PERIODS = {"m": 60, "h": 3600, "d": 86400}
+THOUSANDS = {"k": 1000, "m": 1000**2, "g": 1000**3}
+MOST = 2**52
+"""Of a quota: Redis counts in floating point, exactly up to here."""
+MOST_TUNNELS = 65535
+STATUS = "websocket_quota_status"
+
+
+@command("websocket_quota_zone", where=HTTP, least=2, most=3, syntax="key zone=name:size [sync]")
+def websocket_quota_zone(scope: Scope, directive: Directive) -> None:
+    """Memory for what WebSockets have used of their quotas, by the values of a key: half of it for open tunnels, half
+    for messages and bytes. With `sync` all machines of the `fleet` count together."""
+    key, name, size, sync = zone_words(scope, directive)
+    made = QuotaZone(define(scope, directive, MODULE, key, name=name, size=size // 2, sync=sync))
+    compilation = scope.compilation
+    compilation.shared.setdefault(QUOTA_ZONES, {})[name] = made
+
+    def take_memory() -> None:
+        old = (compilation.previous.get(QUOTA_ZONES) or {}).get(name)
+        kept = old is not None and old.shared.zone is made.shared.zone
+        made.counts = old.counts if old is not None and kept else Zone(f"{name} used", size - size // 2)
+
+    compilation.defer(take_memory)
+
+
+class QuotaLine(NamedTuple):
+    """A `websocket_quota`: the zone it names, and what it allows."""
+
+    wanted: Wanted
+    quota: Quota
+
+
+def _tunnels(text: str) -> int:
+    found = decimal(text)
+    if not found or found > MOST_TUNNELS:
+        raise ValueError(f"1 to {MOST_TUNNELS} tunnels")
+    return found
+
+
+def _in_period(text: str) -> tuple[str, int]:
+    amount, slash, unit = text.rpartition("/")
+    if not slash or unit not in PERIODS:
+        raise ValueError("an amount for a minute, an hour or a day, such as 100k/d")
+    return amount, PERIODS[unit]
+
+
+def _messages(text: str) -> Allowance:
+    amount, period = _in_period(text)
+    scale = THOUSANDS.get(amount[-1:].lower(), 1)
+    found = decimal(amount if scale == 1 else amount[:-1])
+    if not found or found * scale > MOST:
+        raise ValueError("a number of messages for a minute, an hour or a day, such as 100k/d")
+    return Allowance(MESSAGES, found * scale, period)
+
+
+def _bytes(text: str) -> Allowance:
+    amount, period = _in_period(text)
+    found = offset(amount)
+    if not found or found > MOST:
+        raise ValueError("a size for a minute, an hour or a day, such as 1g/d")
+    return Allowance(BYTES, found, period)
+
+
+def _line(call: Call) -> QuotaLine:
+    word = call.args[0]
+    known = {"tunnels": _tunnels, MESSAGES: _messages, BYTES: _bytes, "from": side, "code": code}
+    given = options(call, call.args[1:], known)
+    allowances = tuple(given[unit] for unit in (MESSAGES, BYTES) if unit in given)
+    if not allowances and "tunnels" not in given:
+        raise call.fail('"websocket_quota" allows nothing', hint=f"syntax: websocket_quota {SYNTAX};")
+    whose = given.get("from", "client")
+    quota = Quota(
+        word.text,
+        given.get("tunnels", 0),
+        allowances,
+        whose != "backend",
+        whose != "client",
+        given.get("code", 1008),
+    )
+    others: list[QuotaLine] = call.scope.own.get(Quotas, {}).get("lines", [])
+    if any(other.wanted.name == word.text for other in others):
+        raise call.fail('"websocket_quota" directive is duplicate')
+    return QuotaLine(Wanted(call.scope, MODULE, word.text, word), quota)
+
+
+class QuotaKey(NamedTuple):
+    """A key whose tunnel counts toward a quota."""
+
+    zone: QuotaZone
+    key: str
+    quota: Quota
+
+
+COUNTED: Key[list[QuotaKey]] = Key("quotas")
+"""Where a handshake keeps what its tunnel will count toward."""
+
+
+class Quotas(Settings):
+    """The quotas of a level; all of them hold together."""
+
+    lines: tuple[QuotaLine, ...] = directives(
+        MODULE,
+        where=HTTP_LEVELS,
+        takes=custom(_line, most=6, syntax=SYNTAX),
+        doc="What the WebSockets of one value of the zone's key may use together: how many there may be at once, and "
+        "how many messages and payload bytes in a minute, an hour or a day of UTC (`/m`, `/h`, `/d`), of what clients "
+        "send unless `from` says otherwise. Who has used it up is closed with 1008 or `code`, and so is each new one, "
+        "as soon as it is open. It is counted about once a second, so that a second's use may come on top. Needs "
+        "`websocket on` or `auto`. See [WebSocket](websocket.md#quotas).",
+    )
+
+    def finish(self, scope: Scope) -> None:
+        self.zones: dict[str, QuotaZone] = scope.compilation.shared.setdefault(QUOTA_ZONES, {})
+        if not self.lines or "lines" not in scope.own.get(Quotas, {}) or not scope.context & Context.LOCATION:
+            return
+        wish = scope.settings(WebSocket).wish
+        if wish is None or not wish.carries:
+            raise ConfigError(
+                '"websocket_quota" needs "websocket on" or "websocket auto": messages are not counted without',
+                self.origin("lines") or self.lines[0].wanted.word.span,
+                hint="write: websocket auto;",
+            )
+
+    @phase(phases.PRECONTENT, when=lambda self: self.lines)
+    async def decide(self, request: Request) -> Outcome:
+        """Let a handshake go on whose keys have something left, and take its places; else close it as it opens."""
+        main = request.main
+        if request.parent is not None or STATUS in main.cached or not asks(request) or has_refused(request):
+            return None
+        if what_is_wrong(request):
+            return None
+        counted: list[QuotaKey] = []
+        for line in self.lines:
+            shared = line.wanted.zone
+            key = shared.key.evaluate(request)
+            if len(key) > LONGEST_KEY:
+                text = f'the value of the "{shared.key.text}" key is more than {LONGEST_KEY} bytes: "{key}"'
+                report(request, ERROR, text)
+            elif key:
+                counted.append(QuotaKey(self.zones[line.quota.zone], key, line.quota))
+        if not counted:
+            return None
+        main.cached[STATUS] = "PASSED"
+        for each in counted:
+            unit = each.zone.used_up(each.key, each.quota)
+            if unit:
+                return _refused(request, each, unit)
+        lacking = _take_places(request, [each for each in counted if each.quota.tunnels])
+        if lacking is None:
+            lacking = await _ask_for_places(
+                request, [each for each in counted if each.quota.tunnels and each.zone.link is not None]
+            )
+        if lacking is not None:
+            return _refused(request, lacking, "tunnels")
+        main.context(COUNTED, list).extend(each for each in counted if each.quota.allowances)
+        return None
+
+
+def _refused(request: Request, counted: QuotaKey, unit: str) -> Answer:
+    request.main.cached[STATUS] = "REJECTED"
+    meters = request.connection.service.meters
+    if meters is not None:
+        meters.over_quota()
+    report(request, WARN, f'websocket_quota: the {unit} of zone "{counted.quota.zone}" are used up, refusing')
+    return closed_at_once(request, counted.quota.code, words_for(unit))
+
+
+def words_for(unit: str) -> str:
+    """Return what a client is told whose quota is used up."""
+    return f"quota of {unit} used up"
+
+
+def _take_places(request: Request, wanted: list[QuotaKey]) -> QuotaKey | None:
+    """Take a place on this machine for each, or none; which one lacks a place."""
+    taken: list[TakenPlace] = []
+    for each in wanted:
+        shared = each.zone.shared
+        digest = shared.memory.digest(each.key)
+        if not take(shared.memory, digest, each.quota.tunnels):
+            for place in taken:
+                place()
+            return each
+        taken.append(TakenPlace(shared.memory, shared.name, each.key, digest))
+    for place in taken:
+        request.main.at_end(place)
+    return None
+
+
+async def _ask_for_places(request: Request, wanted: list[QuotaKey]) -> QuotaKey | None:
+    """Take a place among all machines for each, or none; which one lacks a place."""
+    question = Question()
+    link: Link | None = None
+    for each in wanted:
+        assert each.zone.shared.digests is not None
+        link = each.zone.link
+        question.place(each.zone.shared.digests.of(each.key), each.quota.tunnels)
+    if link is None:
+        return None
+    reply = await question.ask(link)
+    verdict = None if reply is None else reply[0]
+    if reply is not None and verdict == NO_PLACE:
+        number = reply[1]
+        return wanted[number if isinstance(number, int) and number < len(wanted) else 0]
+    if verdict != GRANTED:
+        how = link.options.on_error
+        for each in wanted:
+            most = each.quota.tunnels
+            share = most if how == OPEN else max(1, most // link.nodes)
+            memory = each.zone.shared.memory
+            if how == CLOSED or count_held(memory, memory.digest(each.key)) > share:
+                return each
+        for digest in question.places:
+            link.hold(digest)
+    request.main.at_end(FleetPlaces(link, question.places))
+    return None
+
+
+@variable(STATUS)
+def websocket_quota_status(request: Request) -> str | None:
+    """PASSED, or REJECTED: the handshake's key had used up a quota."""
+    return request.main.cached.get(STATUS)

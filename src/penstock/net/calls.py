@@ -1,0 +1,77 @@
+"""System calls on sockets by descriptor: no object stands for a connection that is read from, written to and closed.
+
+`_calls.c` does the same where the package was built with a compiler, with less in between: it keeps the lock of the
+interpreter, and reads into one buffer. `PENSTOCK_RELAY=python` leaves it out with the rest of what is compiled.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING, TypeAlias
+
+from penstock.net.bare_socket import bare_socket
+from penstock.shared.compiled import are_wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Name: TypeAlias = "tuple[str, int] | tuple[str, int, int, int] | None"
+
+
+def _recv(fd: int, limit: int, /) -> bytes:
+    return os.read(fd, limit)
+
+
+def _send(fd: int, data: bytes | bytearray | memoryview, /) -> int:
+    return os.write(fd, data)
+
+
+def _connect(host: str, port: int, nodelay: bool, /) -> tuple[int, int]:
+    sock = bare_socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    if nodelay:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    error = sock.connect_ex((host, port))
+    return sock.detach(), error
+
+
+def _nodelay(fd: int, /) -> None:
+    sock = socket.socket(fileno=fd)
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    finally:
+        sock.detach()
+
+
+recv: Callable[[int, int], bytes] = _recv
+"""Read at most so many bytes; b"" at the end. Raises `OSError`."""
+
+send: Callable[[int, bytes | bytearray | memoryview], int] = _send
+"""Write, and return how much was taken. Raises `OSError`."""
+
+accept: Callable[[int], tuple[int, Name]] | None = None
+"""Accept from a listening socket of TCP: the descriptor, non-blocking, and who it is. Raises `OSError`. None where the
+socket's own method is as good."""
+
+connect: Callable[[str, int, bool], tuple[int, int]] = _connect
+"""Begin to connect to an address in figures, with TCP_NODELAY or without: the descriptor, and 0 or an errno,
+EINPROGRESS where it goes on. Raises `OSError` where no descriptor is left, `ValueError` for another address."""
+
+watch: Callable[[int, int, int], None] | None = None
+"""Register a descriptor and its events with an epoll, which comes first. Raises `OSError`. None where the epoll's own
+method is as good."""
+
+nodelay: Callable[[int], None] = _nodelay
+"""Set TCP_NODELAY. Raises `OSError`."""
+
+close: Callable[[int], None] = os.close
+"""Close a descriptor."""
+
+if are_wanted():
+    try:
+        from penstock.net import _calls
+    except ImportError:
+        pass
+    else:
+        recv, send, accept = _calls.recv, _calls.send, _calls.accept
+        connect, watch, nodelay, close = _calls.connect, _calls.watch, _calls.nodelay, _calls.close

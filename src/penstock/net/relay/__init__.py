@@ -1,0 +1,1 @@
+"""Two streams as one tunnel, in Python and compiled."""

@@ -1,0 +1,169 @@
+"""A tunnel as the compiled twin carries it: two sockets, and nothing else until somebody asks for more.
+
+While nothing but bytes is to be passed on, no `Side` is needed: both are made when the twin gives the tunnel back, or
+when somebody wants to see one. Nearly every tunnel ends without them, see `over`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from penstock.net.bare_socket import socket_of
+from penstock.net.relay.compiled import NOTHING, SHORT
+from penstock.net.relay.side import READING, Side
+
+if TYPE_CHECKING:
+    from penstock.net.loop import Loop
+    from penstock.net.relay.tunnel import End
+
+
+Folded: TypeAlias = tuple[int, int, tuple[float, float]]
+"""What two sides can be made of: the descriptors of the client's socket and the backend's, which the loop watches for
+reading, and the seconds for which each may take nothing."""
+
+
+class Carried:
+    """The part of a tunnel that knows of the twin. `client` and `backend` are its sides while it lives."""
+
+    __slots__ = ("_backend", "_client", "_engaged", "_folded", "loop", "opened", "reason", "websocket")
+
+    loop: Loop
+    opened: float
+    reason: End | None
+    websocket: bool
+    """Whether both sides speak WebSocket, so that a close frame from each is the end of both."""
+    _client: Side | None
+    _backend: Side | None
+    _folded: Folded | None
+
+    @property
+    def client(self) -> Side:
+        """Return the client's side, made now if there is none yet."""
+        if self._folded is not None:
+            self._unfold()
+        assert self._client is not None, "the tunnel has ended"
+        return self._client
+
+    @property
+    def backend(self) -> Side:
+        """Return the backend's side likewise."""
+        if self._folded is not None:
+            self._unfold()
+        assert self._backend is not None, "the tunnel has ended"
+        return self._backend
+
+    @property
+    def backend_fd(self) -> int:
+        """Return the descriptor of the backend's side, by which a living tunnel is told from others of its client."""
+        return self.backend.fd if self._folded is None else self._folded[1]
+
+    @property
+    def plain(self) -> bool:
+        """Return whether the twin, if there is one, may carry it as long as nobody wants to look at its bytes."""
+        if self.loop.hot.twin is None:
+            return False
+        return self._folded is not None or (type(self._client) is Side and type(self._backend) is Side)
+
+    @property
+    def portable(self) -> bool:
+        """Return whether it can go to another process: of TLS, and of a connection that streams share, there is more to
+        know than can be told."""
+        if self.reason is not None:
+            return False
+        return self._folded is not None or (type(self._client) is Side and type(self._backend) is Side)
+
+    @property
+    def engaged(self) -> bool:
+        """Return whether the twin has it."""
+        return self._engaged
+
+    def fold(self, client: int, backend: int, send_timeouts: tuple[float, float]) -> None:
+        """Begin as two descriptors that the loop watches for reading, and let the twin carry what comes."""
+        self._client = self._backend = None
+        self._folded = client, backend, send_timeouts
+        now = self.opened
+        self._entrust(client, 0, now, backend, 0, now)
+
+    def _unfold(self) -> None:
+        assert self._folded is not None
+        client, backend, (client_timeout, backend_timeout) = self._folded
+        self._folded = None
+        hot = self.loop.hot
+        left = Side(socket_of(client), hot, client_timeout)
+        right = Side(socket_of(backend), hot, backend_timeout)
+        left.mask = right.mask = READING
+        self.join(left, right)
+
+    def join(self, client: Side, backend: Side) -> None:
+        """Let two sides know each other, and the tunnel."""
+        raise NotImplementedError
+
+    def engage(self) -> None:
+        """Let the compiled twin carry it, where there is one and nothing but bytes is to be passed on."""
+        if self.loop.hot.twin is None or self._engaged or self.reason is not None:
+            return
+        client, backend = self.client, self.backend
+        if client.carries_plainly() and backend.carries_plainly():
+            self._entrust(client.fd, client.read, client.last, backend.fd, backend.read, backend.last)
+
+    def _entrust(self, one: int, read: int, last: float, other: int, read_other: int, last_other: float) -> None:
+        hot = self.loop.hot
+        assert hot.twin is not None
+        hot.twin.engage(one, read, last, other, read_other, last_other, self.websocket)
+        self._engaged = True
+        hot.handlers.pop(one, None)
+        hot.handlers.pop(other, None)
+        hot.carried[one] = hot.carried[other] = self
+
+    def dismiss(self, about: Side | None = None) -> tuple[int, int, bytes]:
+        """Take it back from the twin: the trouble there was with reading from `about`, its errno, and what the other
+        side did not take."""
+        told = (NOTHING, 0, b"")
+        hot = self.loop.hot
+        twin = hot.twin
+        if twin is None or not self._engaged:
+            return told
+        untold: tuple[Side, bytes] | None = None
+        sides = self.client, self.backend
+        self._engaged = False
+        for side in sides:
+            side.read, side.last, trouble, errno, kept = twin.dismiss(side.fd)
+            del hot.carried[side.fd]
+            side.equip()
+            hot.handlers[side.fd] = side.on_event
+            if side is about:
+                told = (trouble, errno, kept)
+            elif trouble == SHORT:
+                # Its event is still to come: somebody else's was before it in the same batch.
+                hot.handlers[side.fd] = side
+                untold = side, kept
+        if untold is not None:
+            side, kept = untold
+            side.peer.hold(kept)
+        return told
+
+    def told(self, fd: int, mask: int) -> None:
+        """Deal with what is no bytes that the twin passed on whole: it has given the tunnel back."""
+        folded = self._folded
+        twin = self.loop.hot.twin
+        if folded is not None and twin is not None:
+            one, other, _ = folded
+            totals = twin.over(fd, other if fd == one else one)
+            if totals is not None:
+                self.said_goodbye(folded, totals if fd == one else totals[::-1], by_client=fd == one)
+                return
+        side = self.client
+        (side if side.fd == fd else side.peer).given_back(mask)
+
+    def said_goodbye(self, folded: Folded, totals: tuple[int, int], *, by_client: bool) -> None:
+        """End: each side has sent a close frame, and one of them its FIN."""
+        raise NotImplementedError
+
+    def _figures(self, *, of_client: bool) -> tuple[int, float]:
+        """Return the bytes read from a side, and when the last came."""
+        twin = self.loop.hot.twin
+        folded = self._folded
+        if folded is not None and twin is not None:
+            return twin.figures(folded[0] if of_client else folded[1])
+        side = self.client if of_client else self.backend
+        return twin.figures(side.fd) if self._engaged and twin is not None else (side.read, side.last)

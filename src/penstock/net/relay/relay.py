@@ -1,0 +1,104 @@
+"""Two streams become one tunnel."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from math import inf
+
+from penstock.net.loop import IN
+from penstock.net.relay.side import Side
+from penstock.net.relay.tls_side import TlsSide
+from penstock.net.relay.tunnel import End, Tunnel
+from penstock.net.stream import READING, Stream
+from penstock.net.timers import Alarm
+from penstock.net.tls.tls import TlsStream
+
+
+def relay(
+    client: Stream,
+    backend: Stream,
+    *,
+    to_client: bytes = b"",
+    to_backend: bytes = b"",
+    idle_timeout: float | None = None,
+    send_timeouts: tuple[float | None, float | None] = (None, None),
+    half_close: bool = True,
+    on_end: Callable[[Tunnel, End], None],
+    owner: object = None,
+    watch: Callable[[Tunnel], None] | None = None,
+    alarm: Alarm | None = None,
+    websocket: bool = False,
+) -> Tunnel:
+    """Take both streams' sockets over and let bytes flow both ways until the tunnel ends; the streams are empty after.
+
+    `to_client` and `to_backend` are sent first, each before anything that is read later; bytes put back into
+    a stream follow them. `idle_timeout` (seconds) is between two movements in any direction; `send_timeouts`
+    are for the client and the backend taking nothing of what is due to them. Without `half_close` the end of what one
+    side says is the end of all, once it is out. `on_end(tunnel, reason)` is
+    called once, when both sockets are closed; possibly before this returns. `watch` is called before any byte
+    moves: it may set taps and a guard. `alarm` is one that nobody else needs any more. `websocket`: both
+    sides speak it."""
+    loop = client.loop
+    if (
+        watch is None
+        and loop.hot.twin is not None
+        and type(client) is Stream
+        and type(backend) is Stream
+        and not (to_client or to_backend or client._unread or backend._unread)
+    ):
+        # Nearly every tunnel: the twin has it at once.
+        tunnel = Tunnel(loop, None, None, idle_timeout or inf, on_end, alarm)
+        tunnel.owner = owner
+        tunnel.half_close = half_close
+        tunnel.websocket = websocket
+        tunnel.start()
+        timeouts = send_timeouts[0] or inf, send_timeouts[1] or inf
+        tunnel.fold(_watched(client), _watched(backend), timeouts)
+        return tunnel
+    client_sock, client_mask, said = client.release()
+    backend_sock, backend_mask, answered = backend.release()
+    left = side_of(client, client_sock, send_timeouts[0])
+    right = side_of(backend, backend_sock, send_timeouts[1])
+    tunnel = Tunnel(loop, left, right, idle_timeout or inf, on_end, alarm)
+    tunnel.owner = owner
+    tunnel.half_close = half_close
+    tunnel.websocket = websocket
+    tunnel.equip()
+    if watch is not None:
+        watch(tunnel)
+    left.start(client_mask)
+    right.start(backend_mask)
+    tunnel.start()
+    left.read = len(said)
+    right.read = len(answered)
+    if to_client or answered:
+        right.send_on(to_client + answered)
+    if tunnel.reason is None and (to_backend or said):
+        left.send_on(to_backend + said)
+    for side in (left, right):
+        if tunnel.reason is None and side.mask & IN and side.buffered():
+            side.move()
+    tunnel.engage()
+    return tunnel
+
+
+def _watched(stream: Stream) -> int:
+    """Take a stream's descriptor over, for nothing but bytes to be waited for."""
+    hot = stream.hot
+    fd, mask = stream.release_fd()
+    if mask != READING:
+        if mask:
+            hot.change(fd, READING)
+        else:
+            hot.watch(fd, READING, stream._on_event)
+    return fd
+
+
+def side_of(stream: Stream, sock: socket.socket, send_timeout: float | None) -> Side:
+    """Make the side of a stream that has released its socket. `send_timeout` in seconds, None for none."""
+    if not isinstance(stream, Stream):
+        return stream.as_side(send_timeout or inf)  # a stream of HTTP/2, which has no socket of its own
+    if isinstance(stream, TlsStream):
+        return TlsSide(sock, stream.ssl, stream.hot, send_timeout or inf)
+    return Side(sock, stream.hot, send_timeout or inf)

@@ -1,0 +1,1 @@
+"""The process that fetches certificates (RFC 8555): it alone speaks to authorities, and writes their files."""

@@ -1,0 +1,1 @@
+"""Tunnels that move to another process."""

@@ -1,0 +1,1 @@
+"""The master: children, reload, upgrade."""

@@ -1,0 +1,1 @@
+"""From a command line to bound sockets, open logs and dropped privileges."""

@@ -1,0 +1,1 @@
+"""A worker: serving, taking up a plan, answering control questions."""

@@ -1,0 +1,34 @@
+"""How the heads of requests are read, as a server's configuration has it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from penstock.http.head import HeadOptions
+from penstock.http.reader import known_by
+from penstock.modules.core.http_core import HttpCore
+from penstock.plan.location import Server
+
+if TYPE_CHECKING:
+    from penstock.http.head import RequestHead
+    from penstock.http.head_cache import Memo
+
+Reading: TypeAlias = "tuple[HeadOptions, int, Memo[RequestHead]]"
+"""The options for a server, how long a head may be that needs no second look, and header lines that came before."""
+
+
+class Readings(dict["Server", "Reading"]):
+    """What is asked for by server, made when it is first wanted."""
+
+    def __missing__(self, server: Server) -> Reading:
+        core = server.root[HttpCore]
+        options = HeadOptions(
+            underscores_in_headers=core.underscores_in_headers,
+            ignore_invalid_headers=core.ignore_invalid_headers,
+            merge_slashes=core.merge_slashes,
+            max_headers=core.max_headers,
+            allow_connect=server.meets_connect,
+            bare_line_feeds=True,
+        )
+        found = self[server] = options, core.client_header_buffer_size, known_by(options)
+        return found

@@ -1,0 +1,171 @@
+"""The handshake of a WebSocket, kept so that it can be sent again to another backend.
+
+It is what the client has sent, as one piece of text, and where it led; a request is made of that when it is needed. So
+an idle tunnel costs little more than its handshake has bytes (experiments/tunnels.md).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from penstock.http.fields import first_values
+from penstock.http.head import RequestHead
+from penstock.http.request import Attempt, Request
+from penstock.modules.proxy.proxy import Proxy
+from penstock.modules.proxy.redial import exchange_again
+from penstock.modules.websocket.redial import NOTE, RedialNote
+from penstock.modules.websocket.websocket import WebSocket, answered_wrong
+from penstock.net.errors import NetError
+from penstock.server.finish import forget, release
+from penstock.upstream.errors import ProxyError
+from penstock.upstream.exchange.nobody import Nobody
+from penstock.upstream.exchange.upgrade import Parts, Upgrade, address_parts
+
+if TYPE_CHECKING:
+    from penstock.http.client import ClientConnection, ClientStream, TlsOfClient
+    from penstock.http.response import ResponseHead
+    from penstock.net.loop import Loop
+    from penstock.upstream.exchange.exchange import Exchange
+    from penstock.upstream.peers.peers import Peer
+
+SURE = frozenset((408, 425, 429))
+"""Statuses of a client's fault that another try may change."""
+
+ID = "request_id"
+
+
+class NotDialled(Exception):
+    """Raised where a handshake was not answered as the first one was. `final`: another try would not help."""
+
+    expected = True
+
+    def __init__(self, words: str, *, final: bool = False) -> None:
+        super().__init__(words)
+        self.final = final
+
+
+class KeptHandshake:
+    """A `ClientConnection` of the request that is made, and all that it is made of. `protocol` is the subprotocol that
+    was agreed on."""
+
+    __slots__ = (
+        *("_args", "_head", "_host", "_identity", "_line", "_uri", "captures", "client_address", "client_port"),
+        *("listen", "local_address", "local_port", "location", "number", "peer", "protocol", "proxy_protocol"),
+        *("requests", "scheme", "server", "server_name", "service", "started", "stream", "tls", "variables"),
+    )
+
+    stream: ClientStream
+    last = True
+    tunnelled = False
+
+    def __init__(self, connection: ClientConnection, request: Request, protocol: str | None) -> None:
+        head = request.head
+        asked = f"{head.method} {head.target}"
+        self._head = "\n".join([asked, *(f"{name}: {value}" for name, value in head.headers)]).encode("latin-1")
+        self._line = None if head.line == f"{asked} HTTP/1.1" else head.line
+        self._uri = None if request.uri == head.target else request.uri
+        self._args = request.args or None
+        self._host = request.host
+        variables = request.variables
+        self._identity = bytes.fromhex(variables.get(ID) or "")
+        others = {name: value for name, value in variables.items() if name != ID}
+        self.variables: dict[str, str | None] | None = others or None
+        self.captures = request.captures
+        self.location = request.location
+        self.server = request.server
+        self.protocol = protocol
+        self.service = connection.service
+        self.number = connection.number
+        self.listen = connection.listen
+        self.client_address: str = connection.client_address
+        self.client_port: int = connection.client_port
+        self.peer: tuple[str, int] | None = connection.peer
+        self.local_address = connection.local_address
+        self.local_port = connection.local_port
+        self.scheme = connection.scheme
+        self.tls: TlsOfClient | None = connection.tls
+        self.server_name = connection.server_name
+        self.proxy_protocol = connection.proxy_protocol
+        self.requests = connection.requests
+        self.started = connection.started
+
+    def show_peer(self) -> None:
+        """Do nothing: the client's address stays the one that the handshake was judged by."""
+
+    async def inform(self, request: Request, code: int, headers: list[tuple[str, str]]) -> None:
+        """Do nothing: nobody waits for an interim answer."""
+
+    def request(self, note: RedialNote) -> Request:
+        """Make the handshake's request, as it was when it went out."""
+        asked, *lines = self._head.decode("latin-1").split("\n")
+        headers = [(name, value) for name, _, value in (each.partition(": ") for each in lines)]
+        method, _, target = asked.partition(" ")
+        head = RequestHead(self._line or f"{asked} HTTP/1.1", method, target, 11, headers, first_values(headers))
+        head.host = self._host
+        request = Request(self, head, self.server)
+        request.uri = target if self._uri is None else self._uri
+        request.args = self._args or ""
+        request.host = self._host
+        request.location = self.location
+        request.captures = self.captures
+        if self.variables is not None:
+            request.variables = dict(self.variables)
+        if self._identity:
+            request.variables[ID] = self._identity.hex()
+        request.started = self.service.timers.now
+        request.context(NOTE, lambda: note)
+        return request
+
+    async def dial(self, loop: Loop, note: RedialNote, avoided: frozenset[Parts], attempts: list[Attempt]) -> Upgrade:
+        """Send the handshake again, to a peer that is none of those, and return what has switched protocols.
+
+        Raises `NotDialled`. Whoever was tried is added to `attempts`.
+        """
+        request = self.request(note)
+        self.stream = Nobody(loop)  # it is here only as long as it is asked for
+        try:
+            return await self._dial(request, avoided)
+        except ProxyError as error:
+            raise NotDialled(str(error) or f"no upstream can be reached ({error.status})") from None
+        except NetError as error:
+            raise NotDialled(str(error)) from None
+        finally:
+            attempts += request.attempts or ()
+            for action in request.endings or ():
+                action()
+            release(request)
+            forget(request)
+            del self.stream
+
+    async def _dial(self, request: Request, avoided: frozenset[Parts]) -> Upgrade:
+        proxy = self.location[Proxy]
+        exchange = await exchange_again(proxy, request, None)
+        _avoid(exchange, avoided)
+        head = await exchange.run()
+        wrong = self._wrong(proxy, request, head)
+        if wrong is not None:
+            exchange.attempt.status = head.status
+            exchange.abandon()
+            raise wrong
+        return Upgrade(exchange, exchange.plan.group, exchange.rest)
+
+    def _wrong(self, proxy: Proxy, request: Request, head: ResponseHead) -> NotDialled | None:
+        status = head.status
+        if status != 101:
+            return NotDialled(f"upstream answers {status}", final=400 <= status < 500 and status not in SURE)
+        wish = self.location[WebSocket].wish
+        if wish is not None and (words := answered_wrong(wish, request, head)):
+            return NotDialled(f"upstream sent 101 that can not be passed on: {words}", final=True)
+        if (head.joined("sec-websocket-protocol") or None) != self.protocol:
+            return NotDialled("upstream has chosen another subprotocol", final=True)
+        if head.joined("sec-websocket-extensions"):
+            return NotDialled("upstream has chosen an extension that was not offered", final=True)
+        return None
+
+
+def _avoid(exchange: Exchange, avoided: frozenset[Parts]) -> None:
+    """Let some peers be chosen by nobody in this exchange, where there are others."""
+    selection = exchange.selection
+    peers: list[Peer] = [peer for peer in exchange.plan.group.peers if address_parts(peer.address) in avoided]
+    if peers and not selection.group.primary.single:
+        selection.tried = [*(selection.tried or ()), *peers]

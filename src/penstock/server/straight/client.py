@@ -1,0 +1,272 @@
+"""A client's connection that waits without a fiber, and its requests on their way there.
+
+While nothing comes, and while a request goes straight, there is no coroutine: the connection is who waits for its
+client's stream, and for its one alarm. What has to wait in another way gets a fiber, and the general transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from penstock.config.regex.regex import MatchFailed
+from penstock.http.errors import BadRequest
+from penstock.http.head import RequestHead, parse_request
+from penstock.http.request import Outcome, Request
+from penstock.http.uri import plain_target
+from penstock.modules.core.http_core import HttpCore
+from penstock.net.calls import recv
+from penstock.net.errors import NetError
+from penstock.net.fiber import spawn
+from penstock.net.loop import IN
+from penstock.net.stream import READ_SIZE, READING, Stream
+from penstock.net.timers import Alarm
+from penstock.observe.errorlog import INFO, report
+from penstock.plan.phases import SERVER_REWRITE
+from penstock.server.connection import Connection
+from penstock.server.h1.connection import LAST_CHANCE, end_politely, serve
+from penstock.server.straight.passage import Passage
+from penstock.server.straight.way import way_through
+from penstock.server.transaction import CLIENT_STALLED
+
+if TYPE_CHECKING:
+    from penstock.net.dial import Address
+    from penstock.plan.location import Listen
+    from penstock.server.service import Service
+
+
+class StraightConnection(Connection):
+    """A connection whose requests may go straight. `passage` is the one that does."""
+
+    # What is rare has its usual value in the class, and a place in `__dict__` once somebody changes it, as in
+    # `StraightRequest`: to make one takes half the instructions.
+    __slots__ = ("__dict__", "passage")
+
+    straight = True
+    peer: tuple[str, int] | None = None
+    scheme = "http"
+    tls = None
+    plain_on_tls = False
+    reading = False
+    server_name = None
+    proxy_protocol = None
+    reader = None
+    last = False
+    drain = None
+    abort = None
+    beginning = False
+    leaving = False
+    due = inf
+    _local = None
+    passes = 0
+
+    def __init__(self, service: Service, number: int, stream: Stream, peer: Address | bytes, listen: Listen) -> None:
+        # Not through the base, which sets much more.
+        self.service = service
+        self.number = number
+        self.stream = stream
+        self.listen = listen
+        assert listen.default is not None
+        self.server = listen.default
+        if isinstance(peer, tuple):
+            self.client_address: str = peer[0]
+            self.client_port: int = peer[1]
+        else:
+            self.client_address = "unix:"
+            self.client_port = 0
+        self.tunnelled = False
+        self.requests = 0
+        self.head_bytes = 0
+        self.rest = b""
+        self.pipelined = False
+        self.keep_alive_for = 75.0
+        self.started = self.since = self.request_started = service.timers.now
+        self.generation = service.generation
+        self.idle = True
+        self.fiber = None
+        self.alarm = None
+        self.passage: Passage | None = None
+
+    def wait(self) -> None:
+        """Wait for the next request without a fiber; with one where something has come already."""
+        stream = self.stream
+        self.fiber = None
+        if stream.ready:
+            self._go_on(serve(self))
+            return
+        service = self.service
+        self.idle = True
+        self.since = service.timers.now
+        self.pipelined = False
+        if self.generation != service.generation:
+            self.move_on()
+        patience = self.keep_alive_for if self.requests else self.server.root[HttpCore].client_header_timeout
+        self.within(min(patience, LAST_CHANCE) if self.last else patience)
+        mask = stream._mask
+        if mask & READING == READING:
+            stream._reader = self
+        elif not mask and stream.fd >= 0:
+            stream.await_first(self)
+        else:
+            try:
+                stream._arm(IN, self)
+            except NetError:
+                self._over()
+
+    def within(self, seconds: float) -> None:
+        """Let the alarm come up after so many seconds of silence."""
+        alarm = self.alarm
+        if alarm is None:
+            alarm = self.alarm = Alarm(self.service.timers, self)
+        alarm.deadline = due = alarm.timers.now + seconds
+        if due < alarm.queued:
+            alarm.at(due)
+
+    # -- what the stream and the alarm tell
+
+    def resume(self) -> None:
+        """Read what has come."""
+        stream = self.stream
+        try:
+            data = recv(stream.fd, READ_SIZE)
+        except OSError:
+            data = None
+        if not data:
+            if data is not None:
+                self._over()
+                return
+            stream.ready = True  # who reads again learns of it
+            self._go_on(serve(self))
+            return
+        count = len(data)
+        stream.received += count
+        stream.ready = count == READ_SIZE
+        requests = self.requests
+        try:
+            self._begin(data, count)
+        except Exception:
+            # Of what goes wrong here, the general transaction makes an answer.
+            self.requests = requests
+            self._again(data)
+
+    def interrupt(self, error: BaseException) -> None:
+        """End it: the stream has been closed while nothing came."""
+        self._over()
+
+    def __call__(self) -> None:
+        """The alarm has come up."""
+        passage = self.passage
+        if passage is not None:
+            passage.late()
+            return
+        if not self.requests:
+            report(self, INFO, f"{CLIENT_STALLED} while waiting for request")
+        self._over()
+
+    def abandon(self) -> None:
+        """End what is under way: its stream has been closed from outside."""
+        if self.passage is not None:
+            self.passage.end()
+
+    # -- a request
+
+    def _begin(self, data: bytes, count: int) -> None:
+        """Send a request straight on its way, or hand it to the general transaction."""
+        service = self.service
+        options, small, known = service.readings[self.server]
+        # Nearly always one whole head has come. For anything else there is the general transaction.
+        if (
+            self.reader is not None
+            or data.find(b"\r\n\r\n") != count - 4
+            or data.find(b"\n\n") >= 0
+            or data[0] == 13
+            or data[0] == 10
+        ):
+            self._again(data)
+            return
+        try:
+            head = parse_request(data, options, known) if count <= small else self._long_head(data)
+        except BadRequest:
+            head = None
+        if head is None:
+            self._again(data)
+            return
+        self.idle = False
+        self.requests += 1
+        self.request_started = service.timers.now
+        self.head_bytes = count
+        self.rest = b""
+        passage = self._find(head)
+        if passage is None:
+            self._go_on(serve(self, head=head))
+            return
+        self.passage = passage
+        way = passage.location.way
+        try:
+            passage.go(way)
+        except Exception as error:
+            passage.stumble(error)
+
+    def _long_head(self, data: bytes) -> RequestHead | None:
+        """Read a head that needs more than one of nginx's buffers. Raises `BadRequest`."""
+        return self.service.head_reader(self.server).feed(data)
+
+    def _find(self, head: RequestHead) -> Passage | None:
+        """The passage of a request that may go straight."""
+        if head.method != "GET" or head.version != 11 or self.plain_on_tls:
+            return None
+        if head.content_length is not None or head.chunked or "expect" in head.fields:
+            return None
+        try:
+            server, match = self.listen.names.find(head.host)
+            if match is not None or server.locations is None or server.root.phases[SERVER_REWRITE]:
+                return None
+            passage = Passage(self, head, server)
+            passage.uri, passage.args = plain_target(head.target, server.root[HttpCore].merge_slashes)
+            location = server.locations.find(passage.uri, passage)
+        except (MatchFailed, BadRequest):
+            return None
+        if location is None or (location.auto_redirect and len(location.name) == len(passage.uri) + 1):
+            return None
+        if way_through(server, location) is None:
+            return None
+        passage.location = location
+        core = location[HttpCore]
+        if passage.keep_alive and (
+            self.requests >= core.keepalive_requests
+            or not core.keepalive_timeout[0]
+            or passage.started - self.started > core.keepalive_time
+            or ("safari" in core.keepalive_disable and "Safari/" in head.fields.get("user-agent", ""))
+        ):
+            return None
+        return passage
+
+    def _again(self, data: bytes) -> None:
+        """Let the general transaction read the same bytes."""
+        self.reader = None
+        self.stream.unread(data)
+        self._go_on(serve(self))
+
+    def _go_on(self, serving: Coroutine[Any, Any, None]) -> None:
+        alarm = self.alarm
+        if alarm is not None:
+            alarm.deadline = inf
+        fiber = spawn(serving)
+        self.fiber = None if fiber.done else fiber
+
+    def go_over(self, request: Request, begun: Coroutine[Any, Any, Outcome]) -> None:
+        """Let the general transaction go on with a request."""
+        self.passage = None
+        self.stream.on_hangup = None
+        self._go_on(serve(self, request=request, begun=begun))
+
+    def leave(self, request: Request) -> None:
+        """End it politely: the last answer has been sent."""
+        self._go_on(end_politely(self, request))
+
+    def _over(self) -> None:
+        """Close it."""
+        self.stream._reader = None
+        self.stream.close()
+        self.service.gone(self)

@@ -1,0 +1,192 @@
+"""What `proxy_pass` contributes to the straight way: the head that a backend gets, and the lines of its answer that a
+client gets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from penstock.http.fields import LOWER
+from penstock.modules.proxy.head import build_uri
+from penstock.modules.proxy.request_line import target_of
+from penstock.modules.websocket.websocket import asks, has_refused
+from penstock.upstream.exchange.outgoing import Prepared
+
+if TYPE_CHECKING:
+    from penstock.http.request import Request
+    from penstock.http.response import ResponseHead
+    from penstock.modules.proxy.head import HeadTemplate, WriteHead
+    from penstock.modules.proxy.proxy import Proxy
+    from penstock.modules.proxy.targets import Destination
+
+Lines: TypeAlias = tuple[str, str, str]
+"""Of an answer's head: its first line, what stands before Connection and what behind it."""
+
+TAKEN = {"content-type": 0, "last-modified": 1, "etag": 2}
+"""Headers that have a place of their own."""
+
+
+class StraightProxy:
+    """How GET requests without a body go through one `proxy_pass`, as `Proxy.prepare` has them."""
+
+    __slots__ = (
+        "_handshake",
+        "_host",
+        "_marked",
+        "_may_tear",
+        "_plain",
+        "_proxy",
+        "_quiet",
+        "_uri",
+        "_usual",
+        "_written",
+        "there",
+    )
+
+    def __init__(self, proxy: Proxy, there: Destination) -> None:
+        written = proxy.target
+        assert written is not None
+        self._proxy = proxy
+        self.there = there
+        self._written = written
+        self._uri = there.target.uri
+        self._host = there.host_header
+        heads = proxy.heads
+        self._quiet = frozenset(name for name, route in proxy.routes.items() if route is None)
+        self._marked = frozenset(proxy.routes) - self._quiet
+        self._usual = self._writer(proxy.head)
+        self._plain = self._writer(proxy.plain if heads is None else heads.plain)
+        self._handshake = None if heads is None else self._writer(heads.handshake)
+        pool = there.group.pool
+        self._may_tear = proxy.may_tear and pool is not None and not pool.options.written
+
+    def _writer(self, template: HeadTemplate) -> WriteHead:
+        return template.writer(self._host)
+
+    def sources(self, name: str) -> dict[str, str]:
+        """Write the sources of what writes heads, for people: by which requests they are for. `name` is the name of the
+        first, and the beginning of the others'."""
+        proxy = self._proxy
+        heads = proxy.heads
+        if heads is not None:
+            found = {"every request but a handshake": heads.plain, "a handshake for a WebSocket": heads.handshake}
+        else:
+            found = {"every request": proxy.head}
+            if proxy.plain is not proxy.head:
+                found["a request whose handshake was refused"] = proxy.plain
+        names = (name, f"{name}_other")
+        return {
+            title: template.source(self._host, {}, each)
+            for each, (title, template) in zip(names, found.items(), strict=False)
+        }
+
+    def head(self, request: Request) -> bytes:
+        """Write the head of a request as its backend gets it. Raises `ProxyError`."""
+        sent = request.head
+        uri = sent.target if not self._uri else self._changed(request)
+        proxy = self._proxy
+        if "upgrade" in sent.fields:
+            if self._handshake is not None:
+                write = self._handshake if asks(request) and not _goes_plain(request) else self._plain
+            elif proxy.may_upgrade and _goes_plain(request):
+                write = self._plain
+            else:
+                write = self._usual
+                if not proxy.head.sends(request, "upgrade"):
+                    proxy.upgrade_lost(request)
+        elif self._handshake is not None or (proxy.may_upgrade and _goes_plain(request)):
+            write = self._plain
+        else:
+            write = self._usual
+        return write(request, uri)
+
+    def _changed(self, request: Request) -> str:
+        uri = build_uri(request, self._uri, self._written.location, variables=False)
+        if uri.isprintable() and " " not in uri:
+            return uri
+        return target_of(request, uri, self._written.span)
+
+    def prepared(self, request: Request, head: bytes) -> Prepared:
+        """Describe a request that has been written like this, for who goes on with it."""
+        target = self.there.target
+        uri = head[4 : head.index(b" ", 4)].decode("latin-1")
+        return Prepared(self.there.group, head, "GET", (target.scheme, uri), torn=self.torn(request))
+
+    def torn(self, request: Request) -> bool:
+        """Return whether the connection is none that could be kept after this request (`Prepared.torn`)."""
+        proxy = self._proxy
+        if not self._may_tear or self._handshake is not None:
+            return False
+        if proxy.may_upgrade and _goes_plain(request):
+            return False
+        return proxy.head.tears(request)
+
+    def lines(self, head: ResponseHead) -> Lines | None:
+        """Return the lines of an answer that are passed on as they are; None where one asks for more than that."""
+        made = head.written
+        if made is not None and made[0] is self:
+            lines: Lines = made[1]
+            return lines
+        if not head.repeated and self._marked.isdisjoint(head.fields):
+            return self._lines_alike(head)
+        routes = self._proxy.routes
+        rewrites = self._proxy.domains or self._proxy.paths or self._proxy.flags
+        kept: list[str | None] = [None, None, None]
+        others = ""
+        count = 0
+        for name, value in head.headers:
+            key = LOWER[name]
+            if key not in routes:
+                others += f"{name}: {value}\r\n"
+                count += 1
+                continue
+            route = routes[key]
+            if route is None:
+                continue
+            if key in TAKEN:
+                if kept[TAKEN[key]] is None:
+                    count += 1
+                kept[TAKEN[key]] = value
+            elif key == "accept-ranges" or (key == "set-cookie" and not rewrites):
+                others += f"{name}: {value}\r\n"
+                count += 1
+            else:
+                return None
+        kind, modified, etag = kept
+        first = f"HTTP/1.1 {head.status} {head.status_line[4:]}\r\n"
+        before = "" if kind is None else f"Content-Type: {kind}\r\n"
+        if head.content_length is not None and head.status != 101:
+            before += f"Content-Length: {head.content_length}\r\n"
+            count += 1
+        if modified is not None:
+            before += f"Last-Modified: {modified}\r\n"
+        after = others if etag is None else f"ETag: {etag}\r\n{others}"
+        whole = first + before + after
+        if whole.count("\n") != count + 1 or whole.count("\r") != count + 1 or "\0" in whole:
+            return None  # `render_head` mends it, and says so
+        lines = first, before, after
+        if head.shared:
+            head.written = self, lines
+        return lines
+
+    def _lines_alike(self, head: ResponseHead) -> Lines | None:
+        """The same where no header has a place or a meaning of its own."""
+        quiet = self._quiet
+        pairs = zip(head.fields, head.headers, strict=True)
+        kept = [f"{name}: {value}\r\n" for key, (name, value) in pairs if key not in quiet]
+        count = len(kept) + 1
+        length = ""
+        if head.content_length is not None and head.status != 101:
+            length = f"Content-Length: {head.content_length}\r\n"
+        first = f"HTTP/1.1 {head.status} {head.status_line[4:]}\r\n"
+        others = "".join(kept)
+        whole = first + others
+        if whole.count("\n") != count or whole.count("\r") != count or "\0" in whole:
+            return None  # `render_head` mends it, and says so
+        lines = first, length, others
+        if head.shared:
+            head.written = self, lines
+        return lines
+
+
+def _goes_plain(request: Request) -> bool:
+    return request.contexts is not None and has_refused(request)

@@ -1,0 +1,80 @@
+"""A 101 on the straight way: whether it may be passed on, and the tunnel that it opens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from penstock.modules.websocket.origins import advise
+from penstock.modules.websocket.websocket import answered_wrong
+from penstock.server.head import signature
+from penstock.server.straight.begun import sent
+from penstock.server.tunnel import begin_tunnel, open_plain
+from penstock.upstream.exchange.upgrade import Upgrade
+
+if TYPE_CHECKING:
+    from penstock.http.response import ResponseHead
+    from penstock.net.stream import Stream
+    from penstock.server.straight.passage import Passage
+
+
+def may_switch(passage: Passage, head: ResponseHead, backend: Stream) -> bool:
+    """Return whether a 101 may be passed on. Who is to say why not is the general transaction."""
+    passing = passage.way.passing
+    if not passage.head.fields.get("upgrade") or backend.owed:
+        return False
+    wish = passing.websocket
+    if wish is not None and wish.carries and answered_wrong(wish, passage, head):
+        return False
+    return passing.guard is None or passing.guard.let_in(passage)
+
+
+def switch(passage: Passage, head: ResponseHead, rest: bytes) -> None:
+    """Open the tunnel that a 101 is; `rest` came behind it."""
+    connection, way = passage.connection, passage.way
+    connection.stream.on_hangup = None
+    if way.plain and not way.talks and _at_once(passage, head, rest):
+        return
+    answer = way.passing.answers.switched(way.passing, passage, head)
+    answer.upgraded = upgrade = Upgrade(passage, way.group, rest)
+    passage.selection = None
+    passage.hold(upgrade)
+    for change in way.filters:
+        change(passage, answer)
+    connection.passage = None
+    unsent = begin_tunnel(connection, connection.stream, passage, answer)
+    if unsent is not None:
+        passage.over(sent(unsent))
+
+
+def _at_once(passage: Passage, head: ResponseHead, rest: bytes) -> bool:
+    """Write the head without an `Answer`; False, and nothing done, where that is not enough."""
+    connection, way = passage.connection, passage.way
+    lines = way.content.lines(head)
+    if lines is None:
+        return False
+    if way.passing.carries_websockets:
+        advise(passage)
+    first, before, after = lines
+    text = f"{first}{signature(way.core.server_tokens)}{before}Connection: upgrade\r\n{after}\r\n"
+    data = text.encode("latin-1")
+    passage.keep_alive = False
+    passage.status = 101
+    count = connection.stream.send_now(data)
+    passage.bytes_sent = len(data)
+    upgrade = Upgrade(passage, way.group, rest)
+    passage.selection = None
+    if count != len(data):
+        passage.hold(upgrade)
+        passage.over(sent(_late(passage, upgrade, data[count:])))
+        return True
+    connection.passage = None
+    open_plain(connection, connection.stream, passage, upgrade, way.core)
+    return True
+
+
+async def _late(passage: Passage, upgrade: Upgrade, unsent: bytes) -> None:
+    """Open it when the client has taken the rest of the head, which the kernel did not take at once."""
+    connection, core = passage.connection, passage.way.core
+    await connection.stream.send_all(unsent, timeout=core.send_timeout)
+    passage.no_longer(upgrade)
+    open_plain(connection, connection.stream, passage, upgrade, core)

@@ -1,0 +1,94 @@
+"""What a location's straight way is made of, decided once for each location.
+
+A location has one where all that its requests meet on their way is known to answer at once: nothing rewrites, whoever
+judges a request does so without waiting, and its content is `proxy_pass` to a place that is fixed. `obstacles.py` says
+what keeps the others off it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from penstock.config.variables import SomeRequest
+from penstock.http.request import Outcome
+from penstock.modules.core.http_core import HttpCore
+from penstock.modules.filters.conditional import Conditional
+from penstock.modules.filters.ranges import Ranges
+from penstock.modules.logs.log import AccessLogs
+from penstock.modules.proxy.proxy import Proxy
+from penstock.modules.websocket.terms import Conversations
+from penstock.server.straight.content import StraightProxy
+from penstock.server.straight.obstacles import JUDGES, obstacles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penstock.modules.proxy.targets import Destination
+    from penstock.plan.location import Location, Server
+
+VARIABLE = "PENSTOCK_STRAIGHT"
+"""`off` leaves the straight way out, so that both can be compared."""
+IDLE = (Conditional, Ranges)
+"""Filters that leave a backend's answer alone, unless `proxy_force_ranges` makes ranges of it ours."""
+OF_ANSWERS = ("sent_http_", "sent_trailer_", "limit_rate", "upstream_trailer_", "gzip_ratio")
+"""How variables begin that are asked of an `Answer`."""
+
+
+class Way:
+    """The straight way through one location. `judges` are asked first, in their order; `filters` see the answer."""
+
+    __slots__ = (
+        "connection_line",
+        "content",
+        "core",
+        "filters",
+        "group",
+        "judges",
+        "passing",
+        "plain",
+        "policy",
+        "seen",
+        "talks",
+    )
+
+    def __init__(self, location: Location, passing: Proxy, there: Destination) -> None:
+        self.core = location[HttpCore]
+        self.passing = passing
+        self.policy = passing.policy
+        self.group = there.group
+        self.content = StraightProxy(passing, there)
+        self.talks = location[Conversations].terms is not None
+        self.judges: tuple[Callable[[SomeRequest], Outcome], ...] = tuple(
+            handler for number in JUDGES for handler, _ in location.phases[number]
+        )
+        self.filters = tuple(
+            handler for handler, _ in location.filters if not isinstance(getattr(handler, "__self__", None), IDLE)
+        )
+        self.seen = not location[AccessLogs].tells(OF_ANSWERS)
+        """Whether nobody asks for the answer once it has been written."""
+        self.plain = self.seen and not self.filters and self.core.limit_rate is None and passing.signed is None
+        """Whether an answer's head may be written at once, without an `Answer`."""
+        header = self.core.keepalive_timeout[1]
+        self.connection_line = "Connection: keep-alive\r\n" + (
+            "" if header is None else f"Keep-Alive: timeout={int(header)}\r\n"
+        )
+
+
+def is_on() -> bool:
+    """Return whether requests go straight where they can."""
+    return os.environ.get(VARIABLE, "") != "off"
+
+
+def way_through(server: Server, location: Location) -> Way | None:
+    """Return the straight way through a location, made when it is first asked for; None where there is none."""
+    way = location.way
+    if way is None:
+        way = location.way = False if obstacles(server, location) else _made(location)
+    return way or None
+
+
+def _made(location: Location) -> Way:
+    passing = location[Proxy]
+    assert passing.targets.fixed is not None
+    return Way(location, passing, passing.targets.fixed)

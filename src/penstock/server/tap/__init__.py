@@ -1,0 +1,1 @@
+"""Looking on: what `penstock tap` shows of tunnels and event streams."""

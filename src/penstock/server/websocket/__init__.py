@@ -1,0 +1,1 @@
+"""A tunnel whose frames are read: its session, pings, limits and end."""

@@ -1,0 +1,1 @@
+"""Memory that processes share: zones, tables of rows, counters."""

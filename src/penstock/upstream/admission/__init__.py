@@ -1,0 +1,1 @@
+"""Handshakes that are let in at a bounded rate, so that a storm does not end what it comes back to."""

@@ -1,0 +1,290 @@
+"""A folder of kept answers: where an entry lies, how it is opened, put there and taken away (nginx:
+ngx_http_file_cache).
+
+A file comes by a rename, whole, and is never written to afterwards but for its times, which its checksum covers. What
+is no good entry is a miss, and is taken away. No symbolic link is followed to a file, and a file that belongs to
+somebody else is none of ours.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass, field
+from hashlib import md5
+from typing import TYPE_CHECKING
+
+from penstock.config.os_errors import os_failure
+from penstock.http.cache.entry import FIXED, BadEntry, CacheEntry, length_of, pack, unpack
+from penstock.net.descriptors import with_room
+from penstock.shared.cache_index import DIGEST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penstock.shared.cache_index import CacheIndex
+    from penstock.upstream.exchange.temp_file import TempFile, TempFolder
+
+READ = 4096
+"""Bytes of a file that are read at once: nearly always all up to the body, and often the body too."""
+MOST_KNOWN = 512
+"""Files that a process remembers: 2 MiB at most."""
+ABSENT = (errno.ENOENT, errno.ENOTDIR)
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+NAME = 2 * DIGEST
+"""Characters of a file's name."""
+
+
+class OpenEntry:
+    """A kept answer and its open file; `first` are the bytes of the file that have been read already."""
+
+    __slots__ = ("entry", "fd", "first", "size", "stamp")
+
+    def __init__(self, fd: int, entry: CacheEntry, first: bytes, size: int, stamp: int) -> None:
+        self.fd = fd
+        self.entry = entry
+        self.first = first
+        self.size = size
+        self.stamp = stamp
+
+    def close(self) -> None:
+        """Close the file. Called again, it does nothing."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+class KnownFile:
+    """A file that was read and found good, whole with its body. `mark` tells whether it still is that file: its inode,
+    size and time of change. `noted` is the last second of which the index knows that it was given."""
+
+    __slots__ = ("entry", "first", "key", "mark", "noted", "size")
+
+    def __init__(self, key: bytes, entry: CacheEntry, first: bytes, about: os.stat_result) -> None:
+        self.key = key
+        self.entry = entry
+        self.first = first
+        self.mark = about.st_ino, about.st_size, about.st_mtime_ns
+        self.size = about.st_blocks * 512
+        self.noted = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stride:
+    """How much is done in one go, and how long is waited then: files, seconds, seconds."""
+
+    files: int = 100
+    sleep: float = 0.05
+    threshold: float = 0.2
+
+
+@dataclass(slots=True)
+class CacheStore:
+    """One `*_cache_path`. `path` is latin-1 text, `levels` the numbers of digits that name folders within it,
+    `inactive` seconds, `most` and `free` bytes (`most` None: no bound), `temporary` where files are begun: None stands
+    for the module's own `*_temp_path`."""
+
+    name: str
+    path: str
+    levels: tuple[int, ...] = ()
+    inactive: int = 600
+    most: int | None = None
+    free: int = 0
+    temporary: TempFolder | None = None
+    manager: Stride = field(default_factory=Stride)
+    loader: Stride = field(default_factory=Stride)
+    shared: CacheIndex | None = None
+    say: Callable[[str, str], None] = lambda level, text: None
+    """Writes a line to the error log: level ("crit", "warn", ...), text."""
+
+    known: dict[bytes, KnownFile] = field(default_factory=dict)
+    """Small files that this process has read, by digest: one that has not changed is not read again."""
+
+    @property
+    def index(self) -> CacheIndex:
+        """Return the bookkeeping; there once the configuration has been read."""
+        assert self.shared is not None
+        return self.shared
+
+    def place(self, digest: bytes) -> str:
+        """Return the path of a file."""
+        name = digest.hex()
+        parts = [self.path]
+        at = len(name)
+        for level in self.levels:
+            parts.append(name[at - level : at])
+            at -= level
+        return "/".join((*parts, name))
+
+    def open(self, digest: bytes, key: bytes) -> OpenEntry | None:
+        """Open what is kept under a key; None where that is nothing. Raises `OSError`."""
+        path = self.place(digest)
+        known = self.known.get(digest)
+        if known is not None:
+            found = self._again(known, digest, key, path)
+            if found is not None:
+                return found
+        try:
+            fd = with_room(lambda: os.open(path.encode("latin-1"), _FLAGS))
+        except OSError as error:
+            if error.errno in ABSENT:
+                return None
+            if error.errno == errno.ELOOP:
+                self._bad(path, "it is a symbolic link")
+                return None
+            raise
+        try:
+            about = os.fstat(fd)
+            if not stat.S_ISREG(about.st_mode) or about.st_uid not in (os.geteuid(), 0):
+                raise BadEntry("it is not a file of this user")
+            first = os.pread(fd, READ, 0)
+            total = length_of(first)
+            if total > len(first):
+                first += os.pread(fd, total - len(first), len(first))
+            entry = unpack(first, about.st_size)
+            if entry.key != key:
+                raise BadEntry("it is of another key")
+        except BadEntry as error:
+            os.close(fd)
+            self._bad(path, str(error))
+            return None
+        except BaseException:
+            os.close(fd)
+            raise
+        if about.st_size <= len(first):
+            if len(self.known) >= MOST_KNOWN:
+                self.known.clear()
+            self.known[digest] = KnownFile(key, entry, first, about)
+        return OpenEntry(fd, entry, first, about.st_blocks * 512, about.st_ino)
+
+    def _again(self, known: KnownFile, digest: bytes, key: bytes, path: str) -> OpenEntry | None:
+        """Return what is known of a file that is still there as it was read."""
+        try:
+            about = os.lstat(path.encode("latin-1"))
+        except OSError:
+            about = None
+        if (
+            about is None
+            or known.key != key
+            or (about.st_ino, about.st_size, about.st_mtime_ns) != known.mark
+        ):
+            del self.known[digest]
+            return None
+        return OpenEntry(-1, known.entry, known.first, known.size, about.st_ino)
+
+    def put(self, file: TempFile, digest: bytes, now: int) -> None:
+        """Let a file that has been written to its end be the entry, in place of an older one. Raises `OSError`."""
+        path = self.place(digest).encode("latin-1")
+        source = file.path.encode("latin-1")
+        try:
+            os.rename(source, path)  # noqa: PTH104  bytes
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                self._make_folders(path)
+                os.rename(source, path)  # noqa: PTH104
+            elif error.errno == errno.EXDEV:
+                self._move(file, path)
+            else:
+                raise
+        file.kept = True
+        about = os.fstat(file.fd)
+        self._push_out(self.index.add(digest, about.st_blocks * 512, about.st_ino, now))
+
+    def renew(self, opened: OpenEntry, digest: bytes) -> None:
+        """Write the entry's times into its file, where it is still that file. Raises `OSError`."""
+        path = self.place(digest).encode("latin-1")
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno in (*ABSENT, errno.ELOOP):
+                return
+            raise
+        try:
+            if os.fstat(fd).st_ino == opened.stamp:
+                os.pwrite(fd, pack(opened.entry)[:FIXED], 0)
+        finally:
+            os.close(fd)
+
+    def remove(self, digest: bytes) -> bool:
+        """Take an entry away. Return whether there was one."""
+        self.index.forget(digest)
+        return self.unlink(digest)
+
+    def note(self, digest: bytes, size: int, stamp: int, now: int) -> None:
+        """Note a file that is there."""
+        self._push_out(self.index.add(digest, size, stamp, now))
+
+    def unlink(self, digest: bytes) -> bool:
+        """Take a file away whose place is given up. Return whether there was one."""
+        try:
+            os.unlink(self.place(digest).encode("latin-1"))  # noqa: PTH108  bytes
+        except OSError as error:
+            if error.errno not in ABSENT:
+                self.say("crit", os_failure("unlink()", error, self.place(digest)))
+            return False
+        return True
+
+    def fail(self, digest: bytes, status: int, valid: int, now: int) -> None:
+        """Let a status be the answer until `valid`, where there is no file."""
+        self._push_out(self.index.fail(digest, status, valid, now))
+
+    def visit(self, digest: bytes, now: int) -> tuple[int, int]:
+        """Count a use; how many there were, and the status that is to be given (0: none)."""
+        place, gone = self.index.visit(digest, now)
+        self._push_out(gone)
+        return place.uses, place.error
+
+    def used(self, digest: bytes, opened: OpenEntry, now: int) -> None:
+        """Note that an entry is given, once a second."""
+        known = self.known.get(digest)
+        if known is not None:
+            if known.noted == now:
+                return
+            known.noted = now
+        if not self.index.used(digest, now):
+            self._push_out(self.index.add(digest, opened.size, opened.stamp, now))
+
+    def _push_out(self, gone: bytes) -> None:
+        if gone:
+            self.remove(gone)
+
+    def _bad(self, path: str, why: str) -> None:
+        self.say("crit", f'cache file "{path}" can not be used and is removed: {why}')
+        try:
+            os.unlink(path.encode("latin-1"))  # noqa: PTH108
+        except OSError as error:
+            if error.errno not in ABSENT:
+                self.say("crit", os_failure("unlink()", error, path))
+
+    def _make_folders(self, path: bytes) -> None:
+        at = len(self.path.encode("latin-1"))
+        while at > 0:
+            try:
+                os.mkdir(path[:at], 0o700)  # noqa: PTH102  bytes
+            except FileExistsError:
+                pass
+            at = path.find(b"/", at + 1)
+
+    def _move(self, file: TempFile, path: bytes) -> None:
+        """The rename of a file that lies on another file system: it is copied first."""
+        beside = path + b".new"
+        self._make_folders(path)
+        target = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            at = 0
+            while count := os.sendfile(target, file.fd, at, 1 << 20):
+                at += count
+            os.rename(beside, path)  # noqa: PTH104
+        except BaseException:
+            os.unlink(beside)  # noqa: PTH108
+            raise
+        finally:
+            os.close(target)
+        os.unlink(file.path.encode("latin-1"))  # noqa: PTH108
+
+
+def digest_of(key: bytes) -> bytes:
+    """Return what a file is called by its key: MD5, as in nginx, whose scripts find files by it. The key in the file
+    tells two keys with one digest apart."""
+    return md5(key, usedforsecurity=False).digest()

@@ -1,0 +1,1 @@
+"""Active checks: asking backends how they are, before requests find out."""

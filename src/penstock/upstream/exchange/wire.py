@@ -1,0 +1,81 @@
+"""What differs between the protocols that backends speak: how a head is found and read, where the body ends."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from penstock.http.errors import BadResponse
+from penstock.http.head_cache import Memo
+from penstock.http.response import ResponseHead, head_end, is_status_line, parse_response
+from penstock.upstream.exchange.framing import ChunkedFraming, CloseFraming, Framing, LengthFraming
+
+BODILESS = frozenset({204, 304})
+
+
+_known: Memo[ResponseHead] = Memo()
+
+
+class BackendProtocol(Protocol):
+    """A protocol that backends speak. It keeps no state: the same object serves every exchange."""
+
+    def read_head(self, data: bytes, seen: int) -> ResponseHead | None:
+        """Read the head that `data` begins with, its `length` set; None while it is not whole.
+
+        `seen` bytes have been looked at before. Raises `BadResponse`.
+        """
+        ...
+
+    def framing(self, head: ResponseHead, method: str) -> Framing:
+        """Return where the body of the answer to a request of that method ends."""
+        ...
+
+
+class Http1:
+    """The protocol HTTP/1.0 and 1.1, with nginx's patience for those who answer without a status line (HTTP/0.9)."""
+
+    __slots__ = ()
+
+    def read_head(self, data: bytes, seen: int) -> ResponseHead | None:
+        """Read a head. Raises `BadResponse`; bytes that can be no status line make a bare 200 whose `length` is 0."""
+        end = data.find(b"\r\n\r\n", seen - 3 if seen > 3 else 0) + 4
+        if end >= 4:
+            known = _known.get(data[:end])
+            if known is not None:
+                return known
+        if end < 4 or data.count(b"\n", 0, end) != data.count(b"\r\n", 0, end):
+            end = head_end(data, seen)  # a line feed alone ends a line, and perhaps the head, too
+        if end < 0:
+            if data.find(b"\n", 0, seen) >= 0:
+                return None  # the line has been judged before
+            return None if is_status_line(data) else bare()
+        text = data[:end]
+        try:
+            head = parse_response(text)
+        except BadResponse:
+            if is_status_line(data):
+                raise
+            return bare()
+        if head.status != 101 and _known.again(text):
+            head.shared = True
+            _known[text] = head
+        return head
+
+    def framing(self, head: ResponseHead, method: str) -> Framing:
+        """Return where the body ends: a length, chunks, or the close (RFC 9112, section 6.3)."""
+        if method == "HEAD" or head.status in BODILESS:
+            return LengthFraming(0)
+        if head.chunked:
+            return ChunkedFraming()
+        if head.content_length is not None:
+            return LengthFraming(head.content_length)
+        return CloseFraming()
+
+
+def bare() -> ResponseHead:
+    """Make the head of an answer that has none."""
+    head = ResponseHead(200, "", 9, [], {})
+    head.keep_alive = False
+    return head
+
+
+HTTP1 = Http1()

@@ -1,0 +1,1 @@
+"""Names looked up in DNS, again and again."""

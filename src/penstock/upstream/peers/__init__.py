@@ -1,0 +1,1 @@
+"""Groups, their peers, and the balancers that choose among them."""

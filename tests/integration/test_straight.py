@@ -1,0 +1,174 @@
+"""The straight way and the general transaction are one: random requests through both, and what is unusual."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from harness.backends import HttpEcho, WebSocketEcho, hold, read_head
+from harness.binary import penstock
+from harness.proxy import Proxy
+from harness.raw import RawClient
+from harness.waiting import eventually
+
+SITE = """
+    http {
+        log_format told '$request_method $uri?$args $status $body_bytes_sent $bytes_sent $request_length $host '
+            '$server_name "$http_user_agent" "$upstream_addr" $upstream_status $upstream_bytes_sent '
+            '$upstream_bytes_received $upstream_response_length "$sent_http_x_added" '
+            '$request_completion $connection_requests $kind';
+        access_log access.log told;
+        map $http_x_kind $kind { default plain; ~^s special; }
+        map $http_upgrade $connection_upgrade { default upgrade; '' close; }
+        limit_conn_zone $http_x_who zone=few:1m;
+        upstream one { server 127.0.0.1:{port:echo}; keepalive 4; }
+        upstream several { least_conn; server 127.0.0.1:{port:echo}; server 127.0.0.1:{port:echo} backup; }
+        upstream gone { server 127.0.0.1:{port:none}; server 127.0.0.1:{port:none} backup; }
+        upstream chat { server 127.0.0.1:{port:chat}; }
+        server {
+            listen 127.0.0.1:{port:front};
+            server_name a.example;
+            location / { proxy_pass http://one; proxy_set_header Connection ""; proxy_set_header X-Kind $kind; }
+            location /several/ { proxy_pass http://several; add_header X-Added $kind always; }
+            location /moved/ { proxy_pass http://one/else/; }
+            location /none/ { proxy_pass http://gone; error_page 502 = /said; }
+            location /said { return 200 gone; }
+            location /denied/ { deny all; proxy_pass http://one; }
+            location /allowed/ { allow 127.0.0.1; deny all; limit_conn few 10; proxy_pass http://one; }
+            location ~ ^/pattern/(.*)$ { proxy_pass http://one; add_header X-Added $1; }
+            location /chat { proxy_pass http://chat; proxy_set_header Upgrade $http_upgrade;
+                             proxy_set_header Connection $connection_upgrade; }
+            location /auto { websocket auto; proxy_pass http://chat; }
+        }
+        server { listen 127.0.0.1:{port:front}; server_name b.example; location / { return 204; } }
+    }
+    """
+PATHS = ("/", "/x?y=1", "/several/a", "/moved/%41%20b?q", "/none/x", "/denied/", "/allowed/x", "/pattern/z", "/said",
+         "//double//x", "/a/../b", "/%zz", "/chat", "/auto", "/several/?", "/x#f")  # fmt: skip
+METHODS = ("GET", "GET", "GET", "GET", "HEAD", "POST", "OPTIONS", "BREW")
+LINES = ("User-Agent: t", "X-Kind: special", "X-Who: me", "Connection: close", "Connection: keep-alive", "Accept: */*",
+         "X-Kind: s", "Range: bytes=0-1", "If-None-Match: *", "Upgrade: websocket", "Connection: Upgrade",
+         "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Expect: 100-continue",
+         "Content-Length: 0", "Under_score: 1", "Cookie: a=b; c=d", "Te: gzip")  # fmt: skip
+CHANGES = re.compile(rb"Date: [^\r]+|127\.0\.0\.1:\d+")
+PORTS = re.compile(r":\d+")
+
+
+def random_request(chance: random.Random) -> bytes:
+    """One request, with its end where it has a body."""
+    method, path = chance.choice(METHODS), chance.choice(PATHS)
+    lines = [f"Host: {chance.choice(('a.example', 'a.example', 'b.example', 'else'))}"]
+    lines += chance.sample(LINES, chance.randrange(5))
+    version = "1.0" if chance.random() < 0.1 else "1.1"
+    text = f"{method} {path} HTTP/{version}\r\n" + "".join(f"{line}\r\n" for line in lines)
+    if method == "POST" and "Content-Length: 0" not in lines:
+        return f"{text}Content-Length: 3\r\n\r\nabc".encode()
+    return f"{text}\r\n".encode()
+
+
+@pytest.fixture(scope="module")
+def both() -> Iterator[tuple[Proxy, Proxy]]:
+    """The same site, straight where that is possible, and never."""
+    with ExitStack() as stack:
+        echo, chat = stack.enter_context(HttpEcho()), stack.enter_context(WebSocketEcho())
+        fronts = []
+        for way in ("on", "off"):
+            ports = {"echo": echo.port, "chat": chat.port}
+            expect = ("no live upstreams",)
+            front = Proxy(SITE, penstock(), ports=ports, env={"PENSTOCK_STRAIGHT": way}, expect=expect)
+            fronts.append(stack.enter_context(front))
+        yield fronts[0], fronts[1]
+
+
+def conversation(front: Proxy, requests: list[bytes]) -> list[bytes]:
+    """The answers to requests on one connection, one after the other, until it ends."""
+    found = []
+    with front.client("front") as client:
+        for request in requests:
+            client.send(request)
+            try:
+                method = request.split(b" ", 1)[0].decode()
+                answer = client.response(method)
+                while answer.status == 100:  # who left now would race with the answer: 499, or what it is
+                    answer = client.response(method)
+            except (AssertionError, ConnectionError):
+                found.append(b"ended")
+                break
+            head = "\n".join([str(answer.status), *(f"{name}: {value}" for name, value in answer.headers)])
+            found.append(CHANGES.sub(b"", head.encode() + b"\n\n" + answer.body))
+            if answer.status == 101 or (answer.header("connection") or "").lower() == "close":
+                break
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_both_ways_answer_and_log_alike(both: tuple[Proxy, Proxy], seed: int) -> None:
+    chance = random.Random(seed)
+    straight, general = both
+    for _ in range(30):
+        requests = [random_request(chance) for _ in range(chance.randrange(1, 4))]
+        assert conversation(straight, requests) == conversation(general, requests), requests
+    last = f"GET /last?{seed} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
+    logs = []
+    for front in both:
+        with front.client("front") as client:
+            client.send(last).recv_all()
+        front.logged(rf"GET /last\?{seed} ")
+        logs.append(sorted(PORTS.sub(":", line) for line in front.access_log().splitlines()))
+    assert logs[0] == logs[1]
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+ONE = """
+    http {
+        upstream back { server 127.0.0.1:{port:back}; }
+        server {
+            listen 127.0.0.1:{port:front};
+            location / { proxy_pass http://back; proxy_read_timeout 1s; }
+        }
+    }
+    """
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [OK[:10], OK[10:]],
+        [OK[:-1], OK[-1:]],
+        [b"HTTP/1.1 100 Continue\r\n\r\n", OK],
+        [b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" + OK],
+        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"],
+    ],
+    ids=["half a head", "half a body", "continue", "hints", "chunks"],
+)
+def test_an_answer_that_comes_in_another_way_is_gone_on_with(proxy, raw_backend, pieces: list[bytes]) -> None:
+    backend = raw_backend([read_head, *pieces])
+    front = proxy(ONE, ports={"back": backend.port})
+    with front.client() as client:
+        for _ in range(2):
+            answer = client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").response()
+            assert (answer.status, answer.body) == (200, b"ok")
+    heads = [conversation.received for conversation in backend.conversations]
+    assert b"".join(heads).count(b"GET / HTTP/1.1") == 2, "nothing is asked twice"
+
+
+def test_who_is_silent_is_given_up_once(proxy, raw_backend) -> None:
+    backend = raw_backend([read_head, hold])
+    front = proxy(ONE, ports={"back": backend.port})
+    with front.client() as client:
+        assert client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").response().status == 504
+    assert front.error_log().count("upstream timed out (110: Connection timed out) while reading response header") == 1
+
+
+def test_a_client_that_goes_is_logged_with_499(proxy, raw_backend) -> None:
+    backend = raw_backend([read_head, hold])
+    front = proxy(ONE, ports={"back": backend.port})
+    client: RawClient = front.client()
+    client.send("GET /left HTTP/1.1\r\nHost: a\r\n\r\n")
+    eventually(lambda: backend.conversations and b"GET /left" in backend.conversations[0].received, 15)
+    client.close()
+    front.logged(r'"GET /left HTTP/1.1" 499 ')

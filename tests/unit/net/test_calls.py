@@ -1,0 +1,126 @@
+"""System calls by descriptor: what is compiled does what Python does."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+
+from penstock.net import calls
+
+
+class InPython:
+    """The Python half of `calls`, whatever the other is."""
+
+    recv, send, connect = calls._recv, calls._send, calls._connect
+    nodelay, close = calls._nodelay, os.close
+
+
+@pytest.fixture(params=["compiled", "python"])
+def here(request: pytest.FixtureRequest) -> ModuleType | type[InPython]:
+    if request.param == "python":
+        return InPython
+    found: ModuleType = pytest.importorskip("penstock.net._calls", reason="nothing is compiled in this installation")
+    return found
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    one, other = socket.socketpair()
+    one.setblocking(False)
+    other.setblocking(False)
+    with one, other:
+        yield one, other
+
+
+def test_bytes_come_and_go(here, pair) -> None:
+    one, other = pair
+    assert here.send(one.fileno(), b"hello") == 5
+    assert here.send(one.fileno(), memoryview(b"[, again]")[1:-1]) == 7
+    assert here.recv(other.fileno(), 5) == b"hello"
+    assert here.recv(other.fileno(), 16384) == b", again"
+    with pytest.raises(BlockingIOError):
+        here.recv(other.fileno(), 16384)
+    one.close()
+    assert here.recv(other.fileno(), 16384) == b""
+
+
+def test_what_fails_says_why(here, pair) -> None:
+    one, other = pair
+    with pytest.raises(BlockingIOError):
+        for _ in range(1000):
+            here.send(one.fileno(), bytes(65536))
+    other.close()
+    with pytest.raises(BrokenPipeError):
+        here.send(one.fileno(), b"x")
+    for call in (lambda: here.recv(-1, 5), lambda: here.send(-1, b"x"), lambda: here.close(-1)):
+        with pytest.raises(OSError) as found:
+            call()
+        assert found.value.errno == errno.EBADF
+    with pytest.raises(TypeError):
+        here.send(one.fileno(), "text")
+
+
+@pytest.mark.parametrize(("host", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])
+def test_connections_are_made_and_accepted(here, host: str, family: socket.AddressFamily) -> None:
+    try:
+        listener = socket.create_server((host, 0), family=family)
+    except OSError:
+        pytest.skip(f"no {host} here")
+    with listener:
+        port = listener.getsockname()[1]
+        fd, error = here.connect(host, port, True)
+        assert error in (0, errno.EINPROGRESS)
+        assert not os.get_blocking(fd) and not os.get_inheritable(fd)
+        with socket.socket(fileno=fd) as client:
+            assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            select.select([listener], [], [], 5)
+            if hasattr(here, "accept"):
+                accepted, peer = here.accept(listener.fileno())
+                assert not os.get_blocking(accepted) and not os.get_inheritable(accepted)
+                assert peer == client.getsockname()
+                here.nodelay(accepted)
+                with socket.socket(fileno=accepted) as near:
+                    assert near.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+                    assert near.family == family
+    closed, error = here.connect(host, port, False)
+    with socket.socket(fileno=closed) as refused:
+        select.select([], [refused], [], 5)
+        assert (error or refused.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)) in (
+            errno.ECONNREFUSED,
+            errno.EINPROGRESS,
+        )
+
+
+def test_nobody_to_accept(here) -> None:
+    if not hasattr(here, "accept"):
+        pytest.skip("sockets do that themselves")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            here.accept(listener.fileno())
+
+
+def test_an_address_is_one_in_figures(here) -> None:
+    for host, port in (("example.invalid", 80), ("127.0.0.1", 70000)):
+        with pytest.raises((ValueError, OSError, OverflowError)):
+            fd, _ = here.connect(host, port, False)
+            os.close(fd)
+
+
+def test_it_watches() -> None:
+    if calls.watch is None:
+        pytest.skip("the epoll does that itself")
+    one, other = socket.socketpair()
+    with one, other, select.epoll() as epoll:
+        calls.watch(epoll.fileno(), other.fileno(), select.EPOLLIN)
+        assert epoll.poll(0) == []
+        one.send(b"x")
+        assert epoll.poll(5) == [(other.fileno(), select.EPOLLIN)]
+        with pytest.raises(FileExistsError):
+            calls.watch(epoll.fileno(), other.fileno(), select.EPOLLIN)

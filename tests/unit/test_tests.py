@@ -1,0 +1,70 @@
+"""What `make test` says at its end: one line over all parts, whatever became of each."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MARKED = "import pytest\n\n@pytest.mark.alone\n"
+# This test runs pytest within pytest: what the outer one has set is not for the inner one.
+OURS = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+
+
+def ran(tmp_path: Path, source: str, *arguments: str) -> tuple[int, list[str]]:
+    (tmp_path / "test_it.py").write_text(source)
+    command = [sys.executable, str(ROOT / "tools" / "tests.py"), *arguments, "-p", "no:cacheprovider"]
+    command += ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path), "-n", "0", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=OURS, timeout=100)
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_both_parts_are_counted_in_the_last_line(tmp_path: Path) -> None:
+    code, lines = ran(tmp_path, f"def test_one(): pass\n{MARKED}def test_two(): pass\n")
+    assert (code, lines[-1]) == (0, "2 passed, 0 failed")
+
+
+def test_a_part_runs_though_one_before_it_failed(tmp_path: Path) -> None:
+    code, lines = ran(tmp_path, f"def test_one(): assert 0\n{MARKED}def test_two(): pass\n")
+    assert (code, lines[-1]) == (1, "1 passed, 1 failed")
+    assert "failed: test_it::test_one" in lines
+
+
+def test_a_part_without_tests_is_no_failure_and_none_at_all_is(tmp_path: Path) -> None:
+    code, lines = ran(tmp_path, "def test_one(): pass\n")
+    assert (code, lines[-1]) == (0, "1 passed, 0 failed")
+    code, lines = ran(tmp_path, "")
+    assert (code, lines[-1]) == (1, "0 passed, 0 failed") and "no test ran" in lines
+
+
+def test_what_is_skipped_is_said_with_its_reason(tmp_path: Path) -> None:
+    code, lines = ran(tmp_path, "import pytest\ndef test_one(): pytest.skip('no moon')\ndef test_two(): pass\n")
+    assert (code, lines[-1]) == (0, "1 passed, 0 failed, 1 skipped")
+    assert "skipped 1: no moon" in lines
+
+
+def test_what_is_left_behind_is_a_failure(tmp_path: Path) -> None:
+    left = "import tempfile\ndef test_one(): tempfile.mkdtemp(prefix='left-')\n"
+    code, lines = ran(tmp_path, left)
+    assert (code, lines[-1]) == (1, "1 passed, 1 failed")
+    assert any(line.startswith("trouble: together left left-") for line in lines)
+
+
+def test_a_file_that_cannot_be_read_is_a_failure(tmp_path: Path) -> None:
+    code, lines = ran(tmp_path, "import nothing_of_that_name\n")
+    assert code == 1 and lines[-1].startswith("0 passed, ") and not lines[-1].endswith(", 0 failed")
+
+
+def test_what_is_compiled_is_kept_beside_and_goes_with_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing shall be written beside the sources."""
+    monkeypatch.setitem(OURS, "PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.delitem(OURS, "PYTHONPYCACHEPREFIX", raising=False)
+    source = "import pathlib, subprocess, sys, tempfile\n" + (
+        "def test_one():\n"
+        "    assert not sys.dont_write_bytecode\n"
+        "    assert pathlib.Path(sys.pycache_prefix).parent == pathlib.Path(tempfile.gettempdir())\n"
+    )
+    code, lines = ran(tmp_path, source)
+    assert (code, lines[-1]) == (0, "1 passed, 0 failed"), lines
