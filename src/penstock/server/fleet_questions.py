@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 from penstock.modules.fleet.channel import (
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 PATIENCE = 1.5
 """Seconds for answers: what comes later is not waited for."""
+_WALL = time.time() - time.monotonic()
+"""What the clock of this machine's processes is behind the wall's. Taken once, before the workers are forked: an entry
+says the same each time it is asked for, so that the pages of a list fit together."""
 
 
 class FleetQuestions:
@@ -137,8 +141,7 @@ class FleetQuestions:
         except ValueError as error:
             answer = {"error": str(error)}
         for entry in answer.get("tunnels", ()):
-            # Monotonic clocks of machines do not compare; ages do.
-            entry.pop("opened", None)
+            entry["since"] = _WALL + entry.pop("opened")
             entry["id"] = f"{node}/{entry['id']}"
             entry["machine"] = self.machine
         answer["machine"] = self.machine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import time
 from typing import TYPE_CHECKING
 
 from penstock.observe.ask_workers import oldest_first
@@ -25,11 +26,16 @@ def gather(
 
 
 def oldest_of_machines(answers: list[ToldTunnels]) -> list[Entry]:
-    """Sort the tunnels of several machines by their ages: their clocks do not compare."""
+    """Sort the tunnels of several machines, the same each time: by `since`, which is on the wall's clock, and goes.
+
+    Ages would not do, as each machine tells its own a moment later or earlier than the time before.
+    """
     listed: list[Entry] = [entry for answer in answers for entry in answer["tunnels"]]
+    now = time()
     for entry in listed:
         entry.pop("rank", None)
-    listed.sort(key=lambda entry: (-float(entry["age"]), str(entry["id"])))
+    # A machine with an older version says no more than the age.
+    listed.sort(key=lambda entry: (float(entry.pop("since", now - entry["age"])), str(entry["id"])))
     return listed
 
 
