@@ -17,24 +17,25 @@ from penstock.config.scope import Call, Scope
 from penstock.config.settings import NOT, Settings, directives
 from penstock.config.tree import Word
 from penstock.config.values import decimal, seconds
-from penstock.http.head import RequestHead
-from penstock.http.request import Request
 from penstock.modules.checks.match import MATCHES
-from penstock.modules.proxy.head import SetHeader
+from penstock.modules.checks.requests import GrpcRequests, HttpRequests
+from penstock.modules.gateways.grpc import Grpc
 from penstock.modules.proxy.proxy import Proxy
 from penstock.modules.upstream.upstream import upstreams_of
 from penstock.plan.location import SERVERS, Server
-from penstock.upstream.checks.check import Check, Fields, Kind
-from penstock.upstream.checks.expected import DEFAULT, Expected, evaluated
-from penstock.upstream.checks.nobody import CheckClient
-from penstock.upstream.exchange.outgoing import Secure
+from penstock.upstream.checks.check import Check, Kind, Prepare
+from penstock.upstream.checks.expected import DEFAULT, Expected
 
 PAGE = "ngx_http_upstream_hc_module.html"
 MODULE = "upstream_hc"
 SYNTAX = (
     "[interval=time] [jitter=time] [fails=number] [passes=number] [uri=uri] [port=number] [match=name] "
-    "[mandatory [persistent]] [keepalive_time=time] [type=http | websocket [ping] [protocol=name,...] | tcp]"
+    "[mandatory [persistent]] [keepalive_time=time] [type=http | websocket [ping] [protocol=name,...] | "
+    "grpc [grpc_service=name] [grpc_status=code] | tcp]"
 )
+
+
+_MOST_STATUS = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +74,16 @@ def _uri(text: str) -> str:
 
 
 def _kind(text: str) -> Kind:
-    if text == "grpc":
-        raise ValueError("gRPC is not spoken here; type=tcp asks whether there is anybody")
-    if text in ("http", "websocket", "tcp"):
+    if text in ("http", "websocket", "grpc", "tcp"):
         return text  # type: ignore[return-value]
-    raise ValueError("it may be: http, websocket, tcp")
+    raise ValueError("it may be: http, websocket, grpc, tcp")
+
+
+def _grpc_status(text: str) -> int:
+    found = decimal(text)
+    if not found or found > _MOST_STATUS:
+        raise ValueError("a status of gRPC that is not 0, such as 12")
+    return found
 
 
 def _protocols(text: str) -> tuple[str, ...]:
@@ -97,6 +103,8 @@ _VALUES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "keepalive_time": ("keepalive", seconds),
     "type": ("kind", _kind),
     "protocol": ("protocols", _protocols),
+    "grpc_service": ("service", str),
+    "grpc_status": ("grpc_status", _grpc_status),
 }
 
 
@@ -125,6 +133,11 @@ def _check(call: Call) -> CheckLine:
     for name in ("ping", "protocols"):
         if name in values and kind != "websocket":
             raise call.fail(f'"{name.removesuffix("s")}" is for type=websocket')
+    for name, written in (("service", "grpc_service"), ("grpc_status", "grpc_status")):
+        if name in values and kind != "grpc":
+            raise call.fail(f'"{written}" is for type=grpc')
+    if kind == "grpc" and "uri" in values:
+        raise call.fail('"uri" is not for type=grpc, which asks by a method of its own')
     if kind != "http" and (match is not None or "keepalive" in values):
         raise call.fail('"match" and "keepalive_time" are for type=http')
     if kind == "tcp" and "uri" in values:
@@ -143,7 +156,8 @@ class HealthChecks(Settings):
         nginx=PAGE,
         doc="One that fails gets no request and no tunnel until it passes again. One worker asks for all; a check that "
         "has not ended after `interval` has failed. `type=websocket` does a handshake, with `ping` also a ping, and "
-        "closes with 1000; `type=tcp` only connects. What is known lasts over reloads, with or without `persistent`.",
+        "closes with 1000; `type=grpc` calls the health service, in a location with `grpc_pass`; `type=tcp` only "
+        "connects. What is known lasts over reloads, with or without `persistent`.",
     )
 
     def finish(self, scope: Scope) -> None:
@@ -151,11 +165,12 @@ class HealthChecks(Settings):
         if not self.lines:
             return
         span = self.origin("lines")
-        proxy = scope.settings(Proxy)
-        there = None if proxy.target is None else proxy.targets.fixed
+        proxy, grpc = scope.settings(Proxy), scope.settings(Grpc)
+        passing = proxy if grpc.target is None else grpc
+        there = None if passing.target is None else passing.targets.fixed
         if there is None:
             raise ConfigError(
-                '"health_check" needs a "proxy_pass" without variables in its location',
+                '"health_check" needs a "proxy_pass" or "grpc_pass" without variables in its location',
                 span,
                 hint="it checks the servers of the upstream that this location passes to",
             )
@@ -164,23 +179,33 @@ class HealthChecks(Settings):
             raise ConfigError(
                 f'"health_check" needs an upstream, and "{there.target.name}" is none',
                 span,
-                hint="write: upstream NAME { server HOST:PORT; } and proxy_pass http://NAME;",
+                hint=f"write: upstream NAME {{ server HOST:PORT; }} and {passing.prefix}_pass ...NAME;",
             )
         server = _server_of(scope)
-        limit = min(proxy.connect_timeout, proxy.read_timeout, proxy.send_timeout)
+        limit = min(passing.connect_timeout, passing.read_timeout, passing.send_timeout)
         checks = upstreams_of(scope.compilation).checks.setdefault(group.name.lower(), [])
         for line in self.lines:
             values = dict(line.values)
-            prepare = _Prepare(proxy, server, values.pop("uri", "/"))
+            uri = values.pop("uri", "/")
+            prepare: Prepare = HttpRequests(proxy, server, uri) if passing is proxy else GrpcRequests(grpc, server)
             check = Check(prepare, **values)
-            if check.kind != "tcp" and proxy.http_version == 20 and not there.secure:
-                raise ConfigError(
-                    '"health_check" speaks HTTP/1.1, and this location speaks HTTP/2 without TLS to its servers',
-                    span,
-                    hint="ask only whether they are there: health_check type=tcp;",
-                )
+            self._fit(check, passing, there.secure)
             expected = DEFAULT if line.match is None else _matching(scope, line.match)
             checks.append(replace(check, limit=min(check.interval, limit), expected=expected))
+
+    def _fit(self, check: Check, passing: Proxy | Grpc, secure: bool) -> None:
+        """Refuse a check that does not speak what the location speaks."""
+        wrong = ""
+        if isinstance(passing, Grpc):
+            if check.kind not in ("grpc", "tcp"):
+                wrong = f'"health_check type={check.kind}" speaks HTTP/1.1, and "grpc_pass" does not'
+        elif check.kind == "grpc":
+            wrong = '"health_check type=grpc" needs a "grpc_pass" in its location'
+        elif check.kind != "tcp" and passing.http_version == 20 and not secure:
+            wrong = '"health_check" speaks HTTP/1.1, and this location speaks HTTP/2 without TLS to its servers'
+        if wrong:
+            hint = "ask only whether they are there: health_check type=tcp;"
+            raise ConfigError(wrong, self.origin("lines"), hint=hint)
 
 
 def _matching(scope: Scope, word: Word) -> Expected:
@@ -193,45 +218,3 @@ def _matching(scope: Scope, word: Word) -> Expected:
 def _server_of(scope: Scope) -> Server:
     outer = scope.enclosing(SERVER)
     return next(each for each in scope.compilation.shared.setdefault(SERVERS, []) if each.root.scope is outer)
-
-
-class _Prepare:
-    """Writes requests of checks, as the location would write those of a client that sends nothing but a path."""
-
-    __slots__ = ("_proxy", "_server", "_uri")
-
-    def __init__(self, proxy: Proxy, server: Server, uri: str) -> None:
-        self._proxy = proxy
-        self._server = server
-        self._uri = uri
-
-    def __call__(self, fields: Fields) -> tuple[bytes, Request, Secure | None]:
-        proxy = self._proxy
-        there = proxy.targets.fixed
-        assert there is not None
-        head = RequestHead(f"GET {self._uri} HTTP/1.1", "GET", self._uri, 11, [], {})
-        head.host = there.host_header
-        request = Request(CheckClient(), head, self._server)  # type: ignore[arg-type]
-        request.host = head.host
-        request.uri, _, request.args = self._uri.partition("?")
-        own = {name.lower() for name, _ in fields}
-        wanted = [("Host", there.host_header)]
-        wanted += [
-            (each.name, _value(each, request)) for each in proxy.set_headers if each.name.lower() not in own | _NEVER
-        ]
-        kept: dict[str, tuple[str, str]] = {}
-        for name, value in wanted:
-            if value or name.lower() != "host":
-                kept[name.lower()] = (name, value)
-        lines = [f"GET {self._uri} HTTP/1.1"]
-        lines += [f"{name}: {value}" for name, value in (*kept.values(), *fields) if value]
-        secure = proxy.secure_for(request, there.target) if there.secure else None
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"), request, secure
-
-
-_NEVER = frozenset({"connection", "upgrade", "content-length", "transfer-encoding", "expect", "te"})
-"""What a check says by itself, or has nothing to say of."""
-
-
-def _value(header: SetHeader, request: Request) -> str:
-    return "" if header.empty else evaluated(header.value, request)

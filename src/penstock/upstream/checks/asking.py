@@ -1,4 +1,4 @@
-"""One check of one peer, over the network: a connection, an answer to a request, or a WebSocket that is alive.
+"""One check of one peer, over the network: a connection, an answer to a request or of gRPC, or a WebSocket that lives.
 
 Everything is bounded: the time of all of it, the head, how much of a body or of frames is looked at. A check is not one
 of the peer's requests or tunnels; nobody counts it there.
@@ -19,6 +19,7 @@ from penstock.net.fiber import current
 from penstock.net.loop import running_loop
 from penstock.net.timers import Alarm
 from penstock.upstream.checks.expected import BODY
+from penstock.upstream.checks.grpc import BadHealth, ask_health
 from penstock.upstream.errors import ProxyError
 from penstock.upstream.exchange.wire import HTTP1
 from penstock.upstream.timed import TimedConnection
@@ -69,6 +70,8 @@ class Asking(TimedConnection):
                 await self._connect()
             elif check.kind == "websocket":
                 await self._websocket()
+            elif check.kind == "grpc":
+                await self._grpc()
             else:
                 await self._http()
         except Stale:
@@ -77,7 +80,7 @@ class Asking(TimedConnection):
         except TimedOut:
             self.close()
             return "no answer in time"
-        except (NetError, BadResponse, Unwell) as error:
+        except (NetError, BadResponse, BadHealth, Unwell) as error:
             self.close()
             return str(error)
         except ProxyError as error:
@@ -147,6 +150,13 @@ class Asking(TimedConnection):
         wrong = check.expected.wrong(head, body.decode("latin-1"), request)
         if wrong:
             raise Unwell(wrong)
+
+    async def _grpc(self) -> None:
+        check = self._check
+        fields, request, secure = check.prepare(())
+        stream = await self._reach(secure, request)
+        self.stream = None  # it is the session's now
+        await ask_health(stream, fields, check.service, check.grpc_status, self.left)
 
     async def _websocket(self) -> None:
         check = self._check

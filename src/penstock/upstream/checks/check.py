@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from penstock.http.request import Request
     from penstock.upstream.exchange.outgoing import Secure
 
-Kind: TypeAlias = Literal["http", "websocket", "tcp"]
+Kind: TypeAlias = Literal["http", "websocket", "grpc", "tcp"]
 Fields: TypeAlias = "tuple[tuple[str, str], ...]"
 Prepare: TypeAlias = "Callable[[Fields], tuple[bytes, Request, Secure | None]]"
-"""Makes the request of a check: from header fields that it needs, to the head as bytes, the request that stands for it
-where variables are asked for, and what begins TLS if it goes over that."""
+"""Makes the request of a check: from header fields that it needs, to the head as bytes (its fields in HPACK where it is
+gRPC), the request that stands for it where variables are asked for, and what begins TLS if it goes over that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Check:
 
     A check takes at most `limit` seconds; `keepalive` is for how long its connection is used again, 0 for a new one
     each time. `port` 0 is the peer's own. `ping`: a WebSocket has to answer one; `protocols` are what is offered to it.
+    `service` is what a gRPC server is asked for, and `grpc_status` an answer that will do, too, if it is not 0.
     """
 
     prepare: Prepare
@@ -39,4 +40,6 @@ class Check:
     mandatory: bool = False
     ping: bool = False
     protocols: tuple[str, ...] = ()
+    service: str = ""
+    grpc_status: int = 0
     expected: Expected = DEFAULT
