@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Callable
 
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
@@ -105,26 +106,45 @@ class Restarted:
             await self.kill(which)
 
 
+class Crowd:
+    """Clients that chat at the same time."""
+
+    def __init__(self, url: str, clients: int, pause: float) -> None:
+        self.clients = [Kept(pause) for _ in range(clients)]
+        self._running = [asyncio.ensure_future(each.run(url)) for each in self.clients]
+
+    async def until(self, found: Callable[[], bool]) -> None:
+        """Wait for that. Raises what ends the connection of a client."""
+        while not found():
+            for each in self._running:
+                if each.done():
+                    each.result()
+            await asyncio.sleep(0.05)
+
+    async def hears(self, count: int = 2) -> None:
+        """Wait until each has had so many more answers."""
+        wanted = [(each, len(each.back) + count) for each in self.clients]
+        await self.until(lambda: all(len(each.back) >= least for each, least in wanted))
+
+    async def finish(self) -> tuple[int, int, int]:
+        """Let all come to their end: messages said, lost, and redials."""
+        for client in self.clients:
+            client.stop.set()
+        await asyncio.gather(*self._running)
+        lost = sum(client.check() for client in self.clients)
+        return sum(client.said for client in self.clients), lost, sum(client.redials for client in self.clients)
+
+
 async def chat(url: str, backends: Restarted, clients: int, restarts: int, pause: float) -> tuple[int, int, int]:
     """Let clients chat while each backend is killed and started again so often: messages said, lost, and redials."""
-    all_of_them = [Kept(pause) for _ in range(clients)]
-    running = [asyncio.ensure_future(each.run(url)) for each in all_of_them]
+    crowd = Crowd(url, clients, pause)
     for _ in range(restarts):
         for which in range(len(backends.ports)):
-            before = [len(each.back) for each in all_of_them]
-            while any(len(each.back) < count + 2 for each, count in zip(all_of_them, before, strict=True)):
-                for each in running:
-                    if each.done():
-                        each.result()
-                await asyncio.sleep(0.05)
+            await crowd.hears()
             await backends.kill(which)
             await asyncio.sleep(pause)
             await backends.start(which)
-    for client in all_of_them:
-        client.stop.set()
-    await asyncio.gather(*running)
-    lost = sum(client.check() for client in all_of_them)
-    return sum(client.said for client in all_of_them), lost, sum(client.redials for client in all_of_them)
+    return await crowd.finish()
 
 
 if __name__ == "__main__":

@@ -58,6 +58,22 @@ def test_killed_in_the_middle_of_an_event_again_and_again(proxy) -> None:
         back.close()
 
 
+def test_the_log_names_the_first_servers_and_the_last(proxy, raw_backend) -> None:
+    """A client may stay for years, and have thousands of answers."""
+
+    def life(number: int) -> bytes:
+        event = b"id: %d\ndata: event %d\n\n" % (number, number)
+        return HEAD[:-2] + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(event), event)
+
+    back = raw_backend(*([read_head, life(number)] for number in range(1, 21)), [read_head, life(21), hold])
+    logged = "log_format few 'to=$upstream_addr';\naccess_log access.log few;\n"
+    front = proxy(conf().replace("http {", "http {\n" + logged, 1), ports={"back": back.port})
+    with EventClient(front.port(), "/events") as client:
+        client.until(b"data: event 21\n\n")
+        assert client.ids == list(range(1, 22))
+    assert front.logged("to=.*", name="access.log").group().count(f"127.0.0.1:{back.port}") == 16
+
+
 def test_another_server_of_the_group_goes_on(proxy) -> None:
     story = Story()
     with EventServer(story) as one, EventServer(story) as two:

@@ -102,6 +102,19 @@ def test_another_backend_goes_on(pair, how: str) -> None:
     assert both.front.logged("redials=1", name="access.log").group().startswith("redials=1")
 
 
+def test_the_log_names_the_first_servers_and_the_last(proxy) -> None:
+    """A client may stay for years, and have thousands of backends."""
+    with RawBackend(*[[switch]] * 30, [switch, hold]) as back:
+        text = FORMAT.replace("to=$upstream_addr", "took=$upstream_response_time") + SITE
+        text = text.replace("server 127.0.0.1:{port:one}; server 127.0.0.1:{port:two};", "server 127.0.0.1:{port:one};")
+        front = proxy(in_http(text), ports={"one": back.port})
+        with WireClient(front.port(), "/short") as client:
+            eventually(lambda: back.connections == 31)
+            client.send(GOODBYE)
+        line = front.logged("/short .*", name="access.log").group()
+    assert len(re.split(", | : ", line.partition("took=")[2])) == 16
+
+
 def test_what_comes_while_there_is_nobody_is_kept_and_pings_are_answered(pair) -> None:
     ready = threading.Event()
     both = pair(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
@@ -174,6 +175,8 @@ def test_one_that_finds_nobody_stays(proxy) -> None:
             await until(lambda: one.heard > 5)
             await command(front, "drain", f"app/127.0.0.1:{ports['one']}", "--redial", "--spread", "0s")
             await asyncio.to_thread(front.logged, "a WebSocket stays where it is", 30.0, "error.log")
+            told = json.loads(await command(front, "tunnels", "--json"))
+            assert [each["peer"] for each in told["tunnels"]] == [f"127.0.0.1:{ports['one']}"], "who serves it"
             heard = one.heard
             await until(lambda: one.heard > heard + 5)
             client.stop.set()

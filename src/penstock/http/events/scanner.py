@@ -19,8 +19,6 @@ KEPT = 1024
 """Bytes of a line that are looked at: a longer id is none that could be asked with again."""
 
 BOM = b"\xef\xbb\xbf"
-LONGEST_RETRY = 9
-"""Digits of a `retry` that is believed."""
 
 _retry = re.compile(rb"[0-9]{1,9}").fullmatch
 # What may stand in a header: visible characters, spaces, and bytes of UTF-8.

@@ -23,7 +23,7 @@ from penstock.websocket.redial.terms import HEADER
 
 if TYPE_CHECKING:
     from penstock.config.scope import Scope
-    from penstock.http.request import Request
+    from penstock.http.request import Attempt, Request
     from penstock.modules.proxy.proxy import Proxy
     from penstock.modules.proxy.targets import Destination
     from penstock.plan.plan import Plan
@@ -31,7 +31,20 @@ if TYPE_CHECKING:
     from penstock.upstream.exchange.incoming import Incoming
 
 ID_HEADER = "Last-Event-ID"
+MOST_ATTEMPTS = 16
+"""Attempts that are remembered of one client, for `$upstream_addr` and its kin."""
 OURS = frozenset({HEADER.lower(), ID_HEADER.lower()})
+
+
+def add_tried(known: list[Attempt], tried: list[Attempt], *, serves: bool = False) -> list[Attempt]:
+    """Return the attempts of a client together with those that a redial made. The last one tells who serves: `serves`
+    says that this is still who served before. Of many only the first and the last are kept: a client may stay for
+    years."""
+    last = len(known) - 1 if serves else len(known)
+    both = [*known[:last], *tried, *known[last:]]
+    if len(both) > MOST_ATTEMPTS:
+        del both[MOST_ATTEMPTS // 2 : -MOST_ATTEMPTS // 2]
+    return both
 
 
 async def exchange_again(proxy: Proxy, request: Request, length: int | None) -> Exchange:
@@ -96,7 +109,10 @@ class EventRequest:
         assert request.contexts is not None, "its stream is among them"
         request.contexts[NOTE] = RedialNote(count, why)
         exchange = await exchange_again(proxy, request, request.head.content_length)
-        head = await exchange.run()
+        try:
+            head = await exchange.run()
+        finally:
+            request.attempts = add_tried(request.attempts or [], [])
         answer = Answer(head.status)
         proxy.answers.headers(proxy, request, answer, head)
         if (

@@ -7,6 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from penstock.http.request import Attempt
     from penstock.net.relay.held import HeldSide
     from penstock.server.redial.search import PeerSearch
     from penstock.upstream.exchange.upgrade import Parts, Upgrade
@@ -18,14 +19,15 @@ LOST, MOVED = "lost", "moved"
 class Absence:
     """`why` is what the next backend is told, `began` and `deadline` are monotonic seconds. `found` has switched
     protocols and waits, `held` stands for the backend's side. `instead` is done where a move comes to nothing. `lost`
-    is the address of who was lost. `due` is when somebody has to look again.
+    is the address of who was lost, `tried` are those that were asked. `due` is when somebody has to look again.
 
     `asked` is when the backend that is left was asked whether it has read all, `parted` when it was told goodbye; both
     `inf` before.
     """
 
     __slots__ = (
-        *("asked", "began", "call", "deadline", "departed", "due", "found", "held", "instead", "lost", "parted", "why"),
+        *("asked", "began", "call", "deadline", "departed", "due", "found", "held", "instead", "lost", "parted"),
+        *("tried", "why"),
     )
 
     def __init__(self, why: str, began: float, deadline: float, instead: Callable[[], None] | None = None) -> None:
@@ -39,6 +41,7 @@ class Absence:
         self.due = deadline
         self.asked = self.parted = inf
         self.lost: Parts = ()
+        self.tried: list[Attempt] = []
         self.departed = False
 
     def stop(self) -> None:

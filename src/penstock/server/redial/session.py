@@ -14,6 +14,7 @@ from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING
 
+from penstock.modules.proxy.redial import add_tried
 from penstock.modules.websocket.redial import RedialNote
 from penstock.net.relay.held import put_back, put_backend
 from penstock.net.relay.tunnel import End, Tunnel
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from penstock.net.relay.held import HeldSide
     from penstock.net.relay.side import Side as Half
     from penstock.upstream.exchange.upgrade import Parts, Upgrade
-
-MOST_ATTEMPTS = 16
-"""Peers that were tried, of which the log tells; the first and the last ones stay."""
 
 AWAITED = (JOINED, CALLING, LEAVING)
 """In these states the loss of the backend's side is a loss."""
@@ -126,7 +124,7 @@ class RedialConversation(KeptConversation):
         absence = self.absence
         if absence is None or bridge.state is HELD:
             if absence is not None:
-                absence.stop()
+                self._stop(absence)
             absence = self.absence = Absence(why, now, now + self.redial.timeout)
         if code != ABNORMAL:
             tunnel.inject(side, close_frame(code if code != NO_CODE else None, mask=os.urandom(4)))
@@ -185,10 +183,8 @@ class RedialConversation(KeptConversation):
     def _call(self, avoided: frozenset[Parts], *, strict: bool) -> None:
         absence, ending, tunnel = self.absence, self._ending, self.tunnel
         assert absence is not None and ending is not None and tunnel is not None
-        if ending.attempts is None:
-            ending.attempts = []
         note = RedialNote(self.redials + 1, absence.why)
-        tried = ending.attempts
+        tried = absence.tried
         search = PeerSearch(self.origin, tunnel.loop, self.redial, note, avoided, tried, self._reauth, strict=strict)
         absence.call = search
         search.begin(self._found, self._failed, self._refused)
@@ -219,7 +215,7 @@ class RedialConversation(KeptConversation):
             return
         self._log(NOTICE, f"a WebSocket stays where it is, no other upstream takes it: {words}")
         self.absence = None
-        absence.stop()
+        self._stop(absence)
         if absence.instead is not None:
             absence.instead()
         self.plan()
@@ -263,7 +259,7 @@ class RedialConversation(KeptConversation):
                 self._join(absence, tunnel, held, absence.found)
                 return
         if now >= absence.deadline:
-            absence.stop()
+            self._stop(absence)
             self._failed("there is no more time")
         elif absence.call is None and state is HELD:
             self._call(frozenset({absence.lost}), strict=False)
@@ -272,7 +268,7 @@ class RedialConversation(KeptConversation):
         """Leave nobody: the client does not come to the end of a message."""
         self.bridge.stay()
         self.absence = None
-        absence.stop()
+        self._stop(absence)
         self._count("stayed")
         if absence.instead is not None:
             absence.instead()
@@ -284,6 +280,7 @@ class RedialConversation(KeptConversation):
         assert ending is not None and stream is not None
         self.absence = absence.found = None
         self._give_back(tunnel)
+        ending.attempts = add_tried(ending.attempts or [], absence.tried)
         ending.upgraded = upgrade
         ending.body_bytes_sent += len(rest)
         upgrade.count_from(tunnel.from_client, tunnel.from_backend)
@@ -318,6 +315,15 @@ class RedialConversation(KeptConversation):
 
     # -- the end
 
+    def _stop(self, absence: Absence) -> None:
+        """Look for nobody any more. Who was tried in vain stands before the one that serves, which stays the last."""
+        absence.stop()
+        ending, tried = self._ending, absence.tried
+        if ending is not None and tried:
+            absence.tried = []
+            serves = not isinstance(ending.upgraded, NoBackend)
+            ending.attempts = add_tried(ending.attempts or [], tried, serves=serves)
+
     def _give_up(self) -> None:
         """Give up redialling, and go on with whoever there is. One that is being left, and was not told so, is the
         backend again."""
@@ -325,7 +331,7 @@ class RedialConversation(KeptConversation):
         absence, self.absence = self.absence, None
         held = None if absence is None else absence.held
         if absence is not None:
-            absence.stop()
+            self._stop(absence)
         if held is not None and absence is not None and tunnel is not None:
             if bridge.state is LEAVING and held.old is not None and absence.parted == inf:
                 kept = bridge.stay()
@@ -342,7 +348,7 @@ class RedialConversation(KeptConversation):
         """Keep only the figures: the tunnel has ended."""
         absence, self.absence = self.absence, None
         if absence is not None:
-            absence.stop()
+            self._stop(absence)
         self.bridge.give_up()
         self.retapped = None
         super().over(tunnel, reason)
