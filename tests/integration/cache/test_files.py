@@ -7,11 +7,13 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.backends import hold, read_head
 from harness.backends.fickle import FickleBackend
 from harness.proxy import Proxy
 from harness.waiting import eventually
@@ -199,22 +201,38 @@ def test_links_are_not_followed(proxy: Any, backend: FickleBackend) -> None:
     assert elsewhere.exists() and not file.is_symlink()
 
 
-def test_a_full_disk_costs_the_cache_and_not_the_answer(proxy: Any, backend: FickleBackend) -> None:
-    """A limit on the size of files stands for the disk."""
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let what is started here have no file of more than 2 MiB, which stands for a disk that gets full."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, before[1]))
     old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        front = start(proxy, backend, expect=["File too large"])
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, old)
+
+
+def test_a_full_disk_costs_the_cache_and_not_the_answer(proxy: Any, backend: FickleBackend) -> None:
+    with full_disk():
+        front = start(proxy, backend, expect=["File too large"])
     for _ in range(2):
         got = front.get("/?size=5000000", timeout=30)
         assert (got.status, len(got.body), got.header("X-Cache")) == (200, 5_000_000, "MISS")
-    assert kept(front) == []
     assert not [path for path in (front.directory / "kept").rglob("*") if path.is_file()]
     assert (status(front, "/small"), status(front, "/small")) == ("MISS", "HIT")
+
+
+def test_what_a_full_disk_cut_off_is_gone_before_the_answer_ends(proxy: Any, raw_backend: Any) -> None:
+    size = 3 << 20
+    backend = raw_backend([read_head, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (size + 1), bytes(size), hold])
+    with full_disk():
+        front = start(proxy, backend, expect=["File too large"])
+    with front.client() as client:
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").recv_until(b"\r\n\r\n")
+        client.recv_exactly(size)
+        assert not [path for path in (front.directory / "kept").rglob("*") if path.is_file()]
 
 
 def test_what_nobody_asks_for_goes(proxy: Any, backend: FickleBackend) -> None:

@@ -8,80 +8,50 @@ from collections import deque
 from time import time
 from typing import TYPE_CHECKING
 
-from penstock.net.fiber import Fiber, current, pause
-from penstock.upstream.errors import AnswerCut, ProxyError
+from penstock.net.fiber import Fiber
+from penstock.upstream.errors import AnswerCut
 from penstock.upstream.exchange.nobody import Nobody
 from penstock.upstream.exchange.temp_file import CannotKeep
+from penstock.upstream.read_ahead import PIECE, ReadAhead
 
 if TYPE_CHECKING:
     from penstock.upstream.cache.keeping import Keeping
     from penstock.upstream.exchange.incoming import Incoming
 
-PIECE = 65536
 
-
-class Filling:
+class Filling(ReadAhead):
     """A body that is read into a cache's file. Where the file fails, it goes on to the client alone: what has not been
     taken waits in `_queue`, up to what the location lets wait in memory."""
 
-    __slots__ = (
-        "_at",
-        "_consumer",
-        "_ended",
-        "_error",
-        "_failed",
-        "_held",
-        "_incoming",
-        "_keeping",
-        "_left",
-        "_pump",
-        "_queue",
-        "_stalled",
-    )
+    __slots__ = ("_at", "_failed", "_held", "_keeping", "_left", "_queue")
 
     def __init__(self, incoming: Incoming, first: bytes, keeping: Keeping) -> None:
-        self._incoming = incoming
+        super().__init__(incoming)
         self._keeping = keeping
         self._at = 0
         self._queue: deque[bytes] = deque()
         self._held = 0
-        self._consumer: Fiber[object] | None = None
-        self._error: BaseException | None = None
-        self._failed = self._ended = self._left = self._stalled = False
-        self._pump: Fiber[None] = Fiber(self._fill(first))
-        self._pump.keep_error = True
-        self._pump.on_done(self._filled)
-        self._pump.resume()
+        self._failed = self._left = False
+        self._start(self._fill(first))
 
-    def __aiter__(self) -> Filling:
-        return self
-
-    async def __anext__(self) -> bytes:
-        while True:
-            if self._at < self._keeping.length:
-                try:
-                    piece = self._keeping.read(self._at, min(PIECE, self._keeping.length - self._at))
-                except CannotKeep as error:
-                    self._say(error)
-                    raise AnswerCut(0, "read") from None
-                if not piece:
-                    raise AnswerCut(0, "read")
-                self._at += len(piece)
-                return piece
-            if self._queue:
-                piece = self._queue.popleft()
-                self._held -= len(piece)
-                if self._stalled:
-                    self._stalled = False
-                    self._pump.resume()
-                return piece
-            if self._ended:
-                return self._at_end()
-            self._consumer = current()
+    def _next(self) -> bytes:
+        if self._at < self._keeping.length:
             try:
-                await pause()
-            finally:
-                self._consumer = None
+                piece = self._keeping.read(self._at, min(PIECE, self._keeping.length - self._at))
+            except CannotKeep as error:
+                self._say(error)
+                raise AnswerCut(0, "read") from None
+            if not piece:
+                raise AnswerCut(0, "read")
+            self._at += len(piece)
+            if self._failed and self._at == self._keeping.length:
+                self._close()  # on a full disk, perhaps: somebody else needs the room
+        elif self._queue:
+            piece = self._queue.popleft()
+            self._held -= len(piece)
+        else:
+            piece = b""
+        return piece
 
     def close(self) -> None:
         """Let go of it: the client wants no more. What is being kept goes on being read."""
@@ -95,19 +65,8 @@ class Filling:
             return
         exchange = self._incoming.exchange
         exchange.stream = Nobody(exchange.stream.loop)  # type: ignore[assignment]
-        if self._failed:
+        if self._failed and self._pump is not None:
             self._pump.cancel()
-
-    def _at_end(self) -> bytes:
-        error = self._error
-        try:
-            if isinstance(error, ProxyError):
-                raise AnswerCut(error.status, "recv") from error
-            if error is not None:
-                raise error
-        finally:
-            del error  # or its traceback would lead to itself
-        raise StopAsyncIteration
 
     # -- the backend's side ---------------------------------------------------------------------------------------
 
@@ -117,22 +76,17 @@ class Filling:
         piece = first or await incoming.read(PIECE)
         while piece:
             if not self._failed:
-                try:
-                    self._keeping.append(piece)
-                except CannotKeep as error:
-                    self._failed = True
-                    self._say(error)
-                    self._keeping.give_up()
+                self._append(piece)
             if self._failed:
                 if self._left:
                     return
                 self._queue.append(piece)
                 self._held += len(piece)
-            if self._consumer is not None:
-                self._consumer.resume()
+            if incoming.done:
+                break  # who has all of it finds it kept
+            self._wake()
             while self._held >= memory and not self._left:
-                self._stalled = True
-                await pause()
+                await self._stall()
             piece = await incoming.read(PIECE)
         if not self._failed:
             try:
@@ -140,19 +94,32 @@ class Filling:
             except CannotKeep as error:
                 self._say(error)
 
-    def _filled(self, pump: Fiber[None]) -> None:
-        self._ended = True
-        self._error = pump.take_error()
-        self._keeping.give_up()
+    def _append(self, piece: bytes) -> None:
+        try:
+            self._keeping.append(piece)
+        except CannotKeep as error:
+            self._failed = True
+            self._say(error)
+            self._give_up()
+
+    def _has_read(self, pump: Fiber[None]) -> None:
+        self._give_up()
         if self._left:
-            self._error = None
             self._incoming.close()
-            try:
-                self._keeping.close()
-            except CannotKeep as error:
-                self._say(error)
-        elif self._consumer is not None:
-            self._consumer.resume()
+            self._close()
+        super()._has_read(pump)
+
+    def _give_up(self) -> None:
+        try:
+            self._keeping.give_up()
+        except CannotKeep as error:
+            self._say(error)
+
+    def _close(self) -> None:
+        try:
+            self._keeping.close()
+        except CannotKeep as error:
+            self._say(error)
 
     def _say(self, error: CannotKeep) -> None:
         self._incoming.exchange.log("crit", f"{error}, while an upstream response was put into the cache")

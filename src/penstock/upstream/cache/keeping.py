@@ -60,8 +60,9 @@ class Keeping:
             self._ended()
 
     def give_up(self) -> None:
-        """Keep nothing: what has been written can still be read."""
+        """Keep nothing: what has been written can still be read, but no name leads to it. Raises `CannotKeep`."""
         self._ended()
+        self._file.unname()
 
     def close(self) -> None:
         """Let go of the file; without a `complete` it is gone. Raises `CannotKeep`."""

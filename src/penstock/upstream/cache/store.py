@@ -19,6 +19,7 @@ from penstock.config.os_errors import os_failure
 from penstock.http.cache.entry import FIXED, BadEntry, CacheEntry, length_of, pack, unpack
 from penstock.net.descriptors import with_room
 from penstock.shared.cache_index import DIGEST
+from penstock.upstream.levels import make_folders_to, place_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,13 +110,7 @@ class CacheStore:
 
     def place(self, digest: bytes) -> str:
         """Return the path of a file."""
-        name = digest.hex()
-        parts = [self.path]
-        at = len(name)
-        for level in self.levels:
-            parts.append(name[at - level : at])
-            at -= level
-        return "/".join((*parts, name))
+        return place_in(self.path, self.levels, digest.hex())
 
     def open(self, digest: bytes, key: bytes) -> OpenEntry | None:
         """Open what is kept under a key; None where that is nothing. Raises `OSError`."""
@@ -175,18 +170,13 @@ class CacheStore:
 
     def put(self, file: TempFile, digest: bytes, now: int) -> None:
         """Let a file that has been written to its end be the entry, in place of an older one. Raises `OSError`."""
-        path = self.place(digest).encode("latin-1")
-        source = file.path.encode("latin-1")
+        place = self.place(digest)
+        path = place.encode("latin-1")
         try:
-            os.rename(source, path)  # noqa: PTH104  bytes
-        except OSError as error:
-            if error.errno == errno.ENOENT:
-                self._make_folders(path)
-                os.rename(source, path)  # noqa: PTH104
-            elif error.errno == errno.EXDEV:
-                self._move(file, path)
-            else:
-                raise
+            self._bring(file, path)
+        except FileNotFoundError:
+            make_folders_to(place, self.path)
+            self._bring(file, path)
         file.kept = True
         about = os.fstat(file.fd)
         self._push_out(self.index.add(digest, about.st_blocks * 512, about.st_ino, now))
@@ -257,19 +247,17 @@ class CacheStore:
             if error.errno not in ABSENT:
                 self.say("crit", os_failure("unlink()", error, path))
 
-    def _make_folders(self, path: bytes) -> None:
-        at = len(self.path.encode("latin-1"))
-        while at > 0:
-            try:
-                os.mkdir(path[:at], 0o700)  # noqa: PTH102  bytes
-            except FileExistsError:
-                pass
-            at = path.find(b"/", at + 1)
+    def _bring(self, file: TempFile, path: bytes) -> None:
+        try:
+            os.rename(file.path.encode("latin-1"), path)  # noqa: PTH104  bytes
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            self._move(file, path)
 
     def _move(self, file: TempFile, path: bytes) -> None:
         """The rename of a file that lies on another file system: it is copied first."""
         beside = path + b".new"
-        self._make_folders(path)
         target = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             at = 0

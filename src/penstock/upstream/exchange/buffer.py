@@ -10,40 +10,24 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from penstock.http.rate import allowance, delay
-from penstock.net.fiber import Fiber, current, pause
-from penstock.upstream.errors import AnswerCut, ProxyError
+from penstock.upstream.errors import AnswerCut
 from penstock.upstream.exchange.temp_file import CannotKeep, TempFile
+from penstock.upstream.read_ahead import PIECE, ReadAhead
 
 if TYPE_CHECKING:
     from penstock.upstream.exchange.incoming import Incoming
 
-PIECE = 65536
 
-
-class Buffered:
+class Buffered(ReadAhead):
     """The body of an answer, read ahead of the client.
 
     Pieces wait in `_queue`, bytes or stretches (offset, count) of the file. `rate` bounds reading, in bytes a second.
     """
 
-    __slots__ = (
-        "_consumer",
-        "_ended",
-        "_error",
-        "_file",
-        "_held",
-        "_incoming",
-        "_policy",
-        "_pump",
-        "_queue",
-        "_rate",
-        "_spill",
-        "_stalled",
-        "_unread",
-    )
+    __slots__ = ("_file", "_held", "_policy", "_queue", "_rate", "_spill", "_unread")
 
     def __init__(self, incoming: Incoming, first: bytes, rate: int) -> None:
-        self._incoming = incoming
+        super().__init__(incoming)
         self._policy = policy = incoming.exchange.policy
         self._spill = policy.spill
         """How much may go to the file: nothing any more once it has failed."""
@@ -52,35 +36,16 @@ class Buffered:
         self._unread = 0
         self._rate = rate
         self._file: TempFile | None = None
-        self._pump: Fiber[None] | None = None
-        self._consumer: Fiber[object] | None = None
-        self._stalled = False
-        self._ended = False
-        self._error: BaseException | None = None
 
-    def __aiter__(self) -> Buffered:
-        return self
-
-    async def __anext__(self) -> bytes:
+    def _next(self) -> bytes:
         if self._pump is None and not self._ended:
-            self._start()
-        queue = self._queue
-        while not queue:
-            if self._ended:
-                return self._at_end()
-            self._consumer = current()
-            try:
-                await pause()
-            finally:
-                self._consumer = None
-        piece = queue.popleft()
+            self._start(self._read_on())
+        if not self._queue:
+            return b""
+        piece = self._queue.popleft()
         if isinstance(piece, tuple):
-            piece = self._from_file(piece)
-        else:
-            self._held -= len(piece)
-        if self._stalled and self._pump is not None:
-            self._stalled = False
-            self._pump.resume()
+            return self._from_file(piece)
+        self._held -= len(piece)
         return piece
 
     def close(self) -> None:
@@ -95,19 +60,6 @@ class Buffered:
         if self._file is not None:
             self._file.remove()
             self._file = None
-
-    # -- the consumer's side --------------------------------------------------------------------------------------
-
-    def _at_end(self) -> bytes:
-        error = self._error
-        try:
-            if isinstance(error, ProxyError):
-                raise AnswerCut(error.status, "recv") from error
-            if error is not None:
-                raise error
-        finally:
-            del error  # or its traceback would lead to itself
-        raise StopAsyncIteration
 
     def _from_file(self, stretch: tuple[int, int]) -> bytes:
         offset, count = stretch
@@ -133,24 +85,7 @@ class Buffered:
 
     # -- the backend's side ---------------------------------------------------------------------------------------
 
-    def _start(self) -> None:
-        self._pump = pump = Fiber(self._read_ahead())
-        pump.keep_error = True
-        pump.on_done(self._pumped)
-        pump.resume()
-
-    def _pumped(self, pump: Fiber[None]) -> None:
-        if self._pump is not pump:
-            pump.take_error()
-            return  # it was closed: nobody asks what became of it
-        self._ended = True
-        self._pump = None
-        self._error = pump.take_error()  # whatever it is, the consumer raises it where it can be dealt with
-        consumer = self._consumer
-        if consumer is not None:
-            consumer.resume()
-
-    async def _read_ahead(self) -> None:
+    async def _read_on(self) -> None:
         incoming = self._incoming
         hot = incoming.exchange.stream.hot
         started = hot.now
@@ -169,12 +104,9 @@ class Buffered:
                 return
             self._add(piece)
             count += len(piece)
-            consumer = self._consumer
-            if consumer is not None:
-                consumer.resume()
+            self._wake()
             while self._full():
-                self._stalled = True
-                await pause()
+                await self._stall()
 
     def _full(self) -> bool:
         """Return whether the client must take something before more is read."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from penstock.config.os_errors import os_failure
 from penstock.net.descriptors import with_room
+from penstock.upstream.levels import make_folders_to, place_in
 
 _LARGEST = 10**10
 """Names have ten digits."""
@@ -35,13 +36,7 @@ class TempFolder:
 
     def place(self, number: int) -> str:
         """Return the path of a file."""
-        name = f"{number:010}"
-        parts = [self.path]
-        at = len(name)
-        for level in self.levels:
-            parts.append(name[at - level : at])
-            at -= level
-        return "/".join((*parts, name))
+        return place_in(self.path, self.levels, f"{number:010}")
 
 
 class CannotKeep(OSError):
@@ -67,18 +62,22 @@ class TempFile:
 
     def __init__(self, folder: TempFolder, *, named: bool = False) -> None:
         self._folder = folder
-        self._named = named
+        self._named = False
         self.kept = False
         self.size = 0
         self.fd = -1
         self.path = folder.path
         try:
             self._open()
-            if not named:
-                os.unlink(self.path.encode("latin-1"))  # noqa: PTH108  bytes
         except OSError as error:
-            self.close()
             raise CannotKeep("open()", self.path, folder, error) from None
+        self._named = True
+        if not named:
+            try:
+                self.unname()
+            except CannotKeep:
+                self.close()
+                raise
 
     def _open(self) -> None:
         number = next(_numbers) % _LARGEST
@@ -87,22 +86,12 @@ class TempFile:
             try:
                 self.fd = _new(self.path)
             except FileNotFoundError:
-                self._make_folders()
+                make_folders_to(self.path, self._folder.path)
                 self.fd = _new(self.path)
             except FileExistsError:
                 number = _any_number()  # not the next one: other workers have begun to count where this one did
                 continue
             return
-
-    def _make_folders(self) -> None:
-        """Make the folders that `levels` ask for, and the folder itself if somebody has cleaned up."""
-        at = self.path.find("/", len(self._folder.path))
-        while at > 0:
-            try:
-                os.mkdir(self.path[:at].encode("latin-1"), 0o700)  # noqa: PTH102  bytes
-            except FileExistsError:
-                pass
-            at = self.path.find("/", at + 1)
 
     def append(self, data: bytes) -> None:
         """Write at the end: all of it, or none."""
@@ -134,17 +123,23 @@ class TempFile:
             os.close(self.fd)
             self.fd = -1
 
+    def unname(self) -> None:
+        """Take its name away, unless it is `kept`: it can be read until it is closed. Raises `CannotKeep` if the name
+        stays."""
+        if not self._named or self.kept:
+            return
+        self._named = False
+        try:
+            os.unlink(self.path.encode("latin-1"))  # noqa: PTH108  bytes
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise CannotKeep("unlink()", self.path, self._folder, error) from None
+
     def remove(self) -> None:
         """Close it, and take a name it has away. Raises `CannotKeep` if the name stays."""
-        named = self.fd >= 0 and self._named and not self.kept
         self.close()
-        if named:
-            try:
-                os.unlink(self.path.encode("latin-1"))  # noqa: PTH108  bytes
-            except FileNotFoundError:
-                pass
-            except OSError as error:
-                raise CannotKeep("unlink()", self.path, self._folder, error) from None
+        self.unname()
 
 
 def _new(path: str) -> int:
