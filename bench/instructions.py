@@ -91,11 +91,12 @@ def _measure(
     home: Path,
     count: int,
 ) -> list[float]:
-    peer = replace(proxies.find(name), caches=scenario.caches)
+    peer = replace(proxies.find(name), caches=getattr(scenario, "caches", False))
     with ExitStack() as stack:
         backend = stack.enter_context(load.Backend(loadgen))
         values = {**proxies.certificate(home), "backend": str(backend.port), "bulk": str(backend.port)}
-        arguments = (*peer.arguments, "-g", "master_process off;")
+        alone = ("-g", "master_process off;") if peer.template == "nginx.conf" else ()
+        arguments = (*peer.arguments, *alone)
         counted = replace(peer, program=counter.command(peer.program), arguments=arguments)
         proxy = stack.enter_context(proxies.Proxy(counted, home / "proxy", values, patience=counting.PATIENCE))
         counter.begin(proxy.pid)

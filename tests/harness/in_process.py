@@ -71,7 +71,7 @@ class InProcess:
         made = StraightConnection if straight else Connection
         connection = made(self.service, 1, stream, ("127.0.0.1", 40000), self.site.listen)
         self.service.connections.add(connection)
-        serve = self._to_the_end if straight else h2_connection.serve if http2 else h1_connection.serve
+        serve = h2_connection.serve if http2 else self._to_the_end if straight else h1_connection.serve
         with ThreadPoolExecutor(1) as pool, near:
             result = pool.submit(_closing, client, near)
             late = self.loop.call_later(PATIENCE, self.loop.stop)

@@ -207,7 +207,7 @@ class Ending:
         self.spans = None if request.contexts is None else TunnelSpans.begin(self.service, request)
         self.endings = request.endings
         self.lines = request.location[AccessLogs].freeze(request)
-        self.subject = Subject(request)
+        self.subject: Subject = Subject(request)
         self.request: Request | None = None
         for line in self.lines:
             if not line.self_contained:

@@ -12,6 +12,7 @@ from penstock.http.h2.parts import (
     CONTINUATION,
     DATA,
     END_HEADERS,
+    END_STREAM,
     GOAWAY,
     HEAD,
     HEADERS,
@@ -166,6 +167,28 @@ class WireOut:
             self.out += HEAD.pack(len(piece) >> 8, len(piece) & 0xFF, kind, flags, sid) + piece
             kind, flags = CONTINUATION, 0
         return size + 9 * -(-size // most)
+
+    def answer(self, stream: HalfStream, block: bytes, body: bytes) -> int:
+        """Write a head and all that follows it, in a frame each that must hold it. Returns the bytes on the wire."""
+        if self.table_changed:
+            self.table_changed = False
+            block = NO_TABLE + block
+        sid, length, size = stream.stream_id, len(block), len(body)
+        stream.sends = False
+        if not size:
+            self.out += HEAD.pack(length >> 8, length & 0xFF, HEADERS, END_HEADERS | END_STREAM, sid) + block
+            return length + 9
+        stream.may_send -= size
+        self.may_send -= size
+        self.out += b"".join(
+            (
+                HEAD.pack(length >> 8, length & 0xFF, HEADERS, END_HEADERS, sid),
+                block,
+                HEAD.pack(size >> 8, size & 0xFF, DATA, END_STREAM, sid),
+                body,
+            )
+        )
+        return length + size + 18
 
     def reset(self, stream: HalfStream, code: int) -> StreamReset:
         """End a stream at once. Returns the event that says so."""

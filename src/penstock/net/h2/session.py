@@ -244,6 +244,26 @@ class Session:
             self._hot.afterwards.append(self.flush_now)
         return True
 
+    def answer(self, half: HalfStream, block: bytes, body: bytes) -> int:
+        """Write the head of an answer and all of its body, as `post` does; how many bytes that came to, 0 if there is
+        no room for it now."""
+        wire, size = self.wire, len(body)
+        out = wire.out
+        if (
+            size > half.may_send
+            or size > wire.may_send
+            or size > wire.peer_frame
+            or len(block) >= wire.peer_frame
+            or self.queue
+            or len(self._pending) + len(out) >= (LOW if self.resting else HIGH)
+        ):
+            return 0
+        count = wire.answer(half, block, body)
+        if not self._later and self._writer is None:
+            self._later = True
+            self._hot.afterwards.append(self.flush_now)
+        return count
+
     def flush(self) -> None:
         """Send what is to be sent, when all that has happened by now has been dealt with.
 

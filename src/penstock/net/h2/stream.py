@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from errno import ECONNRESET
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from penstock.net.errors import NetError, PeerGone
 from penstock.net.fiber import Fiber, current
@@ -28,6 +28,13 @@ if TYPE_CHECKING:
     from penstock.net.h2.side import LaneSide
 
 NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, CANCEL, CONNECT_ERROR = 0, 1, 2, 8, 10
+
+
+class Answering(Protocol):
+    """Who answers a request: a fiber, or what stands for one."""
+
+    def cancel(self) -> None:
+        """Give it up."""
 
 
 class Lane(LaneSending):
@@ -69,7 +76,7 @@ class Lane(LaneSending):
         self.finished = False
         self.lost = 0
         self.kind: type[NetError] = PeerGone
-        self.fiber: Fiber[None] | None = None
+        self.fiber: Answering | None = None
         self.queued = False
         self.chunk = 16384
         self.code = CANCEL

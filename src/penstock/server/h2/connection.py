@@ -6,7 +6,7 @@ on a request takes the same way as one of HTTP/1.1 (`server.transaction`), up to
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from math import inf
 from typing import TYPE_CHECKING
 
 from penstock.config.key import Key
@@ -16,14 +16,12 @@ from penstock.http.head import HeadOptions
 from penstock.modules.core.http_core import HttpCore
 from penstock.modules.http2 import Http2, carries_websockets
 from penstock.net.errors import NetError, PeerGone, TimedOut
-from penstock.net.fiber import spawn
 from penstock.net.h2.session import Session
 from penstock.net.h2.stream import Lane
 from penstock.net.timers import Alarm
 from penstock.net.waiting import Closed
 from penstock.observe.errorlog import INFO, report
 from penstock.server.h2.limits import FloodLimits
-from penstock.server.h2.request import StreamHead, answer
 from penstock.server.h2.request_connection import View
 
 if TYPE_CHECKING:
@@ -54,14 +52,10 @@ def offers_websockets(connection: Connection) -> bool:
     return found
 
 
-def _answering(lane: Lane, coro: Coroutine[object, None, None]) -> None:
-    fiber = spawn(coro)
-    if not fiber.done:
-        lane.fiber = fiber
-
-
 class Http2Connection:
-    """One connection. `extended`: WebSockets were offered."""
+    """One connection. `extended`: WebSockets were offered. `lateness` is the one alarm of all requests that go
+    straight; it comes up no later than the first of them is late.
+    """
 
     __slots__ = (
         "_aborted",
@@ -74,6 +68,7 @@ class Http2Connection:
         "core",
         "extended",
         "http2",
+        "lateness",
         "options",
         "session",
         "wire",
@@ -111,6 +106,7 @@ class Http2Connection:
         timers = connection.service.timers
         self._guard = FloodLimits(timers, http2.max_concurrent_streams)
         self._alarm = Alarm(timers, self._late)
+        self.lateness = Alarm(timers, self._late_requests)
         self._aborted = False
         self._acknowledged = False
         self._new = 0
@@ -142,6 +138,7 @@ class Http2Connection:
             connection.leaving = True
             connection.since = connection.service.timers.now
             self._alarm.close()
+            self.lateness.close()
             try:
                 await self._close()
             finally:
@@ -206,9 +203,8 @@ class Http2Connection:
         self._alarm.clear()
         self._last_one()
         lane = Lane(session, half, ended=ended)
-        asked = StreamHead(event.headers, wire.block_length, bodied=not ended)
-        view = View(connection, lane)
-        session.begin(lane, lambda: _answering(lane, answer(self, view, lane, asked)))
+        view = View(self, lane, event.headers, wire.block_length, bodied=not ended)
+        session.begin(lane, view.begin)
 
     def _refusal(self, ended: bool) -> str:
         """Why a stream is not taken; "" if it is."""
@@ -301,6 +297,20 @@ class Http2Connection:
             self.session.flush()
         if not self.session.lanes:
             self.drain()
+
+    def _late_requests(self) -> None:
+        """Tell those who go straight that it takes too long."""
+        now = self.connection.service.timers.now
+        first = inf
+        for lane in list(self.session.lanes.values()):
+            view = lane.fiber
+            if type(view) is View and view.passage is not None:
+                if view.due <= now:
+                    view.passage.late()
+                elif view.due < first:
+                    first = view.due
+        if first != inf:
+            self.lateness.at(first)
 
     def drain(self) -> None:
         """Take no more requests; close when those that are here have been answered."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from base64 import b64encode
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
 from penstock.http.errors import BadRequest
-from penstock.http.h2.request_head import Http2Head, as_handshake, request_head
-from penstock.http.request import Answer, Request
+from penstock.http.h2.request_head import Http2Head, as_handshake
+from penstock.http.request import Answer, Outcome, Request
 from penstock.modules.core.http_core import HttpCore
 from penstock.modules.http2 import spoken_at
 from penstock.net.h2.stream import CANCEL, INTERNAL_ERROR, PROTOCOL_ERROR
@@ -18,64 +19,57 @@ from penstock.server.h2.send import send_answer
 from penstock.server.transaction import new_request, refused_request, run
 
 if TYPE_CHECKING:
-    from penstock.net.h2.stream import Lane
-    from penstock.server.h2.connection import Http2Connection
     from penstock.server.h2.request_connection import View
 
 MISDIRECTED, NOT_IMPLEMENTED = 421, 501
 WEBSOCKET = "websocket"
 
 
-class StreamHead:
-    """A head as it came: its fields, in `length` bytes; `bodied`: its stream did not end with it."""
-
-    __slots__ = ("bodied", "length", "pairs")
-
-    def __init__(self, pairs: list[tuple[bytes, bytes]], length: int, *, bodied: bool) -> None:
-        self.pairs = pairs
-        self.length = length
-        self.bodied = bodied
-
-
-async def answer(serving: Http2Connection, view: View, lane: Lane, asked: StreamHead) -> None:
-    """Answer a request. The lane is closed, or a tunnel's, when this returns."""
-    carrier = Http2Carrier(serving, view, lane, asked)
+async def answer(
+    view: View,
+    head: Http2Head | None,
+    refused: BadRequest | None = None,
+    request: Request | None = None,
+    begun: Coroutine[Any, Any, Outcome] | None = None,
+) -> None:
+    """Answer a request: one with a `head`; one whose head was `refused`; or a `request` of which something has `begun`
+    on the straight way. The lane is closed, or a tunnel's, when this returns."""
+    carrier = Http2Carrier(view)
     try:
-        started = view.service.timers.now
-        try:
-            head = request_head(asked.pairs, serving.options, ended=not asked.bodied, extended=serving.extended)
-            head.length = asked.length
-            if head.protocol_ == WEBSOCKET:
-                head = as_handshake(head, b64encode(os.urandom(16)).decode("ascii"))
-            request = new_request(view, head, started, asked.length)
-        except BadRequest as error:
-            refused = refused_request(view, error.line, started, asked.length, method=error.method)
-            await run(refused, carrier, BadRequest(error.status, f"{error.reason} while processing HTTP/2 connection"))
-            return
-        await run(request, carrier)
+        started, length = view.request_started, view.head_bytes
+        if request is None and head is not None:
+            try:
+                if head.protocol_ == WEBSOCKET:
+                    head = as_handshake(head, b64encode(os.urandom(16)).decode("ascii"))
+                request = new_request(view, head, started, length)
+            except BadRequest as error:
+                refused = error
+        if request is None:
+            assert refused is not None
+            request = refused_request(view, refused.line, started, length, method=refused.method)
+            refused = BadRequest(refused.status, f"{refused.reason} while processing HTTP/2 connection")
+        await run(request, carrier, refused, begun)
     finally:
         if not view.tunnelled:
-            lane.close(carrier.code)
+            view.stream.close(carrier.code)
 
 
 class Http2Carrier:
     """What a request asks of its stream (`server.transaction.Carrier`). `code` is what the stream is reset with, where
     it has not been answered wholly."""
 
-    __slots__ = ("asked", "code", "lane", "serving", "view")
+    __slots__ = ("code", "lane", "view")
 
-    def __init__(self, serving: Http2Connection, view: View, lane: Lane, asked: StreamHead) -> None:
-        self.serving = serving
+    def __init__(self, view: View) -> None:
         self.view = view
-        self.lane = lane
-        self.asked = asked
+        self.lane = view.stream
         self.code = INTERNAL_ERROR
 
     def prepare(self, request: Request) -> int:
         """Give the request its body, and refuse what belongs to another connection or another protocol."""
         head, view, lane = request.head, self.view, self.lane
         assert isinstance(head, Http2Head)
-        if self.asked.bodied and head.method != "CONNECT" and not head.protocol_:
+        if view.bodied and head.method != "CONNECT" and not head.protocol_:
             request.body = LaneBody(request, lane, head.content_length)
             if head.expect_continue and not lane.inbox:
                 request.expecting = lambda: view.inform_now(request, 100, [])
@@ -116,7 +110,7 @@ class Http2Carrier:
         """End the stream. Where an answer has found no room, and nobody else waits for any, the connection is over."""
         self.code = CANCEL if sending else PROTOCOL_ERROR
         if sending:
-            self.serving.stalled(reset=request.location[HttpCore].reset_timedout_connection)
+            self.view.serving.stalled(reset=request.location[HttpCore].reset_timedout_connection)
 
     def silenced(self, request: Request) -> None:
         """Do nothing: the stream is reset."""

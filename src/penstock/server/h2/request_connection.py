@@ -6,39 +6,67 @@ changes this.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from math import inf
+from typing import TYPE_CHECKING, Any
 
+from penstock.config.regex.regex import MatchFailed
+from penstock.http.errors import BadRequest
 from penstock.http.h2.fields import field, status
+from penstock.http.h2.request_head import Http2Head, request_head
+from penstock.http.uri import plain_target
+from penstock.modules.core.http_core import HttpCore
+from penstock.modules.http2 import spoken_at
+from penstock.net.fiber import spawn
+from penstock.plan.phases import SERVER_REWRITE
+from penstock.server.h2.request import answer
+from penstock.server.h2.straight import StreamPassage
+from penstock.server.straight.way import way_through
 
 if TYPE_CHECKING:
+    from penstock.http.h2.events import Fields
     from penstock.http.proxy_protocol import ProxyHeader
-    from penstock.http.request import Request
+    from penstock.http.request import Outcome, Request
     from penstock.net.h2.stream import Lane
     from penstock.net.tls.tls import TlsStream
     from penstock.plan.location import Listen, Server
-    from penstock.server.connection import Connection
+    from penstock.server.h2.connection import Http2Connection
 
 
 class View:
-    """A `ClientConnection`. `stream` is the lane, `requests` the number of this request on the connection."""
+    """A `ClientConnection`. `stream` is the lane, `requests` the number of this request on the connection.
+
+    What came is in `pairs` until somebody looks at it, `head_bytes` of it; `bodied`: its stream did not end with it.
+    While the request goes straight, it is `passage`, and what it waits for is late at `due` (monotonic). A stream
+    carries one request: `wait` and `leave`, which come after the answer, are its end.
+    """
 
     __slots__ = (
         "base",
+        "bodied",
         "client_address",
         "client_port",
+        "due",
+        "head_bytes",
+        "keep_alive_for",
         "listen",
+        "pairs",
+        "passage",
         "peer",
+        "request_started",
         "requests",
         "service",
+        "serving",
         "started",
         "stream",
         "tunnelled",
     )
 
-    def __init__(self, base: Connection, stream: Lane) -> None:
-        self.base = base
-        self.stream = stream
-        self.service = base.service
+    def __init__(self, serving: Http2Connection, lane: Lane, pairs: Fields, length: int, *, bodied: bool) -> None:
+        self.serving = serving
+        self.base = base = serving.connection
+        self.stream = lane
+        self.service = service = base.service
         self.listen: Listen = base.listen
         self.started = base.started
         self.client_address = base.client_address
@@ -46,6 +74,96 @@ class View:
         self.peer: tuple[str, int] | None = None
         self.requests = base.requests
         self.tunnelled = False
+        self.pairs: Fields = pairs
+        self.head_bytes = length
+        self.bodied = bodied
+        self.request_started = service.timers.now
+        self.due = inf
+        self.passage: StreamPassage | None = None
+
+    # -- a request
+
+    def begin(self) -> None:
+        """Send the request straight on its way, or hand it to the general transaction."""
+        pairs, self.pairs = self.pairs, []
+        serving = self.serving
+        self.request_started = self.service.timers.now
+        try:
+            head = request_head(pairs, serving.options, ended=not self.bodied, extended=serving.extended)
+        except BadRequest as error:
+            self._go_on(answer(self, None, error))
+            return
+        head.length = self.head_bytes
+        try:
+            passage = self._find(head) if self.base.straight else None
+        except Exception:
+            passage = None  # of what goes wrong here, the general transaction makes an answer
+        if passage is None:
+            self._go_on(answer(self, head))
+            return
+        self.passage = passage
+        self.stream.fiber = self
+        try:
+            passage.go(passage.location.way)
+        except Exception as error:
+            passage.stumble(error)
+
+    def _find(self, head: Http2Head) -> StreamPassage | None:
+        """The passage of a request that may go straight."""
+        if head.method != "GET" or self.bodied or head.content_length is not None or "expect" in head.fields:
+            return None
+        listen = self.listen
+        try:
+            server, match = listen.names.find(head.host)
+            if match is not None or server.locations is None or server.root.phases[SERVER_REWRITE]:
+                return None
+            if not (listen.options.http2 or spoken_at(listen, server)):
+                return None
+            passage = StreamPassage(self, head, server)  # type: ignore[arg-type]
+            passage.uri, passage.args = plain_target(head.target, server.root[HttpCore].merge_slashes)
+            location = server.locations.find(passage.uri, passage)
+        except (MatchFailed, BadRequest):
+            return None
+        if location is None or (location.auto_redirect and len(location.name) == len(passage.uri) + 1):
+            return None
+        if way_through(server, location) is None:
+            return None
+        passage.location = location
+        return passage
+
+    def _go_on(self, answering: Coroutine[Any, Any, None]) -> None:
+        lane = self.stream
+        fiber = spawn(answering)
+        if not fiber.done:
+            lane.fiber = fiber
+
+    # -- what a request on the straight way asks of its connection
+
+    def within(self, seconds: float) -> None:
+        """Let the request be late after so many seconds."""
+        self.due = due = self.service.timers.now + seconds
+        alarm = self.serving.lateness
+        if due < alarm.deadline:
+            alarm.at(due)
+
+    def go_over(self, request: Request, begun: Coroutine[Any, Any, Outcome]) -> None:
+        """Let the general transaction go on with the request."""
+        lane = self.stream
+        self.passage = lane.fiber = lane.on_hangup = None
+        self._go_on(answer(self, None, request=request, begun=begun))
+
+    def wait(self) -> None:
+        """Let go of the stream: its request has been answered."""
+        self.stream.close()
+
+    def leave(self, request: Request) -> None:
+        """Let go of the stream: its request has been answered."""
+        self.stream.close()
+
+    def cancel(self) -> None:
+        """Give up the request, as its connection ends."""
+        if self.passage is not None:
+            self.passage.end()
 
     @property
     def number(self) -> int:

@@ -165,7 +165,7 @@ class StraightProxy:
             return None  # `render_head` mends it, and says so
         lines = first, before, after
         if head.shared:
-            head.written = self, lines
+            head.written = [self, lines, None]
         return lines
 
     def _lines_alike(self, head: ResponseHead) -> Lines | None:
@@ -184,7 +184,7 @@ class StraightProxy:
             return None  # `render_head` mends it, and says so
         lines = first, length, others
         if head.shared:
-            head.written = self, lines
+            head.written = [self, lines, None]
         return lines
 
 

@@ -44,7 +44,11 @@ class Obstacle:
 
 def of_address(listen: Listen) -> list[Obstacle]:
     """Say what keeps all requests that come to an address off the straight way."""
-    return [Obstacle("what comes over TLS takes the general way", listen.span)] if listen.options.ssl else []
+    if not listen.options.ssl:
+        return []
+    second = listen.default is not None and spoken_at(listen, listen.default)
+    over = "HTTP/1.1 over TLS" if second else "TLS"
+    return [Obstacle(f"what comes over {over} takes the general way", listen.span)]
 
 
 def of_first(listen: Listen) -> list[Obstacle]:
@@ -63,7 +67,7 @@ def of_first(listen: Listen) -> list[Obstacle]:
         span = listen.span if listen.options.http2 else default.root[Http2].origin("enabled")
         found.append(
             Obstacle(
-                "what comes over HTTP/2 takes the general way, and so may the first request of any connection", span
+                "the first request of a connection may take the general way, as it may begin to speak HTTP/2", span
             )
         )
     return found
@@ -75,7 +79,7 @@ def of_request(request: Request) -> list[Obstacle]:
     head = request.head
     if head.method != "GET":
         found.append(Obstacle(f"the method is {head.method}"))
-    if head.version != 11:
+    if head.version not in (11, 20):
         found.append(Obstacle("it is no HTTP/1.1"))
     if head.content_length is not None or head.chunked or "expect" in head.fields:
         found.append(Obstacle("it has a body"))

@@ -291,7 +291,11 @@ class Passage(StraightRequest):
             change(self, answer)
         if connection.service.draining or connection.last:
             self.keep_alive = False
-        unsent = begin_answer(self, answer, connection.stream)
+        self._begin(answer)
+
+    def _begin(self, answer: Answer) -> None:
+        """Send an answer."""
+        unsent = begin_answer(self, answer, self.connection.stream)
         if unsent is None:
             self._done()
         else:

@@ -99,8 +99,8 @@ def test_addresses_whose_requests_never_go_straight(capsys: pytest.CaptureFixtur
     Path("nginx.conf").write_text(text)
     said = [each["message"] for each in told(capsys)["findings"] if "0.0.0.0" in each["message"]]
     assert sorted(said) == [
-        "0.0.0.0:443: what comes over TLS takes the general way",
-        "0.0.0.0:80: what comes over HTTP/2 takes the general way, and so may the first request of any connection",
+        "0.0.0.0:443: what comes over HTTP/1.1 over TLS takes the general way",
+        "0.0.0.0:80: the first request of a connection may take the general way, as it may begin to speak HTTP/2",
     ]
 
 

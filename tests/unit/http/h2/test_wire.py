@@ -76,6 +76,20 @@ def test_windows_both_ways() -> None:
     assert wire.room(stream) == 1
 
 
+def test_a_whole_answer_is_its_frames() -> None:
+    wire = server()
+    stream = opened(wire)
+    assert wire.answer(stream, b"\x88", b"body") == 23
+    assert wire.take() == frame(1, 4, 1, b"\x88") + frame(0, 1, 1, b"body")
+    assert (stream.may_send, wire.may_send, stream.closed) == (65531, 65531, True)
+    wire = server()
+    stream = opened(wire)
+    list(wire.receive(frame(4, 0, 0, b"\0\1\0\0\0\0")))
+    wire.take()
+    assert wire.answer(stream, b"\x88", b"") == 11
+    assert wire.take() == frame(1, 5, 1, NO_TABLE + b"\x88") and stream.closed
+
+
 def test_what_is_sent_last() -> None:
     wire = server()
     stream = opened(wire)
