@@ -15,7 +15,7 @@ _WIDEST = 160
 
 class ConfigError(Exception):
     """A mistake in a configuration. `hint` says what to do about it, `label` is a few words to stand after the carets.
-    """
+    `secret` is what should not have been written there, and is not shown: reports end up in journals."""
 
     def __init__(
         self,
@@ -25,6 +25,7 @@ class ConfigError(Exception):
         hint: str | None = None,
         label: str | None = None,
         level: Level = "emerg",
+        secret: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -32,6 +33,7 @@ class ConfigError(Exception):
         self.hint = hint
         self.label = label
         self.level: Level = level
+        self.secret = secret
 
     def __str__(self) -> str:
         if self.span is None:
@@ -115,7 +117,7 @@ def render(problem: ConfigError, program: str = "penstock") -> str:
     """Write the report of one mistake: a line in nginx's form, the source line with carets, the hint."""
     lines = [f"{program}: [{problem.level}] {problem}"]
     if problem.span is not None:
-        lines += excerpt(problem.span, problem.label)
+        lines += excerpt(problem.span, problem.label, problem.secret)
     if problem.hint:
         first, *rest = problem.hint.split("\n")
         lines.append(f"     = {shown(first)}")
@@ -123,10 +125,12 @@ def render(problem: ConfigError, program: str = "penstock") -> str:
     return "\n".join(lines)
 
 
-def excerpt(span: Span, label: str | None = None) -> list[str]:
-    """Return the source line of a span, and carets below it with a few words behind them."""
+def excerpt(span: Span, label: str | None = None, secret: str = "") -> list[str]:
+    """Return the source line of a span (stars in place of a secret), and carets below it with a few words behind."""
     number, column = span.source.position(span.start)
     line = span.source.line(number)
+    if secret:
+        line = line.replace(secret, "*" * len(secret))
     start = min(column - 1, len(line))
     end = max(start, min(start + span.end - span.start, len(line)))
     before, marked, after = _fit(_visible(line[:start]), _visible(line[start:end]), _visible(line[end:]))

@@ -10,6 +10,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from penstock.http.errors import excerpt
 from penstock.modules.fleet.channel import (
     MOST_ANSWERED,
     MOST_OPEN,
@@ -32,9 +33,12 @@ if TYPE_CHECKING:
 
 PATIENCE = 1.5
 """Seconds for answers: what comes later is not waited for."""
-_WALL = time.time() - time.monotonic()
+MOST_WORDS = 5
+"""Refusals of other machines that are told, where there are several."""
+_WALL = max(time.time() - time.monotonic() for _ in range(5))
 """What the clock of this machine's processes is behind the wall's. Taken once, before the workers are forked: an entry
-says the same each time it is asked for, so that the pages of a list fit together."""
+says the same each time it is asked for, so that the pages of a list fit together. A process that is held up between two
+clocks finds too little: one of five is not."""
 
 
 class FleetQuestions:
@@ -79,7 +83,7 @@ class FleetQuestions:
         answers = [answer for _, answer in sorted(gathering.answers.items())]
         refused = sorted({str(answer["error"]) for answer in answers if "error" in answer})
         if refused and len(refused) == len({str(answer.get("error")) for answer in answers}):
-            raise ValueError("; ".join(refused))
+            raise ValueError("; ".join(excerpt(words) for words in refused[:MOST_WORDS]))
         kept = [answer for answer in answers if is_answer(answer) and "error" not in answer]
         return {
             "pid": os.getpid(),

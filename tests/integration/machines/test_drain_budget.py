@@ -93,7 +93,7 @@ def fullest_second(times, stall):
 
 @pytest.mark.parametrize("machines", [1, 2])
 def test_no_second_is_too_full(proxy, ws_backend, redis, machines) -> None:
-    fleet = f"fleet {redis.address} lease=1500ms timeout=250ms;" if machines > 1 else ""
+    fleet = f"fleet {redis.address} lease=2s timeout=500ms;" if machines > 1 else ""
     values = {"fleet": fleet, "more": ""}
     fronts = [proxy(NODE, ports={"ws": ws_backend.port}, values=values) for _ in range(machines)]
     if fleet:
@@ -107,7 +107,7 @@ def test_no_second_is_too_full(proxy, ws_backend, redis, machines) -> None:
 
 
 def test_one_machine_at_a_time(proxy, ws_backend, redis) -> None:
-    values = {"fleet": f"fleet {redis.address} lease=1500ms timeout=250ms;", "more": "one_by_one"}
+    values = {"fleet": f"fleet {redis.address} lease=2s timeout=500ms;", "more": "one_by_one"}
     fronts = [proxy(NODE, ports={"ws": ws_backend.port}, values=values) for _ in range(2)]
     joined(redis, 4)
     one, two = sorted(watch(fronts, 15), key=min)
@@ -116,7 +116,7 @@ def test_one_machine_at_a_time(proxy, ws_backend, redis) -> None:
 
 
 def test_a_lost_redis_leaves_each_machine_its_share(proxy, ws_backend, redis) -> None:
-    values = {"fleet": f"fleet {redis.address} lease=1500ms timeout=250ms;", "more": ""}
+    values = {"fleet": f"fleet {redis.address} lease=2s timeout=500ms;", "more": ""}
     fronts = [proxy(NODE, ports={"ws": ws_backend.port}, values=values) for _ in range(2)]
     joined(redis, 4)
     # Each worker has to know of both machines: a request may come to either worker.

@@ -15,7 +15,7 @@ pytest.importorskip("redis")
 
 NODE = """
 worker_processes {value:workers};
-fleet {value:redis} lease=1500ms timeout=250ms {value:more};
+fleet {value:redis} lease=2s timeout=500ms {value:more};
 http {
     limit_conn_zone $arg_user zone=users:1m sync;
     limit_conn_zone $server_name zone=all:1m sync;
@@ -145,7 +145,7 @@ def test_redis_that_stands_still_costs_one_timeout_and_touches_no_tunnel(machine
         took = time.monotonic() - began
         # Each machine has half of 4 now, and one of them each was taken before.
         assert len(more) == 2
-        assert took < 20 * 0.25, "only the first ones wait for an answer"
+        assert took < 20 * 0.5, "only the first ones wait for an answer"
         for client in kept:
             client.send(b"\x81\x82\0\0\0\0hi")
             assert client.recv_until(b"hi")
@@ -247,4 +247,4 @@ def test_keys_are_digests_and_bounded(machines, redis) -> None:
     assert all(len(key) == 16 for key in found)
     assert not any(b"somebody" in key for key in client.keys("*"))
     # A key that a request has made has its end from the next renewal on.
-    eventually(lambda: all(0 < client.pttl(key) <= 20 * 1500 for key in client.keys("*")))
+    eventually(lambda: all(0 < client.pttl(key) <= 20 * 2000 for key in client.keys("*")))

@@ -5,17 +5,21 @@ import json
 import pytest
 
 from harness.crowd_frames import close_code
-from harness.machines import joined, open_tunnel
+from harness.machines import handshake, joined, open_tunnel
 from harness.redis_server import RedisServer
 from harness.waiting import eventually
 from harness.wire import CLOSE, TEXT, WireClient, masked
+from penstock.modules.fleet import scripts
 
 pytest.importorskip("redis")
 
 NODE = """
-fleet {value:redis} lease=1500ms timeout=250ms {value:more};
+fleet {value:redis} lease=2s timeout=500ms {value:more};
 http {
     websocket_quota_zone $arg_user zone=users:1m sync;
+    websocket_quota_zone $name zone=named:1m sync;
+    limit_conn_zone $arg_group zone=places:1m sync;
+    limit_req_zone $arg_group zone=rates:1m rate=1r/m sync;
     server {
         listen 127.0.0.1:{port:front};
         websocket_close_timeout 500ms;
@@ -26,6 +30,18 @@ http {
             proxy_pass http://127.0.0.1:{port:ws};
         }
         location /few { websocket auto; websocket_quota users tunnels=3; proxy_pass http://127.0.0.1:{port:ws}; }
+        limit_conn_status 429;
+        limit_req_status 429;
+        location /all {
+            websocket auto;
+            websocket_quota users tunnels=3;
+            limit_conn places 5;
+            limit_req zone=rates burst=4 nodelay;
+            proxy_pass http://127.0.0.1:{port:ws};
+            location /all/guarded { auth_request /who; auth_request_set $name $http_x_name;
+                                    websocket_quota named tunnels=1; proxy_pass http://127.0.0.1:{port:ws}; }
+        }
+        location /who { return 204; }
     }
 }
 """
@@ -155,3 +171,56 @@ def test_on_error_closed_lets_nobody_in(machines, redis) -> None:
     assert closed(client_of(one, "/few?user=a")) == 1008
     said(kept, 10)
     assert open_tunnel(one, "/status") is None
+
+
+class Asked:
+    """Counts the questions of requests that Redis is asked meanwhile."""
+
+    def __init__(self, redis):
+        self._redis = redis
+        self._client = redis.client()
+        self._monitor = self._client.monitor().__enter__()
+        self.count = 0
+
+    def so_far(self):
+        """How many there were up to now."""
+        ended = self._redis.client()
+        ended.echo("up to here")
+        ended.close()
+        while "up to here" not in (command := self._monitor.next_command()["command"]):
+            self.count += command.startswith(f"EVALSHA {scripts.enter.sha.decode()}")
+        return self.count
+
+
+def test_limits_and_quotas_are_asked_for_in_one_question(machines, redis) -> None:
+    one, two = machines()
+    asked = Asked(redis)
+    kept = [open_tunnel(one, "/all?user=a&group=x"), open_tunnel(two, "/all?user=b&group=x")]
+    assert all(kept)
+    assert asked.so_far() == 2
+    # Whichever of them is not to be had refuses in its own way, and takes nothing from the others.
+    kept += [client_of(one, "/all?user=a&group=y"), client_of(two, "/all?user=a&group=y")]
+    assert closed(client_of(two, "/all?user=a&group=y")) == 1008
+    kept += [client_of(one, "/all?user=c&group=x"), client_of(two, "/all?user=d&group=x")]
+    kept += [client_of(two, "/all?user=e&group=x")]
+    assert handshake(one, "/all?user=f&group=x")[1] == 429, "five of x have a place"
+    assert len(kept) == 7
+    assert asked.so_far() == 9
+    # What is no handshake asks for its limits alone, and at once.
+    assert one.get("/all?user=e&group=z").status == 426
+    assert asked.so_far() == 10
+    # A rate that is used up refuses, too.
+    assert [handshake(two, f"/all?user={name}&group=z")[1] for name in "ghijk"] == [101, 101, 101, 101, 429]
+    assert asked.so_far() == 15
+
+
+def test_who_is_known_only_behind_the_access_checks(machines, redis) -> None:
+    one, two = machines()
+    asked = Asked(redis)
+    me = "X-Name: me\r\n"
+    assert open_tunnel(one, "/all/guarded?group=x", me)
+    assert asked.so_far() == 2, "guesses are counted before they are judged"
+    assert closed(WireClient(two.port(), "/all/guarded?group=x", more=me)) == 1008
+    other = WireClient(two.port(), "/all/guarded?group=x", more="X-Name: you\r\n")
+    said(other, 1)
+

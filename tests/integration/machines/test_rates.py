@@ -11,7 +11,7 @@ from harness.waiting import eventually
 pytest.importorskip("redis")
 
 NODE = """
-fleet {value:redis} lease=1500ms timeout=250ms {value:more};
+fleet {value:redis} lease=2s timeout=500ms {value:more};
 http {
     limit_req_zone $uri zone=rate:1m rate=1r/m sync;
     limit_req_zone $uri zone=quick:1m rate=20r/s sync;

@@ -24,6 +24,8 @@ PIECE = 128 << 10
 MOST_PIECES = 256
 LONGEST = 16 << 20
 """Bytes of one answer, inflated."""
+LONGEST_OF_ALL = 64 << 20
+"""Bytes of all answers to one question, inflated or not."""
 LONGEST_QUESTION = 64 << 10
 MOST_OPEN = 4
 """Questions that a worker asks at a time."""
@@ -109,13 +111,13 @@ class Gathering:
     """The answers to one question, as they come: from those who were asked, one of each, and no more than there may be.
     """
 
-    __slots__ = ("_bytes", "_pieces", "answers", "wanted")
+    __slots__ = ("_bytes", "_inflated", "_pieces", "answers", "wanted")
 
     def __init__(self, wanted: set[str]) -> None:
-        self.wanted = wanted
+        self.wanted = set(wanted)
         self.answers: dict[str, Told] = {}
         self._pieces: dict[str, dict[int, bytes]] = {}
-        self._bytes = 0
+        self._bytes = self._inflated = 0
 
     @property
     def complete(self) -> bool:
@@ -125,7 +127,7 @@ class Gathering:
     def add(self, piece: Piece) -> None:
         """Add a piece. What can not be read counts as silence."""
         lease = piece.lease
-        if lease not in self.wanted or lease in self.answers or self._bytes + len(piece.data) > 4 * LONGEST:
+        if lease not in self.wanted or lease in self.answers or self._bytes + len(piece.data) > LONGEST_OF_ALL:
             return
         pieces = self._pieces.setdefault(lease, {})
         if piece.number in pieces:
@@ -135,20 +137,28 @@ class Gathering:
         if len(pieces) < piece.pieces:
             return
         del self._pieces[lease]
-        answer = _inflated(b"".join(pieces[number] for number in sorted(pieces)))
+        text = _inflated(b"".join(pieces[number] for number in sorted(pieces)), LONGEST_OF_ALL - self._inflated)
+        self._inflated += len(text)
+        answer = _read(text)
         if answer is not None:
             self.answers[lease] = answer
         else:
             self.wanted.discard(lease)
 
 
-def _inflated(data: bytes) -> Told | None:
+def _inflated(data: bytes, most: int) -> bytes:
+    """What was deflated; b"" where it is none, or too much."""
     reader = zlib.decompressobj()
     try:
-        text = reader.decompress(data, LONGEST)
-        if reader.unconsumed_tail or not reader.eof:
-            return None
+        text = reader.decompress(data, min(LONGEST, most + 1))
+    except zlib.error:
+        return b""
+    return text if reader.eof and not reader.unconsumed_tail and len(text) <= most else b""
+
+
+def _read(text: bytes) -> Told | None:
+    try:
         found = json.loads(text)
-    except (ValueError, RecursionError, zlib.error):
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

@@ -161,7 +161,7 @@ class _Given:
                 readers[key](word, value)
             elif key == "password":
                 hint = "put it into a file that only root reads: password_file=/etc/penstock/redis.password"
-                raise ConfigError('"fleet" takes no password here', word.span, hint=hint)
+                raise ConfigError('"fleet" takes no password here', word.span, hint=hint, secret=value)
             else:
                 raise ConfigError(f'invalid parameter "{word.text}"', word.span, hint=f"syntax: fleet {SYNTAX};")
 
@@ -171,7 +171,8 @@ class _Given:
         wrong = ConfigError(f'invalid address of "fleet": "{word.text}"', word.span, hint="write: redis://host:6379/0")
         if parts.password is not None:
             hint = "put it into a file that only root reads: password_file=/etc/penstock/redis.password"
-            raise ConfigError('"fleet" takes no password in its address', word.span, hint=hint)
+            words = '"fleet" takes no password in its address'
+            raise ConfigError(words, word.span, hint=hint, secret=parts.password)
         if parts.query or parts.fragment:
             raise wrong
         secure = SCHEMES.get(parts.scheme)

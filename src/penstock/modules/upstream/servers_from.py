@@ -134,6 +134,7 @@ def _source(scope: Scope, directive: Directive) -> ServerSource:
             "a source has no password in it, as it is shown and logged",
             word.span,
             hint="put it into a file: ?password_file=/path, or token_file=/path",
+            secret=parts.password or "",
         )
     place = unquote(parts.path, "latin-1")
     if parts.scheme not in (FILE, DOCKER):
@@ -147,10 +148,11 @@ def _source(scope: Scope, directive: Directive) -> ServerSource:
         wanted = "a path, as in file:///etc/servers.json" if local else "a host, and a name behind it"
         raise ConfigError(f'invalid source "{word.text}"', word.span, hint=f"it takes {wanted}")
     options = tuple(parse_qsl(parts.query, keep_blank_values=True, encoding="latin-1"))
-    for name, _ in options:
+    for name, value in options:
         if name not in allowed:
             hint = f"{parts.scheme} knows: {', '.join(sorted(allowed))}" if allowed else "it has none"
-            raise ConfigError(f'unknown parameter "{name}" of the source', word.span, hint=hint)
+            secret = value if name in ("password", "token") else ""
+            raise ConfigError(f'unknown parameter "{name}" of the source', word.span, hint=hint, secret=secret)
     source = ServerSource(word.text, parts.scheme, host, port, place, options)
     if source.kind == DOCKER and not (source.option("label") or source.option("virtual_host")):
         hint = "add: ?label=penstock.upstream=chat"

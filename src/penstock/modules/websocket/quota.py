@@ -7,6 +7,7 @@ message.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from penstock.config.errors import ConfigError
@@ -19,11 +20,9 @@ from penstock.config.tree import Directive
 from penstock.config.values import decimal, offset
 from penstock.config.variables import variable
 from penstock.http.request import Answer, Outcome, Request
-from penstock.modules.access.limit_conn import LONGEST_KEY, TakenPlace, count_held, take
-from penstock.modules.access.zones import Wanted, define, zone_words
-from penstock.modules.fleet.ask import GRANTED, NO_PLACE, Question
-from penstock.modules.fleet.fleet import CLOSED, OPEN
-from penstock.modules.fleet.places import FleetPlaces
+from penstock.modules.access.fleet_limits import PUT_OFF, FleetLimits, may_have
+from penstock.modules.access.limit_conn import LONGEST_KEY, TakenPlace, take
+from penstock.modules.access.zones import Wanted, define, zone_words, zones
 from penstock.modules.websocket.params import code, options, side
 from penstock.modules.websocket.quota_counts import BYTES, MESSAGES, QUOTA_ZONES, Allowance, Quota, QuotaZone
 from penstock.modules.websocket.websocket import WebSocket, asks, closed_at_once, has_refused, what_is_wrong
@@ -32,6 +31,7 @@ from penstock.plan import phases
 from penstock.shared.zone import Zone
 
 if TYPE_CHECKING:
+    from penstock.modules.fleet.ask import Question
     from penstock.modules.fleet.link import Link
 
 MODULE = "websocket_quota"
@@ -164,11 +164,29 @@ class Quotas(Settings):
     @phase(phases.PRECONTENT, when=lambda self: self.lines)
     async def decide(self, request: Request) -> Outcome:
         """Let a handshake go on whose keys have something left, and take its places; else close it as it opens."""
-        main = request.main
-        if request.parent is not None or STATUS in main.cached or not asks(request) or has_refused(request):
+        if not _concerns(request):
             return None
-        if what_is_wrong(request):
-            return None
+        main, limits = request.main, request.location[FleetLimits]
+        counted = [] if what_is_wrong(request) else self._counted(request)
+        if not counted:
+            return await limits.ask_for_more(request, None)
+        main.cached[STATUS] = "PASSED"
+        for each in counted:
+            unit = each.zone.used_up(each.key, each.quota)
+            if unit:
+                return _refused(request, each, unit)
+        places = [each for each in counted if each.quota.tunnels]
+        lacking = _take_places(request, places)
+        if lacking is not None:
+            return _refused(request, lacking, "tunnels")
+        beyond = [each for each in places if each.zone.link is not None]
+        refused = await limits.ask_for_more(request, QuotaPlaces(request, beyond) if beyond else None)
+        if refused is None:
+            main.context(COUNTED, list).extend(each for each in counted if each.quota.allowances)
+        return refused
+
+    def _counted(self, request: Request) -> list[QuotaKey]:
+        """Return what the tunnel of a handshake will count toward."""
         counted: list[QuotaKey] = []
         for line in self.lines:
             shared = line.wanted.zone
@@ -178,22 +196,25 @@ class Quotas(Settings):
                 report(request, ERROR, text)
             elif key:
                 counted.append(QuotaKey(self.zones[line.quota.zone], key, line.quota))
-        if not counted:
-            return None
-        main.cached[STATUS] = "PASSED"
-        for each in counted:
-            unit = each.zone.used_up(each.key, each.quota)
-            if unit:
-                return _refused(request, each, unit)
-        lacking = _take_places(request, [each for each in counted if each.quota.tunnels])
-        if lacking is None:
-            lacking = await _ask_for_places(
-                request, [each for each in counted if each.quota.tunnels and each.zone.link is not None]
-            )
-        if lacking is not None:
-            return _refused(request, lacking, "tunnels")
-        main.context(COUNTED, list).extend(each for each in counted if each.quota.allowances)
-        return None
+        return counted
+
+
+def _concerns(request: Request) -> bool:
+    """Whether a request is a handshake that was not judged before."""
+    return request.parent is None and STATUS not in request.main.cached and asks(request) and not has_refused(request)
+
+
+def _puts_off(scope: Scope) -> Callable[[Request], bool] | None:
+    """Whether quotas ask for places among all machines at a level: of which requests."""
+    known = zones(scope.compilation)
+    for line in scope.settings(Quotas).lines if scope.context & HTTP_LEVELS else ():
+        zone = known.get(line.wanted.name)
+        if line.quota.tunnels and zone is not None and zone.digests is not None:
+            return _concerns
+    return None
+
+
+PUT_OFF.append(_puts_off)
 
 
 def _refused(request: Request, counted: QuotaKey, unit: str) -> Answer:
@@ -226,33 +247,35 @@ def _take_places(request: Request, wanted: list[QuotaKey]) -> QuotaKey | None:
     return None
 
 
-async def _ask_for_places(request: Request, wanted: list[QuotaKey]) -> QuotaKey | None:
-    """Take a place among all machines for each, or none; which one lacks a place."""
-    question = Question()
-    link: Link | None = None
-    for each in wanted:
-        assert each.zone.shared.digests is not None
-        link = each.zone.link
-        question.place(each.zone.shared.digests.of(each.key), each.quota.tunnels)
-    if link is None:
+class QuotaPlaces:
+    """The places that a handshake needs among all machines."""
+
+    __slots__ = ("_request", "_wanted")
+
+    def __init__(self, request: Request, wanted: list[QuotaKey]) -> None:
+        self._request = request
+        self._wanted = wanted
+
+    def add_to(self, question: Question) -> Link:
+        """Add them to a question; return whom to ask."""
+        for each in self._wanted:
+            digests = each.zone.shared.digests
+            assert digests is not None
+            question.place(digests.of(each.key), each.quota.tunnels)
+        link = self._wanted[0].zone.link
+        assert link is not None
+        return link
+
+    def refuse(self, number: int) -> Outcome:
+        """Close the WebSocket as it opens: one of them is not to be had."""
+        return _refused(self._request, self._wanted[min(number, len(self._wanted) - 1)], "tunnels")
+
+    def alone(self, link: Link) -> Outcome:
+        """Decide without Redis."""
+        for each in self._wanted:
+            if not may_have(link, each.quota.tunnels, each.zone.shared, each.key):
+                return _refused(self._request, each, "tunnels")
         return None
-    reply = await question.ask(link)
-    verdict = None if reply is None else reply[0]
-    if reply is not None and verdict == NO_PLACE:
-        number = reply[1]
-        return wanted[number if isinstance(number, int) and number < len(wanted) else 0]
-    if verdict != GRANTED:
-        how = link.options.on_error
-        for each in wanted:
-            most = each.quota.tunnels
-            share = most if how == OPEN else max(1, most // link.nodes)
-            memory = each.zone.shared.memory
-            if how == CLOSED or count_held(memory, memory.digest(each.key)) > share:
-                return each
-        for digest in question.places:
-            link.hold(digest)
-    request.main.at_end(FleetPlaces(link, question.places))
-    return None
 
 
 @variable(STATUS)

@@ -64,7 +64,8 @@ def test_pieces_in_any_order(doubled) -> None:
 
 
 def test_what_nobody_was_asked_and_what_swells_is_left() -> None:
-    found = Gathering({"n:1"})
+    asked = {"n:1"}
+    found = Gathering(asked)
     (other,) = pack_answer(ID, "n:2", {"pid": 1})
     found.add(read_piece(other))
     assert found.answers == {}
@@ -73,3 +74,15 @@ def test_what_nobody_was_asked_and_what_swells_is_left() -> None:
     found.add(read_piece(head + swollen))
     assert found.answers == {}
     assert found.complete, "it counts as one that says nothing"
+    assert asked == {"n:1"}, "and is missed"
+
+
+def test_all_answers_together_are_bounded() -> None:
+    names = [f"n:{number}" for number in range(10)]
+    found = Gathering(set(names))
+    for name in names:
+        (piece,) = pack_answer(ID, name, {"tunnels": "x" * (channel.LONGEST - 100)})
+        found.add(read_piece(piece))
+    assert sum(len(answer["tunnels"]) for answer in found.answers.values()) <= channel.LONGEST_OF_ALL
+    assert len(found.answers) == channel.LONGEST_OF_ALL // channel.LONGEST
+    assert found.complete

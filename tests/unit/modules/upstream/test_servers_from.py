@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.config.errors import ConfigFailed
+from penstock.config.errors import ConfigFailed, render
 from penstock.modules.load import load
 from penstock.modules.upstream import servers_from
 from penstock.modules.upstream.upstream import UPSTREAMS
@@ -65,7 +65,7 @@ def test_a_list_in_redis_needs_the_library(tmp_path: Path, monkeypatch: pytest.M
         ("servers_from consul:///chat;", "invalid source"),
         ("servers_from consul://host:8500/;", "invalid source"),
         ("servers_from consul://host:85000/x;", "invalid port"),
-        ("servers_from consul://host/x?password=1;", 'unknown parameter "password"'),
+        ("servers_from consul://host/x?password=secret;", 'unknown parameter "password"'),
         ("servers_from redis://me:secret@host/x;", "no password in it"),
         ("servers_from docker:///var/run/docker.sock;", "which containers are meant"),
         (f"servers_from {PLAIN} empty=maybe;", 'invalid parameter "empty=maybe"'),
@@ -83,4 +83,4 @@ def test_what_is_wrong_is_said(tmp_path: Path, line: str, said: str) -> None:
     with pytest.raises(ConfigFailed) as failed:
         made(tmp_path, line)
     assert said in str(failed.value)
-    assert "secret" not in str(failed.value).partition("|")[0]
+    assert not any("secret" in render(problem) for problem in failed.value.problems)
