@@ -41,12 +41,12 @@ def echoes() -> Iterator[dict[str, WebSocketEcho]]:
 
 
 def name(front: Proxy) -> str:
-    """Which backend a new tunnel leads to; "" where there is none."""
+    """Which backend a new tunnel leads to; "" where there is none, or where it was drained just now."""
     try:
         with connect(front.url("/", "ws"), open_timeout=10) as client:
             client.send("name?")
             return str(client.recv(10))
-    except InvalidStatus:
+    except (InvalidStatus, ConnectionClosed):
         return ""
 
 

@@ -78,7 +78,8 @@ def test_the_few_that_are_idle_among_many_are_found() -> None:
     service = service_with((5_000, {"idle": False}), (3, {}))
     room = Room(service)
     assert [room.for_connection(5_003) for _ in range(4)] == [True, True, True, False], "at once"
-    assert service.ended == [5001, 5002, 5003]
+    # They are looked at in no order, some hundred at a time.
+    assert sorted(service.ended) == [5001, 5002, 5003]
 
 
 def test_nothing_is_kept_where_nobody_needs_room() -> None:

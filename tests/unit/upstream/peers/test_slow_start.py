@@ -74,7 +74,7 @@ def test_failures_that_are_forgiven_begin_it() -> None:
         pass
     selection.done(peer)
     assert peer.health.returned == pytest.approx(monotonic(), abs=10)
-    assert weight_of(peer, peer.health.returned + SLOW / 2) == 0.5
+    assert weight_of(peer, peer.health.returned + SLOW / 2) == pytest.approx(0.5)
 
 
 def test_one_that_never_was_away_has_all_of_its_weight() -> None:
