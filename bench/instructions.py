@@ -2,13 +2,16 @@
 space under valgrind, system calls, blocks of memory.
 
     python bench/instructions.py [--scenario handshakes] [--peers nginx,penstock-c] [--only calls] [--count 2000]
+    python bench/instructions.py --peers penstock-c,penstock-c@before=/old/.venv/bin/penstock --only instructions
 
 Counted is what the one process does between two points in time, divided by the transactions between them. A message of
 a tunnel is mostly the kernel's work, of which this says nothing but how often it is called. HTTP/2 is asked for by
-`h2-requests` and `h2-tunnels` (RFC 8441), TLS included: of the first, with a handshake for some 700 requests.
+`h2-requests` and `h2-tunnels` (RFC 8441), TLS included: of the first, with a handshake for some 700 requests. A peer
+may have anything behind an `@`, and a program of its own behind an equals sign: so versions are compared.
 """
 
 import argparse
+import shlex
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -35,7 +38,7 @@ def main() -> int:
     names = options.scenario or ["tunnels-100", "handshakes", "requests"]
     peers = options.peers.split(",")
     failed = False
-    table = [["a transaction", *peers]]
+    table = [["a transaction", *(each.partition("=")[0] for each in peers)]]
     with tempfile.TemporaryDirectory(prefix="penstock-instructions-") as name:
         directory = Path(name)
         try:
@@ -70,16 +73,17 @@ def _column(
     scenario: Traffic | Multiplexed, name: str, kind: str, loadgen: load.Loadgen, directory: Path, count: int
 ) -> list[float] | None:
     """The figures of one proxy; None where they can not be had, which is said."""
-    if not can(name, scenario):
-        print(f"instructions: {name}, {scenario.name}: it does not speak that", file=sys.stderr)
+    label = name.partition("=")[0]
+    if not can(label.partition("@")[0], scenario):
+        print(f"instructions: {label}, {scenario.name}: it does not speak that", file=sys.stderr)
         return None
-    home = directory / f"{scenario.name}-{name}-{kind}"
+    home = directory / f"{scenario.name}-{label}-{kind}"
     home.mkdir()
     try:
         counter = counting.COUNTERS[kind](home)
         return _measure(scenario, name, counter, loadgen, home, count)
     except counting.NoTool as why:
-        print(f"instructions: {name}, {kind}: {why}", file=sys.stderr)
+        print(f"instructions: {label}, {kind}: {why}", file=sys.stderr)
         return None
 
 
@@ -91,7 +95,10 @@ def _measure(
     home: Path,
     count: int,
 ) -> list[float]:
-    peer = replace(proxies.find(name), caches=getattr(scenario, "caches", False))
+    label, _, program = name.partition("=")
+    peer = replace(proxies.find(label.partition("@")[0]), caches=getattr(scenario, "caches", False))
+    if program:
+        peer = replace(peer, program=tuple(shlex.split(program)))
     with ExitStack() as stack:
         backend = stack.enter_context(load.Backend(loadgen))
         values = {**proxies.certificate(home), "backend": str(backend.port), "bulk": str(backend.port)}

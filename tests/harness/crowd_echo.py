@@ -2,21 +2,42 @@
 
 import json
 import os
+import re
 import select
 import socket
 import sys
+from base64 import b64encode
 from collections import Counter
+from hashlib import sha1
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness.crowd_frames import CLOSE, HANDSHAKE_ACCEPT, PING, PONG, Frames, close_code, plain
+from harness.crowd_frames import (
+    CLOSE,
+    HANDSHAKE_ACCEPT,
+    HANDSHAKE_KEY,
+    PING,
+    PONG,
+    Frames,
+    close_code,
+    plain,
+)
 
-ANSWER = (
-    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    f"Sec-WebSocket-Accept: {HANDSHAKE_ACCEPT}\r\n\r\n"
-).encode()
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+KEY = re.compile(rb"\r\nsec-websocket-key: *([^\r ]+)", re.IGNORECASE)
+
+
+def answer(head: bytes) -> bytes:
+    """The 101 to a handshake. Clients of a crowd all have the same key; a check has one of its own each time."""
+    found = KEY.search(head)
+    key = found[1].decode() if found else HANDSHAKE_KEY
+    accept = HANDSHAKE_ACCEPT if key == HANDSHAKE_KEY else b64encode(sha1(key.encode() + GUID).digest()).decode()
+    return (
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    ).encode()
 
 
 class Peer:
@@ -107,14 +128,14 @@ class Server:
             return
         if not peer.open:
             peer.head += data
-            _, end, data = peer.head.partition(b"\r\n\r\n")
+            head, end, data = peer.head.partition(b"\r\n\r\n")
             if not end:
                 return
             peer.open = True
             peer.head = b""
             self.live[peer.index] += 1
             self.opened[peer.index] += 1
-            self.send(peer, ANSWER)
+            self.send(peer, answer(head))
         out = []
         for opcode, payload in peer.frames.feed(data):
             if opcode == CLOSE:

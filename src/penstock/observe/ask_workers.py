@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from penstock.net.dial import connect
 from penstock.net.errors import DialFailed, NetError
+from penstock.net.fiber import spawn
 from penstock.observe.upstream_list import ToldUpstream, merged
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ LONGEST_ANSWER = 16 << 20
 
 
 async def ask_siblings(folder: str, question: Mapping[str, object]) -> tuple[list[ToldTunnels], int]:
-    """Ask each other worker: what they answer, and how many did not. To be awaited inside a fiber."""
+    """Ask the other workers, all at once: what they answer, and how many did not. To be awaited inside a fiber."""
     own = str(os.getpid())
     found: list[ToldTunnels] = []
     silent = 0
@@ -30,15 +31,18 @@ async def ask_siblings(folder: str, question: Mapping[str, object]) -> tuple[lis
         names = sorted(name for name in os.listdir(folder.encode("latin-1")) if name.isdigit())  # noqa: PTH208  bytes
     except OSError:
         return [], 0
-    for raw in names:
-        name = raw.decode("latin-1")
-        if name == own:
-            continue
-        answer = await _ask(f"{folder}/{name}", question)
-        if answer is None:
-            silent += 1
-        elif answer:
-            found.append(answer)
+    paths = [f"{folder}/{raw.decode('latin-1')}" for raw in names if raw.decode("latin-1") != own]
+    asked = [spawn(_ask(path, question)) for path in paths[1:]]
+    try:
+        for at, path in enumerate(paths):
+            answer = await (asked[at - 1].join() if at else _ask(path, question))
+            if answer is None:
+                silent += 1
+            elif answer:
+                found.append(answer)
+    finally:
+        for each in asked:
+            each.cancel()
     return found, silent
 
 
@@ -55,11 +59,15 @@ async def tunnels_of_all(
     service: ClientService, selection: Mapping[str, object], limit: int, sort: str = "age"
 ) -> list[ToldTunnels]:
     """Return what all workers say of their tunnels, `limit` each at most; see `best_first`."""
-    answers: list[ToldTunnels] = [await service.tunnels(selection, limit, sort)]
-    if service.control:
-        question = {"do": "tunnels", "select": selection, "limit": limit, "sort": sort}
-        answers += (await ask_siblings(service.control, question))[0]
-    return answers
+    if not service.control:
+        return [await service.tunnels(selection, limit, sort)]
+    question = {"do": "tunnels", "select": selection, "limit": limit, "sort": sort}
+    others = spawn(ask_siblings(service.control, question))
+    try:
+        own = await service.tunnels(selection, limit, sort)
+        return [own, *(await others.join())[0]]
+    finally:
+        others.cancel()
 
 
 def best_first(answers: list[ToldTunnels]) -> list[Entry]:
