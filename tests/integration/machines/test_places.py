@@ -13,6 +13,7 @@ from harness.waiting import eventually
 
 pytest.importorskip("redis")
 
+TIMES = "lease=2s timeout=500ms"
 NODE = """
 worker_processes {value:workers};
 fleet {value:redis} {value:times} {value:more};
@@ -45,7 +46,7 @@ def redis():
 
 @pytest.fixture
 def machines(proxy, ws_backend, redis):
-    def start(number=2, *, workers=1, most=4, more="", times="lease=2s timeout=500ms", address=None, expect=()):
+    def start(number=2, *, workers=1, most=4, more="", times=TIMES, address=None, expect=()):
         found = [
             proxy(
                 NODE,
@@ -198,7 +199,13 @@ def test_a_cut_cable(machines, proxy, ws_backend, redis) -> None:
         two = proxy(
             NODE,
             ports={"ws": ws_backend.port},
-            values={"workers": 1, "redis": f"redis://127.0.0.1:{cable.port}/0", "more": "", "most": 4},
+            values={
+                "workers": 1,
+                "redis": f"redis://127.0.0.1:{cable.port}/0",
+                "times": TIMES,
+                "more": "",
+                "most": 4,
+            },
         )
         joined(redis, 2)
         eventually(lambda: fleet(two)["machines"] == 2)
