@@ -166,8 +166,11 @@ class Http2Client:
         return self.last
 
     def send(self, stream: int, data: bytes, *, ended: bool = False) -> None:
-        """Send a body as windows allow."""
+        """Send a body as windows allow. Raises `ConnectionError` where the stream is reset before all is sent."""
         while True:
+            # The library tells a room of nothing then, which never grows.
+            if self.streams[stream].reset is not None:
+                raise ConnectionError("reset before all was sent")
             room = min(self.h2.local_flow_control_window(stream), self.h2.max_outbound_frame_size)
             piece, data = data[:room], data[room:]
             if piece or not data:
