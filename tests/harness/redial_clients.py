@@ -14,12 +14,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 if TYPE_CHECKING:
     from harness.browser import Page
@@ -29,8 +30,9 @@ AGAIN = "another backend"
 
 
 async def talk(connection: ServerConnection, name: str) -> None:
-    async for message in connection:
-        await connection.send(f"{name} {message!s}")
+    with suppress(ConnectionClosed):  # a client may go before it has its answer
+        async for message in connection:
+            await connection.send(f"{name} {message!s}")
 
 
 async def backend(port: int, name: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from harness.backends.events import EventServer, Story
 from harness.proxy import Proxy, in_http
 from harness.waiting import eventually
+from integration.test_event_streams import listed
 
 PAGE = """<!doctype html><title>events</title><script>
 var got = {}, errors = {};
@@ -93,11 +93,11 @@ def goes_through(
         assert page.script("return errors") == {"/events": 0, "/kept": 0}
         for number in range(drains):
             front.reload(front_text(secure, number % 2))
-            has_heard_more()
-            eventually(lambda number=number: len(drained(front)) > number, 60, every=0.1)  # type: ignore[misc]
+            # The one ends, and its browser comes back; the other is moved.
+            other = {f"127.0.0.1:{servers[1 - number % 2].port}"}
+            eventually(lambda other=other: {each["peer"] for each in listed(front)} == other, 60, every=0.1)  # type: ignore[misc]
             has_heard_more()
         front.reload(front_text(secure))
-        kept = page.script("return errors['/kept']")
         for number in range(restarts):
             old = servers[number % 2]
             old.torn = True
@@ -105,8 +105,9 @@ def goes_through(
             has_heard_more()
             servers[number % 2] = EventServer(story, old.port, html=PAGE)
             has_heard_more()
-        # With event_stream_redial nobody notices.
-        assert page.script("return errors['/kept']") == kept
+        # With event_stream_redial nobody notices: not the drains either.
+        assert page.script("return errors['/kept']") == 0
+        assert page.script("return errors['/events']") >= drains - 1
     finally:
         teller.close()
     last = story.length
@@ -118,10 +119,6 @@ def goes_through(
         assert [text for _, text in told] == [f"event {number}" for number in ids]
     for server in servers:
         server.close()
-
-
-def drained(front: Proxy) -> list[str]:
-    return re.findall(r"drained servers that go", front.error_log())
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["h1", "h2"])

@@ -1,6 +1,9 @@
 """A backend of an event stream is lost, and the stream goes on: only whole events, none twice, none missing."""
 
+import io
 import re
+from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 
 import pytest
 
@@ -11,6 +14,7 @@ from harness.proxy import in_http
 from harness.waiting import eventually
 from harness.wire import WireClient, switch
 from integration.test_event_streams import HEAD, listed
+from penstock.cli.main import main
 
 SERVER = """
     upstream app { SERVERS }
@@ -23,6 +27,14 @@ SERVER = """
 
 def conf(parameters: str = "", servers: str = "server 127.0.0.1:{port:back};") -> str:
     return in_http(SERVER.replace("PARAMETERS", parameters).replace("SERVERS", servers))
+
+
+def said(front, *words: str) -> str:
+    """What a command of the command line says."""
+    text = io.StringIO()
+    with redirect_stdout(text), redirect_stderr(text):
+        assert main([words[0], "--socket", f"{front.directory}/nginx.control", *words[1:]]) == 0, text.getvalue()
+    return text.getvalue()
 
 
 def noted(head: bytes) -> str:
@@ -56,6 +68,99 @@ def test_killed_in_the_middle_of_an_event_again_and_again(proxy) -> None:
             assert listed(front)[0]["redials"] == 10
     finally:
         back.close()
+
+
+@pytest.fixture
+def pair(proxy):
+    """Two servers of one story, and a proxy that leads to both of them."""
+    story = Story()
+    with EventServer(story) as one, EventServer(story) as two:
+        text = conf(servers="server 127.0.0.1:{port:one}ONE; server 127.0.0.1:{port:two}TWO;")
+        text = text.replace("upstream app", "websocket_drain 100ms; upstream app")
+
+        def marked(which: str = "") -> str:
+            given = text.replace(which, " drain") if which else text
+            return given.replace("ONE", "").replace("TWO", "")
+
+        front = proxy(marked(), ports={"one": one.port, "two": two.port})
+        yield story, front, (one, two), marked
+
+
+@pytest.mark.parametrize("how", ["command", "reload"])
+def test_moves_to_another_server_and_back(pair, how) -> None:
+    """Both serve all the while, and events go on happening: none is missing, none comes twice, in one answer."""
+    story, front, servers, marked = pair
+    with EventClient(front.port(), "/events") as client:
+        client.until(b": hello\n\n")
+        story.tell(3)
+        client.until(b"data: event 3\n\n")
+        for life in range(1, 5):
+            peer = listed(front)[0]["peer"]
+            other = servers[peer == f"127.0.0.1:{servers[0].port}"]
+            heads = len(other.heads)
+            if how == "reload":
+                front.reload(marked("ONE" if other is servers[1] else "TWO"))
+            else:
+                assert "1 tunnel moves" in said(front, "drain", f"app/{peer}", "--redial", "--spread", "0s")
+            for _ in range(20):
+                story.tell()
+            eventually(partial(_asked_again, other, heads))
+            assert noted(other.heads[-1]) == f"count={life}, reason=moved"
+            story.tell()
+            client.until(b"data: event %d\n\n" % story.length)
+            if how == "command":
+                said(front, "drain", f"app/{peer}", "--undo")
+        assert client.ids == list(range(1, story.length + 1))
+        assert listed(front)[0]["redials"] == 4
+
+
+def _asked_again(server: EventServer, heads: int) -> bool:
+    return len(server.heads) > heads
+
+
+def test_one_that_finds_nobody_else_stays(pair) -> None:
+    story, front, servers, _ = pair
+    with EventClient(front.port(), "/events") as client:
+        client.until(b": hello\n\n")
+        story.tell()
+        client.until(b"data: event 1\n\n")
+        peer = listed(front)[0]["peer"]
+        first, other = servers if peer.endswith(f":{servers[0].port}") else servers[::-1]
+        other.close()
+        said(front, "drain", f"app/{peer}", "--redial", "--spread", "0s")
+        front.logged("an event stream stays where it is", name="error.log")
+        story.tell()
+        client.until(b"data: event 2\n\n")
+        assert listed(front)[0]["peer"] == peer
+        assert len(first.heads) == 1 and client.ids == [1, 2]
+    eventually(lambda: listed(front) == [])  # and that its client goes is heard of as before
+
+
+def test_a_client_that_goes_after_a_move_is_missed(pair) -> None:
+    story, front, _, _ = pair
+    with EventClient(front.port(), "/events") as client:
+        client.until(b": hello\n\n")
+        story.tell()
+        client.until(b"data: event 1\n\n")
+        said(front, "drain", f"app/{listed(front)[0]['peer']}", "--redial", "--spread", "0s")
+        eventually(lambda: listed(front)[0]["redials"] == 1)
+    eventually(lambda: listed(front) == [])
+
+
+def test_who_has_named_an_event_may_have_had_none_since(proxy) -> None:
+    story = Story()
+    back = EventServer(story)
+    port = back.port
+    front = proxy(conf(), ports={"back": port})
+    story.tell(3)
+    with EventClient(front.port(), "/events", ("Last-Event-ID", "3")) as client:
+        client.until(b": hello\n\n")
+        back.close()
+        with EventServer(story, port) as back:
+            story.tell()
+            client.until(b"data: event 4\n\n")
+            assert b"Last-Event-ID: 3\r\n" in back.heads[0]
+            assert client.ids == [4]
 
 
 def test_the_log_names_the_first_servers_and_the_last(proxy, raw_backend) -> None:

@@ -204,15 +204,15 @@ def describe_stream(stream: LiveEventStream, now: float) -> Entry:
     """Describe an event stream that is open, as `describe` does a tunnel. Its events are its messages."""
     request = stream.request
     connection = request.connection
-    attempts = request.attempts
+    attempt = stream.attempt
     entry = {
         "id": f"{os.getpid()}-{connection.number}.e{stream.number}",
         "kind": "event_stream",
         "client": connection.client_address,
         "server": request.server.name,
         "location": request.location.name,
-        "upstream": attempts[-1].label[0] if attempts else "",
-        "peer": attempts[-1].address if attempts else "",
+        "upstream": attempt.label[0],
+        "peer": attempt.address,
         "transport": carrier_of(request),
         "portable": False,
         "age": round(max(0.0, now - stream.opened), 3),

@@ -111,5 +111,5 @@ def moved(
     words = f"; {'1 tunnel moves' if count == 1 else f'{count} tunnels move'} to other servers"
     words += f" within {age_shown(spread)}" if spread else ""
     if staying:
-        words += f", {staying} without websocket_redial {'stays' if staying == 1 else 'stay'}"
+        words += f", {staying} that may have no other {'stays' if staying == 1 else 'stay'}"
     return words

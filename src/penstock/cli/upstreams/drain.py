@@ -19,8 +19,9 @@ def parser() -> Parser:
         "drain",
         "Give a server nothing new, in all workers and without a reload: sessions that stick to it and open tunnels\n"
         "go on. With --spread its tunnels are closed one after the other within that time, so that their clients\n"
-        "come back to other servers little by little. With --redial those with websocket_redial go on with other\n"
-        "servers, and no client is disconnected. It stays so over reloads, until --undo.",
+        "come back to other servers little by little. With --redial those with websocket_redial, and event streams\n"
+        "with event_stream_redial, go on with other servers, and no client is disconnected. It stays so over reloads,\n"
+        "until --undo.",
         examples=(
             ("penstock drain 10.0.0.3:8000", "nothing new goes there"),
             ("penstock drain app/10.0.0.3:8000 --spread 60s", "empty it within a minute, in this upstream"),

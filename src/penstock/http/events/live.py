@@ -6,8 +6,10 @@ import enum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from penstock.http.events.scanner import StreamScanner
-    from penstock.http.request import Request
+    from penstock.http.request import Attempt, Request
 
 
 class StreamEnd(enum.Enum):
@@ -62,9 +64,36 @@ class LiveEventStream(Protocol):
         ...
 
     @property
-    def place(self) -> tuple[str, tuple[object, ...], bool]:
+    def address(self) -> tuple[str | int, ...]:
+        """Return where its backend is: host and port, or a path; nothing while there is none."""
+        ...
+
+    @property
+    def attempt(self) -> Attempt:
+        """Return what is known of who serves it: its backend, or the one that it has lost."""
+        ...
+
+    @property
+    def may_move(self) -> bool:
+        """Return whether another backend may go on with it."""
+        ...
+
+    @property
+    def moving(self) -> bool:
+        """Return whether it is being given another backend."""
+        ...
+
+    @property
+    def place(self) -> tuple[str, tuple[str | int, ...], bool]:
         """Return the group and the address of its backend (host and port, or a path; nothing while there is none), and
         whether the configuration names that."""
+        ...
+
+    def change_backend(
+        self, avoided: frozenset[tuple[str | int, ...]], instead: Callable[[], None] | None = None
+    ) -> bool:
+        """Begin to let another backend go on, which is at none of these addresses; `instead` is done if there is none.
+        Return whether it has begun."""
         ...
 
     def dismiss(self, why: StreamEnd) -> None:

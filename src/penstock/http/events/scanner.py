@@ -59,9 +59,10 @@ class EventScanner:
         "_after_cr", "_data", "_dirty", "_first", "_id", "_line", "_long", "events", "last_id", "retry",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, last_id: bytes | None = None) -> None:
+        """Begin behind the event that the client has had, if it has named one."""
         self.events = 0
-        self.last_id: bytes | None = None
+        self.last_id = last_id
         self.retry: int | None = None
         self.begin()
 

@@ -125,7 +125,8 @@ class EventStreams(Settings):
         doc="Where the backend of a stream is lost, its request (GET, through `proxy_pass`) is sent again with "
         "`Last-Event-ID`, and the stream goes on with the answer: for that `time`, and `tries` times (5) without an "
         "event between them. Only whole events are passed on; one longer than `buffer` (64k) goes on as it comes, and "
-        "can not be continued. `ended`: also where the backend ends the stream properly. A stream without ids ends.",
+        "can not be continued. `ended`: also where the backend ends the stream properly. A stream without ids ends. "
+        "`penstock drain --redial` and a `server` that is marked `drain` move such streams in the same way.",
     )
 
     def finish(self, scope: Scope) -> None:
@@ -147,7 +148,8 @@ class EventStreams(Settings):
         """Make the body of an answer that is an event stream."""
         request = incoming.exchange.request
         kind = (answer.content_type or "").partition(";")[0].rstrip().lower()
-        scanner: EventScanner | LineScanner | None = LineScanner() if kind in self.terms.types else EventScanner()
+        had = (last_id(request) or "").encode("latin-1") or None
+        scanner: EventScanner | LineScanner | None = LineScanner() if kind in self.terms.types else EventScanner(had)
         if any(LOWER[name] == "content-encoding" and value.lower() != "identity" for name, value in answer.headers):
             scanner = redialler = None
             self._say_encoded(request)

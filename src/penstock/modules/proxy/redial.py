@@ -17,8 +17,12 @@ from penstock.modules.proxy.binding import local_for
 from penstock.modules.proxy.head import SetHeader
 from penstock.modules.upstream.upstream import groups_named
 from penstock.modules.websocket.redial import NOTE, NOTE_VARIABLE, RedialNote
+from penstock.net.errors import NetError
+from penstock.observe.errorlog import NOTICE, report
+from penstock.upstream.errors import ClientGone, ProxyError
 from penstock.upstream.events.redial import NotContinued, Redialler
 from penstock.upstream.exchange.sending import NOTHING
+from penstock.upstream.exchange.upgrade import address_parts
 from penstock.websocket.redial.terms import HEADER
 
 if TYPE_CHECKING:
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from penstock.plan.plan import Plan
     from penstock.upstream.exchange.exchange import Exchange
     from penstock.upstream.exchange.incoming import Incoming
+    from penstock.upstream.exchange.upgrade import Parts
 
 ID_HEADER = "Last-Event-ID"
 MOST_ATTEMPTS = 16
@@ -47,13 +52,25 @@ def add_tried(known: list[Attempt], tried: list[Attempt], *, serves: bool = Fals
     return both
 
 
-async def exchange_again(proxy: Proxy, request: Request, length: int | None) -> Exchange:
+async def exchange_again(
+    proxy: Proxy, request: Request, length: int | None, avoided: frozenset[Parts]
+) -> Exchange | None:
     """Make the exchange for a request without a body that goes out as it did the first time: same location, same
-    variables. `length` is what it says of its body. Raises `ProxyError`."""
+    variables. `length` is what it says of its body. Nobody at the addresses that are `avoided` is asked: None if there
+    is nobody else. Raises `ProxyError`."""
     there = _now(request.connection.service.plan, proxy.targets.fixed or await proxy.targets.find(request))
     prepared = proxy.prepare(request, there, length, chunked=False)
     local = None if proxy.bind is None else local_for(proxy.bind, request)
-    return proxy.exchange(request, prepared, proxy.policy, NOTHING, local)
+    exchange = proxy.exchange(request, prepared, proxy.policy, NOTHING, local)
+    selection = exchange.selection
+    group = selection.group
+    peers = [peer for peer in group.peers if address_parts(peer.address) in avoided] if avoided else ()
+    if peers:
+        if group.primary.single or len(peers) == len(group.peers):
+            exchange.abandon()
+            return None
+        selection.tried = [*(selection.tried or ()), *peers]
+    return exchange
 
 
 def _now(plan: Plan, there: Destination) -> Destination:
@@ -102,17 +119,36 @@ class EventRequest:
     def __init__(self, proxy: Proxy) -> None:
         self._proxy = proxy
 
-    async def __call__(self, request: Request, last_id: str, count: int, why: str) -> tuple[Incoming, bytes]:
+    async def __call__(
+        self, request: Request, last_id: str, count: int, why: str, avoided: frozenset[Parts]
+    ) -> tuple[Incoming, bytes]:
         """Do what `AskAgain` says."""
+        known, request.attempts = request.attempts or [], None
+        if known and not avoided:
+            known[-1].redirected = True
+        serves = bool(avoided)
+        try:
+            found = await self._ask(request, last_id, RedialNote(count, why), avoided)
+            serves = False
+            return found
+        except (ProxyError, NetError, NotContinued) as error:
+            if serves and not isinstance(error, ClientGone):
+                report(request, NOTICE, "an event stream stays where it is, no other upstream takes it")
+            raise
+        finally:
+            request.attempts = add_tried(known, request.attempts or [], serves=serves)
+
+    async def _ask(
+        self, request: Request, last_id: str, note: RedialNote, avoided: frozenset[Parts]
+    ) -> tuple[Incoming, bytes]:
         proxy = self._proxy
         request.variables[LAST_ID] = last_id
         assert request.contexts is not None, "its stream is among them"
-        request.contexts[NOTE] = RedialNote(count, why)
-        exchange = await exchange_again(proxy, request, request.head.content_length)
-        try:
-            head = await exchange.run()
-        finally:
-            request.attempts = add_tried(request.attempts or [], [])
+        request.contexts[NOTE] = note
+        exchange = await exchange_again(proxy, request, request.head.content_length, avoided)
+        if exchange is None:
+            raise NotContinued
+        head = await exchange.run()
         answer = Answer(head.status)
         proxy.answers.headers(proxy, request, answer, head)
         if (
@@ -125,6 +161,6 @@ class EventRequest:
                          f'"{answer.content_type or ""}"')  # fmt: skip
             exchange.abandon()
             raise NotContinued
-        exchange.log("info", f"an event stream goes on with another answer (redial {count}, the last was {why})")
+        exchange.log("info", f"an event stream goes on with another answer (redial {note.times}, {note.reason})")
         incoming = exchange.open(head)
         return incoming, incoming.now()

@@ -1,4 +1,5 @@
 """Tunnels that are given another backend, spread over a window: for a server that is drained, or to even a group out.
+Event streams are, too, where `event_stream_redial` stands.
 
 Who has no `websocket_redial`, or is closing, stays. One that finds nobody else stays, too, unless it is said what to do
 `instead`.
@@ -7,11 +8,12 @@ Who has no `websocket_redial`, or is closing, stays. One that finds nobody else 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from penstock.modules.upstream.steering import SteeringRefused, find_group
+from penstock.net.relay.tunnel import Tunnel
 from penstock.observe.selection import TunnelSelection
 from penstock.server.redial.session import RedialConversation
 from penstock.server.tunnel_list import seen
@@ -29,10 +31,36 @@ LONGEST = 86400.0
 """Seconds that a window may have."""
 
 
-def redialled(tunnel: Drained) -> RedialConversation | None:
-    """Return the WebSocket of a tunnel, if it may go on with another backend."""
-    talk = getattr(getattr(tunnel, "owner", None), "conversation", None)
-    return talk if isinstance(talk, RedialConversation) and talk.joined else None
+class Movable(Protocol):
+    """A WebSocket or an event stream that may be given another backend."""
+
+    @property
+    def address(self) -> Parts:
+        """Return where its backend is; nothing where there is none."""
+        ...
+
+    @property
+    def may_move(self) -> bool:
+        """Return whether it has a backend, and may have another."""
+        ...
+
+    @property
+    def moving(self) -> bool:
+        """Return whether it is being given another."""
+        ...
+
+    def change_backend(self, avoided: frozenset[Parts], instead: Callable[[], None] | None = None) -> bool:
+        """Begin to look for another backend, which is none of these, while this one serves; `instead` is done if there
+        is none. Return whether it has begun."""
+        ...
+
+
+def movable(tunnel: Drained) -> Movable | None:
+    """Return what can be given another backend, now or at another time; None where nothing can."""
+    if not isinstance(tunnel, Tunnel):
+        return tunnel
+    talk = getattr(tunnel.owner, "conversation", None)
+    return talk if isinstance(talk, RedialConversation) else None
 
 
 class MoveAway(Drain):
@@ -53,25 +81,30 @@ class MoveAway(Drain):
     ) -> None:
         """Begin. With a `why`, tunnels that nobody else takes are closed with `code`."""
         self._avoided = avoided
+        tunnels = list(tunnels)
+        self._addresses = {tunnel: found.address for tunnel in tunnels if (found := movable(tunnel)) is not None}
         super().__init__(loop, tunnels, window, code, what=what, why=why or Why.DRAIN)
         self._closes = why is not None
 
     @property
     def left(self) -> int:
         """Count the tunnels that wait for their turn, or are under way."""
-        owners = (getattr(tunnel, "owner", None) for tunnel in self._known if tunnel.reason is None)
-        talks = (getattr(owner, "conversation", None) for owner in owners)
-        under_way = sum(isinstance(talk, RedialConversation) and talk.moving for talk in talks)
-        return len(self._plan) + len(self._due) + under_way
+        known = (movable(tunnel) for tunnel in self._known if tunnel.reason is None)
+        return len(self._plan) + len(self._due) + sum(each is not None and each.moving for each in known)
 
-    def part(self, tunnel: Drained) -> None:
-        """Let one go."""
-        talk = redialled(tunnel)
+    def part(self, tunnel: Drained) -> bool:
+        """Let one go. One that is on its way already may come back to where it was, and is looked at again."""
+        found = movable(tunnel)
         instead = partial(dismiss, tunnel, self._why, self._code) if self._closes else None
-        if talk is not None:
-            talk.change_backend(self._avoided, instead)
+        if found is not None and found.moving:
+            return False
+        if found is not None and found.address != self._addresses.get(tunnel):
+            return True
+        if found is not None and found.may_move:
+            found.change_backend(self._avoided, instead)
         elif instead is not None:
             instead()
+        return True
 
 
 def split(tunnels: Iterable[Drained]) -> tuple[list[Drained], list[Drained]]:
@@ -79,7 +112,8 @@ def split(tunnels: Iterable[Drained]) -> tuple[list[Drained], list[Drained]]:
     may: list[Drained] = []
     others: list[Drained] = []
     for tunnel in tunnels:
-        (others if redialled(tunnel) is None else may).append(tunnel)
+        found = movable(tunnel)
+        (may if found is not None and (found.may_move or found.moving) else others).append(tunnel)
     return may, others
 
 
@@ -111,7 +145,10 @@ async def move_tunnels(service: Service, question: dict[str, object]) -> ToldTun
     except SteeringRefused as refused:
         raise ValueError(str(refused)) from None
     avoided = frozenset(address_parts(peer.address) for peer in peers if peer.name in avoid)
-    may, others = split([tunnel async for tunnel, entry in seen(service.loop) if selection.admits(entry)])
+    found = [tunnel async for tunnel, entry in seen(service.loop) if selection.admits(entry)]
+    if share < 1:
+        found = [each for each in found if isinstance(each, Tunnel)]  # a server's share is counted in tunnels
+    may, others = split(found)
     meant = may[: int(len(may) * share + 0.5)]
     if meant:
         what = f"tunnels of {selection.peer}, as was asked by hand"

@@ -19,14 +19,12 @@ from penstock.net.errors import NetError
 from penstock.server.finish import forget, release
 from penstock.upstream.errors import ProxyError
 from penstock.upstream.exchange.nobody import Nobody
-from penstock.upstream.exchange.upgrade import Parts, Upgrade, address_parts
+from penstock.upstream.exchange.upgrade import Parts, Upgrade
 
 if TYPE_CHECKING:
     from penstock.http.client import ClientConnection, ClientStream, TlsOfClient
     from penstock.http.response import ResponseHead
     from penstock.net.loop import Loop
-    from penstock.upstream.exchange.exchange import Exchange
-    from penstock.upstream.peers.peers import Peer
 
 SURE = frozenset((408, 425, 429))
 """Statuses of a client's fault that another try may change."""
@@ -139,8 +137,9 @@ class KeptHandshake:
 
     async def _dial(self, request: Request, avoided: frozenset[Parts]) -> Upgrade:
         proxy = self.location[Proxy]
-        exchange = await exchange_again(proxy, request, None)
-        _avoid(exchange, avoided)
+        exchange = await exchange_again(proxy, request, None, avoided)
+        if exchange is None:
+            raise NotDialled("there is no other upstream")
         head = await exchange.run()
         wrong = self._wrong(proxy, request, head)
         if wrong is not None:
@@ -162,10 +161,3 @@ class KeptHandshake:
             return NotDialled("upstream has chosen an extension that was not offered", final=True)
         return None
 
-
-def _avoid(exchange: Exchange, avoided: frozenset[Parts]) -> None:
-    """Let some peers be chosen by nobody in this exchange, where there are others."""
-    selection = exchange.selection
-    peers: list[Peer] = [peer for peer in exchange.plan.group.peers if address_parts(peer.address) in avoided]
-    if peers and not selection.group.primary.single:
-        selection.tried = [*(selection.tried or ()), *peers]

@@ -51,7 +51,7 @@ class RedialConversation(KeptConversation):
         return self.absence is None and super().portable
 
     @property
-    def joined(self) -> bool:
+    def may_move(self) -> bool:
         """Return whether it has a backend, and may have another."""
         return self.bridge.state is JOINED and self.close_code is None
 
@@ -59,6 +59,11 @@ class RedialConversation(KeptConversation):
     def moving(self) -> bool:
         """Return whether it is being given another backend while it has one."""
         return self.bridge.state in (CALLING, LEAVING)
+
+    @property
+    def address(self) -> Parts:
+        """Return where its backend is; nothing where there is none."""
+        return () if self._ending is None else parts_of(self._ending.upgraded)
 
     def _hear(self, way: Direction) -> None:
         bridge, tunnel = self.bridge, self.tunnel
@@ -131,7 +136,7 @@ class RedialConversation(KeptConversation):
         absence.departed = bridge.state is JOINED
         self.hold_client(absence)
         if bridge.state is HELD:
-            absence.lost = self._place()
+            absence.lost = self.address
             self._give_back(tunnel)
             self._pong()
             self._log(INFO, f"upstream is lost ({why}), its client is held (websocket_redial)")
@@ -172,13 +177,9 @@ class RedialConversation(KeptConversation):
         self.bridge.happened(MOVE)
         now = tunnel.loop.timers.now
         self.absence = Absence(MOVED, now, now + self.redial.timeout, instead)
-        self._call(avoided | {self._place()}, strict=True)
+        self._call(avoided | {self.address}, strict=True)
         self.plan()
         return True
-
-    def _place(self) -> Parts:
-        assert self._ending is not None
-        return parts_of(self._ending.upgraded)
 
     def _call(self, avoided: frozenset[Parts], *, strict: bool) -> None:
         absence, ending, tunnel = self.absence, self._ending, self.tunnel

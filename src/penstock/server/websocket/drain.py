@@ -9,6 +9,7 @@ meanwhile, where everything is to go, gets a moment in what is left of the windo
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import deque
 from collections.abc import Callable, Iterable
 from math import inf
@@ -92,9 +93,10 @@ class Drain:
         """Count the tunnels that are still there."""
         return sum(tunnel.reason is None for tunnel in self._known)
 
-    def part(self, tunnel: Drained) -> None:
-        """Let one go."""
+    def part(self, tunnel: Drained) -> bool:
+        """Let one go. Return whether that was possible now: if not, its moment comes once more."""
         dismiss(tunnel, self._why, self._code, self._text)
+        return True
 
     def finish(self) -> None:
         """Say, once, that all are gone. Whoever sees it first may call this."""
@@ -119,7 +121,7 @@ class Drain:
             waiting += self._new(now)
         if waiting:
             plan += waiting
-            plan.sort(key=_by_time, reverse=True)
+            plan.sort(key=_latest_first)
         left = self.left
         if now >= self._next_line and left:
             self._next_line = now + self._step
@@ -138,9 +140,12 @@ class Drain:
         allowed, soonest = (len(due), inf) if budget is None else budget.allow(len(due), now, self._go_on)
         for _ in range(allowed):
             tunnel = due.popleft()
-            if tunnel.reason is None:
+            if tunnel.reason is not None:
+                continue
+            if self.part(tunnel):
                 self.ended += 1
-                self.part(tunnel)
+            else:
+                insort(self._plan, (now + SOONEST, tunnel), key=_latest_first)
         return soonest
 
     def _new(self, now: float) -> list[tuple[float, Drained]]:
@@ -163,5 +168,5 @@ def dismiss(tunnel: Drained, why: Why, code: int = 0, text: str = "") -> None:
         tunnel.close(End.SHUTDOWN)
 
 
-def _by_time(planned: tuple[float, Drained]) -> float:
-    return planned[0]
+def _latest_first(planned: tuple[float, Drained]) -> float:
+    return -planned[0]

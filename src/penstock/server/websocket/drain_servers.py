@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from penstock.plan.plan import Plan
 
 WITHOUT = DrainRule(30.0)
-"""How tunnels with `websocket_redial` are moved where `websocket_drain` says nothing."""
+"""How what may have another server is moved where `websocket_drain` says nothing."""
 
 
 def drain_servers(loop: Loop, plan: Plan, going: set[Drained] | None = None) -> Drain | None:
@@ -32,21 +32,18 @@ def drain_servers(loop: Loop, plan: Plan, going: set[Drained] | None = None) -> 
     rule = drain_rule(plan)
     kept = rule or WITHOUT
     tunnels = [tunnel for tunnel in loop.tunnels if _server_goes(tunnel, plan, kept)]
-    streams = [stream for stream in loop.event_streams if rule and _server_of_stream_goes(stream, plan, rule)]
+    streams = [stream for stream in loop.event_streams if _server_of_stream_goes(stream, plan, kept)]
     if going is not None:
         known = going.intersection((*tunnels, *streams))
         going.clear()
         going.update(tunnels, streams)
         tunnels = [tunnel for tunnel in tunnels if tunnel not in known]
         streams = [stream for stream in streams if stream not in known]
-    may, others = split(tunnels)
+    may, others = split([*tunnels, *streams])
     if may:
         why = None if rule is None else Why.DRAIN
         MoveAway(loop, may, kept.window, kept.code, frozenset(), what="servers that go", why=why)
-    if rule is None:
-        return None
-    others += streams
-    if not others:
+    if rule is None or not others:
         return None
     return Drain(loop, others, rule.window, rule.code, what="servers that go", budget=budget_of(loop, plan))
 

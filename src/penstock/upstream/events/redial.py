@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from penstock.http.request import Request
     from penstock.upstream.events.terms import EventRedial
     from penstock.upstream.exchange.incoming import Incoming
+    from penstock.upstream.exchange.upgrade import Parts
 
+NOBODY: frozenset[Parts] = frozenset()
 FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0
 """Seconds before the second try, twice as long before each further one, and at most. Half of each is by chance."""
 
@@ -31,8 +33,11 @@ class NotContinued(Exception):
 class AskAgain(Protocol):
     """Sends a request of an event stream again."""
 
-    async def __call__(self, request: Request, last_id: str, count: int, why: str) -> tuple[Incoming, bytes]:
-        """Return the answer's body, and what of it came with the head. Raises `ProxyError`, `NotContinued`."""
+    async def __call__(
+        self, request: Request, last_id: str, count: int, why: str, avoided: frozenset[Parts]
+    ) -> tuple[Incoming, bytes]:
+        """Return the answer's body, and what of it came with the head. With `avoided`, only others are asked, and who
+        was asked before still serves. Raises `ProxyError`, `NotContinued`."""
         ...
 
 
@@ -78,17 +83,31 @@ class Redialler:
                 await asyncio.sleep(wait)
             self._tries += 1
             try:
-                found = await self._ask(self._request, last_id.decode("latin-1"), self._count + 1, self._why)
+                found = await self._send(last_id, self._why, NOBODY)
             except ClientGone:
                 raise
             except (ProxyError, NetError):
                 continue
             except NotContinued:
                 break
-            self._count += 1
             return found
         self.gave_up = True
         return None
+
+    async def ask_others(self, last_id: bytes, avoided: frozenset[Parts]) -> tuple[Incoming, bytes] | None:
+        """Ask for an answer of somebody else, who is at none of these addresses, while there is a backend; None where
+        none can be had. Raises `ClientGone`."""
+        try:
+            return await self._send(last_id, "moved", avoided)
+        except ClientGone:
+            raise
+        except (ProxyError, NetError, NotContinued):
+            return None
+
+    async def _send(self, last_id: bytes, why: str, avoided: frozenset[Parts]) -> tuple[Incoming, bytes]:
+        found = await self._ask(self._request, last_id.decode("latin-1"), self._count + 1, why, avoided)
+        self._count += 1
+        return found
 
     def _wait(self) -> float:
         """Return how long to wait before the next try. Even the first is not made by all clients at once."""

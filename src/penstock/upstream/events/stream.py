@@ -20,18 +20,21 @@ from random import random
 from typing import TYPE_CHECKING
 
 from penstock.http.events.live import StreamEnd
-from penstock.http.events.scanner import BOM, EventScanner
+from penstock.http.events.scanner import EventScanner
 from penstock.net.errors import NetError
 from penstock.net.fiber import Fiber, current, pause
 from penstock.net.timers import Alarm
 from penstock.upstream.errors import AnswerCut, ClientGone, ProxyError
-from penstock.upstream.exchange.upgrade import address_parts
+from penstock.upstream.events.whole import WholeEvents
+from penstock.upstream.exchange.upgrade import Parts, address_parts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from penstock.http.client import RequestCounts
     from penstock.http.events.live import StreamTap
     from penstock.http.events.scanner import StreamScanner
-    from penstock.http.request import Request
+    from penstock.http.request import Attempt, Request
     from penstock.upstream.events.redial import Redialler
     from penstock.upstream.events.terms import EventTerms
     from penstock.upstream.exchange.incoming import Incoming
@@ -45,13 +48,19 @@ GRACE = 5.0
 _numbers = count(1)
 
 
+class ToldToMove(Exception):
+    """Thrown into who waits for a backend that is to be left."""
+
+    expected = True
+
+
 class EventStream:
     """A `LiveEventStream`. `scanner` is None where its bytes are in a coding that nobody undoes here: then nothing is
     put in, and nothing can be said of events."""
 
     __slots__ = (
-        "_alarm", "_asked", "_buffer", "_consumer", "_due", "_error", "_held", "_incoming", "_last_words", "_meters",
-        "_over", "_piece", "_pump", "_redialler", "_strips", "_terms", "_torn", "bytes_out", "last", "number", "opened",
+        "_alarm", "_asked", "_consumer", "_due", "_error", "_incoming", "_last_words", "_meters", "_over", "_piece",
+        "_pump", "_reading", "_redialler", "_terms", "_whole", "_wish", "bytes_out", "last", "number", "opened",
         "paused", "pings", "reason", "redials", "request", "scanner", "tap",
     )  # fmt: skip
     flushes = True
@@ -79,15 +88,13 @@ class EventStream:
         self._terms = terms
         self._meters = meters
         self._redialler = redialler
-        self._buffer = 0 if redialler is None else redialler.rule.buffer
+        self._whole = WholeEvents(scanner, 0 if redialler is None else redialler.rule.buffer)
         self._piece = first
-        self._held = b""
-        """The beginning of an event, with `_buffer`."""
-        self._torn = False
-        """Whether the beginning of an event was passed on all the same, as it was too long to be kept."""
-        self._strips = -1
-        """Bytes of a mark at the beginning that were left out so far; -1 where none is to be."""
         self._pump: Fiber[None] | None = None
+        self._reading = False
+        """Whether the pump waits for the backend, and for nothing else."""
+        self._wish: tuple[frozenset[Parts], Callable[[], None] | None] | None = None
+        """Whom it is to leave, and not to come to; and what is done if it can not."""
         self._consumer: Fiber[object] | None = None
         self._asked: StreamEnd | None = None
         """Why it is to end, once it has been told to."""
@@ -117,7 +124,7 @@ class EventStream:
         return self._asked is not None
 
     @property
-    def place(self) -> tuple[str, tuple[object, ...], bool]:
+    def place(self) -> tuple[str, tuple[str | int, ...], bool]:
         """Do what `LiveEventStream.place` says."""
         exchange = self._incoming.exchange
         group, peer = exchange.plan.group, exchange.peer
@@ -129,6 +136,37 @@ class EventStream:
             self._asked = why
             self._due = self._now + GRACE
             self._wake()
+
+    @property
+    def address(self) -> Parts:
+        """Do what `LiveEventStream.address` says."""
+        return self.place[1]
+
+    @property
+    def attempt(self) -> Attempt:
+        """Do what `LiveEventStream.attempt` says."""
+        return self._incoming.exchange.attempt
+
+    @property
+    def may_move(self) -> bool:
+        """Do what `LiveEventStream.may_move` says."""
+        if self._redialler is None or self._over or self._asked is not None or self._wish is not None:
+            return False
+        return type(self.scanner) is EventScanner and self.scanner.last_id is not None
+
+    @property
+    def moving(self) -> bool:
+        """Do what `LiveEventStream.moving` says."""
+        return self._wish is not None
+
+    def change_backend(self, avoided: frozenset[Parts], instead: Callable[[], None] | None = None) -> bool:
+        """Do what `LiveEventStream.change_backend` says."""
+        if not self.may_move:
+            return False
+        self._wish = avoided, instead
+        if self._reading and self._pump is not None:
+            self._pump.interrupt(ToldToMove())
+        return True
 
     @property
     def _now(self) -> float:
@@ -145,7 +183,7 @@ class EventStream:
         while True:
             if self._piece:
                 piece, self._piece = self._piece, b""
-                out = self._pass(piece)  # before its end is seen, behind which another answer may be asked for
+                out = self._whole.feed(piece)  # before its end is seen, behind which another answer may be asked for
                 if self._pump is not None:
                     self._pump.resume()
                 if out:
@@ -167,74 +205,28 @@ class EventStream:
         if self._last_words:
             self._end()
         now = self._now
-        if self._over and self._held:
-            held, self._held = self._held, b""
-            if self._error is None:
-                return self._sent(held)  # the application has ended it there
-        if self._over or (self._asked is not None and (self._between or now >= self._due)):
+        if self._over and (kept := self._whole.take_kept()) and self._error is None:
+            return self._sent(kept)  # the application has ended it there
+        if self._over or (self._asked is not None and (self._whole.between or now >= self._due)):
             self._last_words = True
             words = self._farewell()
             if words:
                 return words
             self._end()
-        if self._pings and now >= self.last + self._terms.ping and self._between:
+        if self._pings and now >= self.last + self._terms.ping and self._whole.between:
             self.pings += 1
             if not self.bytes_out:
-                self._strips = 0
+                self._whole.strip_mark()
             return self._sent(PING)
         return None
 
     def _next_look(self) -> float:
-        due = self.last + self._terms.ping if self._pings and self._between else inf
+        due = self.last + self._terms.ping if self._pings and self._whole.between else inf
         return min(due, self._due) if self._asked is not None else due
 
     @property
     def _pings(self) -> bool:
         return self._terms.ping > 0 and type(self.scanner) is EventScanner
-
-    @property
-    def _between(self) -> bool:
-        """Whether the client has whole events, as far as that can be seen."""
-        scanner = self.scanner
-        if scanner is None or scanner.at_boundary:
-            return True
-        return self._buffer > 0 and not self._torn
-
-    def _pass(self, data: bytes) -> bytes:
-        """Return what of these bytes goes on now."""
-        if self._strips >= 0:
-            data = self._without_mark(data)
-        scanner = self.scanner
-        if scanner is None:
-            return data
-        whole = scanner.feed(data)
-        if not self._buffer:
-            return data
-        if self._torn:
-            if not whole:
-                return data
-            self._torn = False
-            out, self._held = data[:whole], data[whole:]
-        elif whole:
-            out, self._held = self._held + data[:whole], data[whole:]
-        else:
-            out = b""
-            self._held += data
-        if len(self._held) > self._buffer:
-            out += self._held
-            self._held = b""
-            self._torn = True
-        return out
-
-    def _without_mark(self, data: bytes) -> bytes:
-        """Leave out a byte order mark: it stands at the beginning of a stream only, and this is none any more."""
-        at = self._strips
-        while data and at < len(BOM) and data[0] == BOM[at]:
-            at += 1
-            data = data[1:]
-        begun = BOM[:at] if at < len(BOM) and data else b""
-        self._strips = -1 if data or at == len(BOM) else at
-        return begun + data
 
     def _sent(self, data: bytes) -> bytes:
         self.last = self._now
@@ -256,7 +248,7 @@ class EventStream:
             least = spread.least if scanner.retry is None else scanner.retry / 1000
             wait = least + random() * (spread.most - spread.least)
             words = b"retry: %d\n" % round(wait * 1000)
-            if self._between:
+            if self._whole.between:
                 words += b"\n"
             elif scanner.mid_line:
                 words = b"\n" + words
@@ -286,7 +278,7 @@ class EventStream:
             finally:
                 del error
         self._note(self._asked or StreamEnd.CLOSED)
-        if not self._over and not self._between:
+        if not self._over and not self._whole.between:
             raise AnswerCut(0, "recv")
         raise StopAsyncIteration
 
@@ -305,8 +297,8 @@ class EventStream:
         pump, self._pump = self._pump, None
         if pump is not None and not pump.done:
             pump.cancel()
-        self._error = None
-        self._piece = self._held = b""
+        self._error = self._wish = None
+        self._piece = b""
         self._incoming.close()
         self._redialler = self.tap = None
 
@@ -335,11 +327,19 @@ class EventStream:
         while True:
             while self._piece:
                 await pause()
+            if self._wish is not None and not self._whole.torn:
+                await self._change(*self._wish)
+                continue
             error: ProxyError | None = None
+            self._reading = True
             try:
                 piece = await self._incoming.read()
             except ProxyError as lost:
                 error, piece = lost, b""
+            except ToldToMove:
+                continue
+            finally:
+                self._reading = False
             if not piece:
                 if await self._goes_on(error):
                     continue
@@ -352,21 +352,42 @@ class EventStream:
     async def _goes_on(self, error: ProxyError | None) -> bool:
         """Ask for the rest where that is wanted and can be done; whether it comes."""
         redialler, scanner = self._redialler, self.scanner
-        if redialler is None or self._asked is not None or type(scanner) is not EventScanner or self._torn:
+        if redialler is None or self._asked is not None or type(scanner) is not EventScanner or self._whole.torn:
             return False
         if not redialler.may(scanner.last_id, scanner.events, lost=error is not None):
             return False
         found = await redialler.redial(scanner.last_id or b"", scanner.events, self._watch_client)
         if found is None:
             return False
-        self._incoming, first = found
+        self._follow(*found)
+        return True
+
+    async def _change(self, avoided: frozenset[Parts], instead: Callable[[], None] | None) -> None:
+        """Let another backend go on, if one does. Nothing is read of this one from the moment in which that is asked:
+        so nothing comes twice, and if there is no other, nothing is missing."""
+        redialler, scanner, client = self._redialler, self.scanner, self._incoming.exchange.stream
+        heard_by = client.on_hangup
+        found = None
+        if redialler is not None and type(scanner) is EventScanner and scanner.last_id is not None:
+            found = await redialler.ask_others(scanner.last_id, avoided | {self.address})
+        self._wish = None
+        if found is None:
+            client.on_hangup = heard_by
+            if instead is not None:
+                instead()
+            return
+        left, heard_by = self._incoming, client.on_hangup
+        self._follow(*found)
+        left.close()
+        client.on_hangup = heard_by
+
+    def _follow(self, incoming: Incoming, first: bytes) -> None:
+        """Go on with another answer, of which this came first."""
+        self._incoming = incoming
         self.redials += 1
-        self._held = b""
-        self._strips = 0
-        scanner.begin()
+        self._whole.begin()
         self._piece = first
         self._wake()
-        return True
 
     def _watch_client(self) -> None:
         self._incoming.exchange.stream.on_hangup = self._client_gone
