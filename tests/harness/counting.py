@@ -7,9 +7,9 @@
         assert not front.garbage()
 
 Run as a program this file is that Penstock: `penstock` itself, with a thread that answers at a unix socket. The cyclic
-collector is off there, so that what waits for it is still there when it is counted. What is there once it serves, half a
-million objects, is set aside when it is first counted: looking at all of them each time took three quarters of a test's
-time.
+collector is off there, so that what waits for it is still there when it is counted. What is there once it serves, half
+a million objects, is set aside when it is first counted: looking at all of them each time took three quarters of a
+test's time.
 """
 
 import gc
