@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 import re
+import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
-from harness.backends import HttpEcho, WebSocketEcho, hold, read_head
+from harness.backends import Echoed, HttpEcho, WebSocketEcho, hold, read_head
 from harness.binary import penstock
+from harness.certs import Authority
 from harness.proxy import Proxy
 from harness.raw import RawClient
 from harness.waiting import eventually
@@ -25,15 +27,20 @@ SITE = """
         map $http_x_kind $kind { default plain; ~^s special; }
         map $http_upgrade $connection_upgrade { default upgrade; '' close; }
         limit_conn_zone $http_x_who zone=few:1m;
+        limit_req_zone $http_x_who zone=slow:1m rate=1r/m;
+        ssl_certificate {value:certificate};
+        ssl_certificate_key {value:key};
         upstream one { server 127.0.0.1:{port:echo}; keepalive 4; }
         upstream several { least_conn; server 127.0.0.1:{port:echo}; server 127.0.0.1:{port:echo} backup; }
         upstream gone { server 127.0.0.1:{port:none}; server 127.0.0.1:{port:none} backup; }
         upstream chat { server 127.0.0.1:{port:chat}; }
         server {
             listen 127.0.0.1:{port:front};
+            listen 127.0.0.1:{port:secure} ssl;
             server_name a.example;
             location / { proxy_pass http://one; proxy_set_header Connection ""; proxy_set_header X-Kind $kind; }
             location /several/ { proxy_pass http://several; add_header X-Added $kind always; }
+            location /rated/ { limit_req zone=slow burst=3 nodelay; proxy_pass http://one; }
             location /moved/ { proxy_pass http://one/else/; }
             location /none/ { proxy_pass http://gone; error_page 502 = /said; }
             location /said { return 200 gone; }
@@ -44,17 +51,26 @@ SITE = """
                              proxy_set_header Connection $connection_upgrade; }
             location /auto { websocket auto; proxy_pass http://chat; }
         }
-        server { listen 127.0.0.1:{port:front}; server_name b.example; location / { return 204; } }
+        server {
+            listen 127.0.0.1:{port:front};
+            listen 127.0.0.1:{port:secure} ssl;
+            server_name b.example;
+            location / { return 204; }
+        }
     }
     """
 PATHS = ("/", "/x?y=1", "/several/a", "/moved/%41%20b?q", "/none/x", "/denied/", "/allowed/x", "/pattern/z", "/said",
-         "//double//x", "/a/../b", "/%zz", "/chat", "/auto", "/several/?", "/x#f")  # fmt: skip
-METHODS = ("GET", "GET", "GET", "GET", "HEAD", "POST", "OPTIONS", "BREW")
+         "//double//x", "/a/../b", "/%zz", "/chat", "/auto", "/several/?", "/x#f", "/chunks", "/several/chunks",
+         "/allowed/empty", "/rated/x", "/trailers")  # fmt: skip
+METHODS = ("GET", "GET", "GET", "GET", "HEAD", "HEAD", "POST", "OPTIONS", "BREW")
 LINES = ("User-Agent: t", "X-Kind: special", "X-Who: me", "Connection: close", "Connection: keep-alive", "Accept: */*",
          "X-Kind: s", "Range: bytes=0-1", "If-None-Match: *", "Upgrade: websocket", "Connection: Upgrade",
          "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Expect: 100-continue",
          "Content-Length: 0", "Under_score: 1", "Cookie: a=b; c=d", "Te: gzip")  # fmt: skip
+CHUNKS = {"chunks": b"6\r\nchunks\r\n3\r\n...\r\n0\r\n\r\n", "empty": b"0\r\n\r\n",
+          "trailers": b"1\r\nx\r\n0\r\nX-Late: y\r\n\r\n"}  # fmt: skip
 CHANGES = re.compile(rb"Date: [^\r]+|127\.0\.0\.1:\d+")
+MASKED = b"\x81\x85\0\0\0\0hello"
 PORTS = re.compile(r":\d+")
 
 
@@ -70,24 +86,39 @@ def random_request(chance: random.Random) -> bytes:
     return f"{text}\r\n".encode()
 
 
+class ChunkedEcho(HttpEcho):
+    """One whose answers to some paths come in chunks, all at once."""
+
+    def _describe(self, request: Echoed) -> bytes:
+        method, path, _ = request.line.split(" ")
+        chunks = CHUNKS.get(path.rpartition("/")[2])
+        if chunks is None or request.line.endswith("1.0"):
+            return super()._describe(request)
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
+        return head if method == "HEAD" else head + chunks
+
+
 @pytest.fixture(scope="module")
-def both() -> Iterator[tuple[Proxy, Proxy]]:
+def both(authority: Authority) -> Iterator[tuple[Proxy, Proxy]]:
     """The same site, straight where that is possible, and never."""
+    pair = authority.issue("a.example")
+    values = {"certificate": pair.certificate, "key": pair.key}
     with ExitStack() as stack:
-        echo, chat = stack.enter_context(HttpEcho()), stack.enter_context(WebSocketEcho())
+        echo, chat = stack.enter_context(ChunkedEcho()), stack.enter_context(WebSocketEcho())
         fronts = []
         for way in ("on", "off"):
             ports = {"echo": echo.port, "chat": chat.port}
-            expect = ("no live upstreams",)
-            front = Proxy(SITE, penstock(), ports=ports, env={"PENSTOCK_STRAIGHT": way}, expect=expect)
+            expect = ("no live upstreams", "limiting requests")
+            env = {"PENSTOCK_STRAIGHT": way}
+            front = Proxy(SITE, penstock(), ports=ports, values=values, env=env, expect=expect)
             fronts.append(stack.enter_context(front))
         yield fronts[0], fronts[1]
 
 
-def conversation(front: Proxy, requests: list[bytes]) -> list[bytes]:
+def conversation(front: Proxy, requests: list[bytes], tls: ssl.SSLContext | None) -> list[bytes]:
     """The answers to requests on one connection, one after the other, until it ends."""
     found = []
-    with front.client("front") as client:
+    with RawClient(front.port("secure" if tls else "front"), tls=tls, name="a.example") as client:
         for request in requests:
             client.send(request)
             try:
@@ -100,29 +131,37 @@ def conversation(front: Proxy, requests: list[bytes]) -> list[bytes]:
                 break
             head = "\n".join([str(answer.status), *(f"{name}: {value}" for name, value in answer.headers)])
             found.append(CHANGES.sub(b"", head.encode() + b"\n\n" + answer.body))
+            if answer.status == 101 and tls:
+                client.send(MASKED)
+                found.append(client.recv_exactly(7))
             if answer.status == 101 or (answer.header("connection") or "").lower() == "close":
                 break
     return found
 
 
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("seed", range(4))
-def test_both_ways_answer_and_log_alike(both: tuple[Proxy, Proxy], seed: int) -> None:
-    chance = random.Random(seed)
+def test_both_ways_answer_and_log_alike(
+    both: tuple[Proxy, Proxy], authority: Authority, seed: int, tls: bool
+) -> None:
+    chance = random.Random(f"{seed}{tls}")
     straight, general = both
+    context = authority.client_context() if tls else None
     for _ in range(30):
         requests = [random_request(chance) for _ in range(chance.randrange(1, 4))]
-        assert conversation(straight, requests) == conversation(general, requests), requests
-    last = f"GET /last?{seed} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
+        assert conversation(straight, requests, context) == conversation(general, requests, context), requests
+    last = f"GET /last?{seed}{tls} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
     logs = []
     for front in both:
         with front.client("front") as client:
             client.send(last).recv_all()
-        front.logged(rf"GET /last\?{seed} ")
+        front.logged(rf"GET /last\?{seed}{tls} ")
         logs.append(sorted(PORTS.sub(":", line) for line in front.access_log().splitlines()))
     assert logs[0] == logs[1]
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
 ONE = """
     http {
         upstream back { server 127.0.0.1:{port:back}; }
@@ -141,9 +180,11 @@ ONE = """
         [OK[:-1], OK[-1:]],
         [b"HTTP/1.1 100 Continue\r\n\r\n", OK],
         [b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" + OK],
-        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"],
+        [CHUNKED],
+        [CHUNKED[:-7], CHUNKED[-7:]],
+        [CHUNKED[:-2], CHUNKED[-2:]],
     ],
-    ids=["half a head", "half a body", "continue", "hints", "chunks"],
+    ids=["half a head", "half a body", "continue", "hints", "chunks", "half a chunk", "half an end"],
 )
 def test_an_answer_that_comes_in_another_way_is_gone_on_with(proxy, raw_backend, pieces: list[bytes]) -> None:
     backend = raw_backend([read_head, *pieces])

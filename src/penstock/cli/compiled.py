@@ -17,7 +17,7 @@ from penstock.observe.files import LogFile
 from penstock.observe.formats import Format
 from penstock.plan.location import Listen, Location, Server
 from penstock.plan.plan import Plan
-from penstock.server.straight.obstacles import named, obstacles, of_address, of_first
+from penstock.server.straight.obstacles import named, obstacles, of_address
 from penstock.server.straight.way import Way, is_on, way_through
 
 TITLE = """\
@@ -28,7 +28,7 @@ TITLE = """\
 # In one that writes a line of a log, getN asks for its variable, missing stands for one without a value, and escape is
 # by the escape= of log_format."""
 OFF = "# PENSTOCK_STRAIGHT=off is set here: as long as it is, no request goes straight"
-STRAIGHT = "straight, for a GET without a body over HTTP/1.1"
+STRAIGHT = "straight, for a GET or a HEAD without a body"
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
@@ -103,7 +103,7 @@ def _server(server: Server, listens: list[Listen]) -> list[str]:
     names = ", ".join(address_text(each.address) for each in listens)
     lines = ["", "", f"# server {_line(server.name)}{_at(server.span)}, at {_line(names)}"]
     for listen in listens:
-        for each in (*of_address(listen), *of_first(listen)):
+        for each in of_address(listen):
             lines.append(f"#     {_line(address_text(listen.address))}: {each.words}{_at(each.span)}")
     if server.locations is None:
         lines.append("#     general: it has no location")

@@ -37,7 +37,7 @@ from penstock.plan.match import LocationTree
 from penstock.plan.plan import Plan
 from penstock.server.connection import Connection
 from penstock.server.service import Service
-from penstock.server.straight.obstacles import Obstacle, obstacles, of_address, of_answer, of_first, of_request
+from penstock.server.straight.obstacles import Obstacle, obstacles, of_address, of_answer, of_request
 from penstock.server.transaction import new_request, run
 
 if TYPE_CHECKING:
@@ -382,8 +382,8 @@ def _passed(request: Request, settings: Passing, notes: Notes) -> Outcome:
 
 def _way(request: Request, of_location: list[Obstacle]) -> ExplainedWay:
     listen = request.connection.listen
-    why = [*of_address(listen), *of_request(request), *of_location]
-    later = [*of_first(listen), *of_answer(request)]
+    why = [*of_request(request), *of_location]
+    later = [*of_address(listen), *of_answer(request)]
     return ExplainedWay("general" if why else "straight", _told(why), _told(later))
 
 

@@ -13,11 +13,11 @@ from penstock.modules.core.locations import all_locations
 from penstock.plan.location import Listen, Location, Server
 from penstock.plan.plan import Plan
 from penstock.process.startup.launch import Launch
-from penstock.server.straight.obstacles import Obstacle, obstacles, of_address, of_first, passing_of
+from penstock.server.straight.obstacles import Obstacle, obstacles, of_address, passing_of
 
 COST = "a request costs half as many instructions again, a handshake a quarter more, beside what these lines do"
 """From `experiments/requests.md`: 168,700 for 113,700 and 473,000 for 378,500."""
-NO_CURE = "nothing but plain HTTP/1.1 goes straight; see docs/performance.md for what TLS and HTTP/2 cost"
+NO_CURE = "who begins in one way or another is read by what can wait; whatever follows goes straight"
 
 
 def ways_of(launch: Launch, texts: Mapping[str, str], found: Read) -> Ways:
@@ -75,5 +75,5 @@ def _of_address(listen: Listen) -> list[Finding]:
     name = address_text(listen.address)
     return [
         Finding(GENERAL_WAY, NOTE, f"{name}: {each.words}", each.span, advice=NO_CURE)
-        for each in (*of_address(listen), *of_first(listen))
+        for each in of_address(listen)
     ]

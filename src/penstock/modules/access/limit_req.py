@@ -129,22 +129,39 @@ class LimitReq(Settings):
     )
     dry_run: bool = directive("limit_req_dry_run", where=HTTP_LEVELS, takes=flag, default=False, nginx=PAGE)
 
-    @phase(phases.PREACCESS, when=lambda self: self.limits)
+    @property
+    def delays(self) -> bool:
+        """Return whether a request may have to wait here, and is not just let through or refused."""
+        return not self.dry_run and any(limit.delay < limit.burst for limit in self.limits)
+
+    @phase(phases.PREACCESS, when=lambda self: self.limits and self.delays)
     async def decide(self, request: Request) -> Outcome:
         """Count the request; wait, or refuse it."""
+        refused, wait = self._judge(request)
+        if wait:
+            await delay(request, wait)
+        return refused
+
+    @phase(phases.PREACCESS, when=lambda self: self.limits and not self.delays)
+    def decide_at_once(self, request: Request) -> Outcome:
+        """Count the request, or refuse it."""
+        return self._judge(request)[0]
+
+    def _judge(self, request: Request) -> tuple[Outcome, float]:
+        """Count the request: the answer where it is refused, and the seconds that it has to wait."""
         main = request.main
         if STATUS in main.cached:
-            return None
+            return None, 0.0
         counting = self._keys(request)
         if not counting:
-            return None
+            return None, 0.0
         now = int(request.connection.service.timers.now * 1000)
         last = len(counting) - 1
         for place, (limit, digest) in enumerate(counting):
             zone = limit.wanted.zone
             excess = (_count if place == last else _excess)(zone, digest, now, limit.burst)
             if excess > limit.burst:
-                return self._refuse(request, zone, excess)
+                return self._refuse(request, zone, excess), 0.0
         longest, most, by = 0, 0, None
         for place in range(last, -1, -1):
             limit, digest = counting[place]
@@ -156,13 +173,11 @@ class LimitReq(Settings):
                 longest, most, by = wait, excess, zone
         if by is None:
             main.cached[STATUS] = "PASSED"
-            return None
+            return None, 0.0
         level = min(LEVELS.index(self.log_level) + 1, INFO)
         report(request, level, f'delaying request{self._dry}, excess: {_thousandths(most)}, by zone "{by.name}"')
         main.cached[STATUS] = "DELAYED_DRY_RUN" if self.dry_run else "DELAYED"
-        if not self.dry_run:
-            await delay(request, longest / 1000)
-        return None
+        return None, 0.0 if self.dry_run else longest / 1000
 
     @property
     def _dry(self) -> str:

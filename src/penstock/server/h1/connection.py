@@ -46,7 +46,7 @@ async def serve(
     try:
         while True:
             if request is None and head is None:
-                if connection.straight and not stream.ready and type(stream) is Stream:
+                if connection.straight and not stream.ready:
                     resting = True
                     connection.wait()
                     return

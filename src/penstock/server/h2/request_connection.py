@@ -110,7 +110,9 @@ class View:
 
     def _find(self, head: Http2Head) -> StreamPassage | None:
         """The passage of a request that may go straight."""
-        if head.method != "GET" or self.bodied or head.content_length is not None or "expect" in head.fields:
+        if head.method not in ("GET", "HEAD") or head.content_length is not None or "expect" in head.fields:
+            return None
+        if self.bodied:
             return None
         listen = self.listen
         try:

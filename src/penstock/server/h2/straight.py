@@ -45,7 +45,7 @@ class StreamPassage(Passage):
             return False
         self.status = head.status
         self.bytes_sent = lane.wire_sent
-        size = self.attempt.length = len(body)
+        size = len(body)
         self.body_bytes_sent = size + 9 if size else 0
         self.completed = True
         self._give_back(line, reusable=head.keep_alive)

@@ -104,15 +104,18 @@ class StraightConnection(Connection):
         patience = self.keep_alive_for if self.requests else self.server.root[HttpCore].client_header_timeout
         self.within(min(patience, LAST_CHANCE) if self.last else patience)
         mask = stream._mask
-        if mask & READING == READING:
+        if mask & READING == READING and not stream.secure:
             stream._reader = self
         elif not mask and stream.fd >= 0:
             stream.await_first(self)
         else:
-            try:
-                stream._arm(IN, self)
-            except NetError:
-                self._over()
+            self._await_more()
+
+    def _await_more(self) -> None:
+        try:
+            self.stream._arm(IN, self)
+        except NetError:
+            self._over()
 
     def within(self, seconds: float) -> None:
         """Let the alarm come up after so many seconds of silence."""
@@ -128,6 +131,9 @@ class StraightConnection(Connection):
     def resume(self) -> None:
         """Read what has come."""
         stream = self.stream
+        if stream.secure:
+            self._resume_secure()
+            return
         try:
             data = recv(stream.fd, READ_SIZE)
         except OSError:
@@ -142,6 +148,22 @@ class StraightConnection(Connection):
         count = len(data)
         stream.received += count
         stream.ready = count == READ_SIZE
+        self._heard(data, count)
+
+    def _resume_secure(self) -> None:
+        """The same over TLS, where a part of a record may have come, or none of the client's bytes."""
+        try:
+            data = self.stream.recv_now()
+        except NetError:
+            data = b""
+        if data is None:
+            self._await_more()
+        elif data:
+            self._heard(data, len(data))
+        else:
+            self._over()
+
+    def _heard(self, data: bytes, count: int) -> None:
         requests = self.requests
         try:
             self._begin(data, count)
@@ -214,7 +236,9 @@ class StraightConnection(Connection):
 
     def _find(self, head: RequestHead) -> Passage | None:
         """The passage of a request that may go straight."""
-        if head.method != "GET" or head.version != 11 or self.plain_on_tls:
+        if head.version != 11 or self.plain_on_tls:
+            return None
+        if head.method != "GET" and (head.method != "HEAD" or "upgrade" in head.fields):
             return None
         if head.content_length is not None or head.chunked or "expect" in head.fields:
             return None

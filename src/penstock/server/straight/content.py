@@ -26,7 +26,7 @@ TAKEN = {"content-type": 0, "last-modified": 1, "etag": 2}
 
 
 class StraightProxy:
-    """How GET requests without a body go through one `proxy_pass`, as `Proxy.prepare` has them."""
+    """How GET and HEAD requests without a body go through one `proxy_pass`, as `Proxy.prepare` has them."""
 
     __slots__ = (
         "_handshake",
@@ -81,6 +81,8 @@ class StraightProxy:
 
     def head(self, request: Request) -> bytes:
         """Write the head of a request as its backend gets it. Raises `ProxyError`."""
+        if request.method != "GET":
+            return self._proxy.prepare(request, self.there, None, chunked=False).head
         sent = request.head
         uri = sent.target if not self._uri else self._changed(request)
         proxy = self._proxy
@@ -108,8 +110,10 @@ class StraightProxy:
     def prepared(self, request: Request, head: bytes) -> Prepared:
         """Describe a request that has been written like this, for who goes on with it."""
         target = self.there.target
-        uri = head[4 : head.index(b" ", 4)].decode("latin-1")
-        return Prepared(self.there.group, head, "GET", (target.scheme, uri), torn=self.torn(request))
+        method = request.method
+        start = len(method) + 1
+        uri = head[start : head.index(b" ", start)].decode("latin-1")
+        return Prepared(self.there.group, head, method, (target.scheme, uri), torn=self.torn(request))
 
     def torn(self, request: Request) -> bool:
         """Return whether the connection is none that could be kept after this request (`Prepared.torn`)."""

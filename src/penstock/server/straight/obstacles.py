@@ -43,19 +43,8 @@ class Obstacle:
 
 
 def of_address(listen: Listen) -> list[Obstacle]:
-    """Say what keeps all requests that come to an address off the straight way."""
-    if not listen.options.ssl:
-        return []
-    second = listen.default is not None and spoken_at(listen, listen.default)
-    over = "HTTP/1.1 over TLS" if second else "TLS"
-    return [Obstacle(f"what comes over {over} takes the general way", listen.span)]
-
-
-def of_first(listen: Listen) -> list[Obstacle]:
-    """Say what keeps some of the requests that come to an address off it."""
+    """Say what keeps some of the requests that come to an address off the straight way."""
     found: list[Obstacle] = []
-    if listen.options.ssl:
-        return found  # all of them are kept off
     default = listen.default
     if listen.options.proxy_protocol:
         found.append(
@@ -63,13 +52,11 @@ def of_first(listen: Listen) -> list[Obstacle]:
                 "the first request of a connection may take the general way, behind the PROXY protocol", listen.span
             )
         )
-    if default is not None and spoken_at(listen, default):
+    # Over TLS it is agreed on before.
+    if default is not None and spoken_at(listen, default) and not listen.options.ssl:
         span = listen.span if listen.options.http2 else default.root[Http2].origin("enabled")
-        found.append(
-            Obstacle(
-                "the first request of a connection may take the general way, as it may begin to speak HTTP/2", span
-            )
-        )
+        words = "the first request of a connection may take the general way, as it may begin to speak HTTP/2"
+        found.append(Obstacle(words, span))
     return found
 
 
@@ -77,8 +64,10 @@ def of_request(request: Request) -> list[Obstacle]:
     """Say what keeps this one request off it, whatever the location says."""
     found: list[Obstacle] = []
     head = request.head
-    if head.method != "GET":
+    if head.method not in ("GET", "HEAD"):
         found.append(Obstacle(f"the method is {head.method}"))
+    elif head.method == "HEAD" and "upgrade" in head.fields:
+        found.append(Obstacle("it is a HEAD that asks for another protocol"))
     if head.version not in (11, 20):
         found.append(Obstacle("it is no HTTP/1.1"))
     if head.content_length is not None or head.chunked or "expect" in head.fields:

@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from errno import ECONNRESET
 from typing import TYPE_CHECKING, Any
 
+from penstock.http.chunked import LAST_CHUNK, encode_chunk
 from penstock.http.errors import BadResponse
 from penstock.http.request import Answer, Attempt, Outcome
 from penstock.modules.access.access import GRANTED
@@ -27,6 +28,7 @@ from penstock.server.head import signature
 from penstock.server.straight.begun import giving, raised, sent, told
 from penstock.server.straight.request import StraightRequest
 from penstock.server.straight.switch import may_switch, switch
+from penstock.server.straight.whole import whole_body
 from penstock.upstream.errors import ClientGone, ProxyError, failed, timed_out
 from penstock.upstream.exchange.exchange import Exchange
 from penstock.upstream.exchange.reading import DOING, not_reached, not_read
@@ -255,25 +257,16 @@ class Passage(StraightRequest):
                     self.note(head)
                     switch(self, head, rest)
                     return
-            elif self._is_whole(head, len(rest)):
-                self._answer(head, rest, line)
-                return
+            else:
+                body = whole_body(self.head, head, rest)
+                if body is not None:
+                    attempt.length = len(rest)
+                    self._answer(head, body, line)
+                    return
         # It is read again, by who can wait for the rest of it, or try another peer.
         attempt.bytes_received = 0
         stream.unread(data)
         self.over(self.way.passing.carry_on(self, self._exchange(stream)))
-
-    def _is_whole(self, head: ResponseHead, length: int) -> bool:
-        """Whether an answer is an ordinary one, and all of it is here."""
-        return (
-            200 <= head.status < 300
-            and head.content_length == length
-            and head.status != 204
-            and head.version != 9
-            and not head.dropped
-            and "upgrade" not in self.head.fields
-            and "x-accel-redirect" not in head.fields
-        )
 
     def _answer(self, head: ResponseHead, body: bytes, line: KeptConnection) -> None:
         """Pass an answer on whose body came with its head."""
@@ -284,8 +277,8 @@ class Passage(StraightRequest):
         answer = Answer(head.status, body)
         answer.from_upstream = True
         answer.reason = head.status_line[4:]
+        answer.length = head.content_length
         way.passing.answers.headers(way.passing, self, answer, head)
-        self.attempt.length = len(body)
         self._give_back(line, reusable=head.keep_alive)
         for change in way.filters:
             change(self, answer)
@@ -309,13 +302,18 @@ class Passage(StraightRequest):
         if lines is None or connection.service.draining or connection.last or self.limit_rate is not None:
             return False
         first, before, after = lines
+        if head.chunked and self.method != "HEAD":
+            if not way.core.chunked_transfer_encoding:
+                return False  # it ends with the connection
+            before += "Transfer-Encoding: chunked\r\n"
+            body = encode_chunk(body) + LAST_CHUNK
         text = f"{first}{signature(way.core.server_tokens)}{before}{way.connection_line}{after}\r\n"
         data = text.encode("latin-1") + body
         if len(data) > LONGEST or not client.post(data):
             return False
         self.status = head.status
         self.bytes_sent = len(data)
-        self.body_bytes_sent = self.attempt.length = len(body)
+        self.body_bytes_sent = len(body)
         self.completed = True
         self._give_back(line, reusable=head.keep_alive)
         self._done()

@@ -36,9 +36,9 @@ LINES = st.sampled_from(
 TARGETS = st.sampled_from(["/", "/a%20b", "/a?b=c&x", "/%C3%A9", "/a//b/../c", "/\xe9"])
 
 
-def heads(target: str, lines: list[str]) -> list[RequestHead]:
+def heads(target: str, lines: list[str], method: str = "GET") -> list[RequestHead]:
     """A head as it is parsed the first time, and when its header lines have come before."""
-    data = "\r\n".join([f"GET {target} HTTP/1.1", "Host: a", *lines, "", ""]).encode("latin-1")
+    data = "\r\n".join([f"{method} {target} HTTP/1.1", "Host: a", *lines, "", ""]).encode("latin-1")
     known: Memo[RequestHead] = Memo()
     return [parse_request(data, known=known) for _ in range(4)]
 
@@ -71,9 +71,9 @@ def test_what_a_backend_gets(inside: str, tmp_path: Path) -> None:
     straight = StraightProxy(proxy, there)
 
     @settings(max_examples=60, deadline=None)
-    @given(TARGETS, st.lists(LINES, max_size=4))
-    def check(target: str, lines: list[str]) -> None:
-        for head in heads(target, lines):
+    @given(TARGETS, st.lists(LINES, max_size=4), st.sampled_from(["GET", "HEAD"]))
+    def check(target: str, lines: list[str], method: str) -> None:
+        for head in heads(target, lines, method):
             request = asked(site, head)
             general = proxy.prepare(request, there, None, chunked=False)
             written = straight.head(request)

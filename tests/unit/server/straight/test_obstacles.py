@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.certs import Authority
 from harness.site import Client, compiled
 from penstock.http.head import parse_request
 from penstock.http.request import Request
 from penstock.plan.plan import Plan
-from penstock.server.straight.obstacles import Obstacle, obstacles, of_address, of_answer, of_first, of_request
+from penstock.server.straight.obstacles import Obstacle, obstacles, of_address, of_answer, of_request
 
 BEFORE = "comes before the location is known for good"
 FOUND = [
@@ -31,7 +32,11 @@ FOUND = [
     ("proxy_pass http://127.0.0.1:1; proxy_cache c;", "proxy_cache keeps answers", "proxy_cache c;"),
     ("proxy_pass http://127.0.0.1:1; proxy_http_version 2;", "proxy_http_version is 2", "proxy_http_version 2;"),
     ("proxy_pass http://127.0.0.1:1; auth_request /x;", "auth_request may have to wait", "auth_request /x;"),
-    ("proxy_pass http://127.0.0.1:1; limit_req zone=z;", "limit_req may have to wait", "limit_req zone=z;"),
+    (
+        "proxy_pass http://127.0.0.1:1; limit_req zone=z burst=2 delay=1;",
+        "limit_req may have to wait",
+        "limit_req zone=z burst=2 delay=1;",
+    ),
     ("proxy_pass http://127.0.0.1:1; limit_conn fleet 9;", "limit_conn may have to wait", "limit_conn fleet 9;"),
     ("proxy_pass http://127.0.0.1:1; mirror /x;", "mirror may have to wait", "mirror /x;"),
     (
@@ -80,6 +85,14 @@ def test_locations_say_why_not(inside: str, words: str, written: str, tmp_path: 
     assert found[words] == written.rstrip(";")
 
 
+@pytest.mark.parametrize("how", ["", "burst=2 nodelay", "burst=2 delay=2", "burst=2; limit_req_dry_run on"])
+def test_a_limit_that_lets_nobody_wait_is_none(how: str, tmp_path: Path) -> None:
+    text = f"server {{ listen 127.0.0.1:8; location / {{ proxy_pass http://127.0.0.1:1; limit_req zone=z {how}; }} }}"
+    server = made(text, tmp_path).servers[0]
+    assert server.locations is not None
+    assert not obstacles(server, server.locations.all[0])
+
+
 def test_what_a_server_does_first_is_said_of_its_locations(tmp_path: Path) -> None:
     text = "server { listen 127.0.0.1:8; if ($host = a) { return 403; } location / { proxy_pass http://127.0.0.1:1; } }"
     server = made(text, tmp_path).servers[0]
@@ -100,22 +113,26 @@ def test_locations_that_no_path_leads_to(tmp_path: Path) -> None:
     assert "it is an if: requests come here from the location around it" in said(obstacles(server, inner))
 
 
-def test_addresses(tmp_path: Path) -> None:
+def test_addresses(tmp_path: Path, authority: Authority) -> None:
     text = "server { listen 127.0.0.1:8 %s; location / { proxy_pass http://127.0.0.1:1; } }"
     (plain,) = made(text % "", tmp_path).listens
-    assert not of_address(plain) and not of_first(plain)
+    assert not of_address(plain)
     (proxied,) = made(text % "proxy_protocol", tmp_path).listens
-    assert not of_address(proxied)
-    assert [*said(of_first(proxied)).values()] == ["listen 127.0.0.1:8 proxy_protocol"]
+    assert [*said(of_address(proxied)).values()] == ["listen 127.0.0.1:8 proxy_protocol"]
     (second,) = made((text % "").replace("location", "http2 on; location", 1), tmp_path).listens
-    assert not of_address(second)
-    assert [*said(of_first(second)).values()] == ["http2 on"]
+    assert [*said(of_address(second)).values()] == ["http2 on"]
+    pair = authority.issue("a")
+    secure = f"ssl; ssl_certificate {pair.certificate}; ssl_certificate_key {pair.key}; http2 on"
+    (third,) = made(text % secure, tmp_path).listens
+    assert not of_address(third)
 
 
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
         ("GET / HTTP/1.1\r\nHost: a", []),
+        ("HEAD / HTTP/1.1\r\nHost: a", []),
+        ("HEAD / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket", ["it is a HEAD that asks for another protocol"]),
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1", ["the method is POST", "it has a body"]),
         ("GET / HTTP/1.0\r\nHost: a", ["it is no HTTP/1.1"]),
         ("GET / HTTP/1.1\r\nHost: bb", ["its server was found by a regular expression in server_name"]),
