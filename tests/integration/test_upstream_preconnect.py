@@ -44,7 +44,8 @@ def front_of(proxy: Launcher, port: int, preconnect: str, server: str = "") -> P
 
 
 def opened(front: Proxy) -> ClientConnection:
-    return connect(f"ws://127.0.0.1:{front.port()}/ws", open_timeout=15)
+    # The backends of these tests never say goodbye.
+    return connect(f"ws://127.0.0.1:{front.port()}/ws", open_timeout=15, close_timeout=0.1)
 
 
 def closing(port: int) -> set[int]:
