@@ -12,6 +12,7 @@ import shlex
 import statistics
 import sys
 import tempfile
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def main() -> int:
             for number in range(options.rounds):
                 for version in options.version:
                     label, _, program = version.partition("=")
-                    peer = replace(proxies.find(label.partition("@")[0]), caches=scenario.caches)
+                    peer = proxies.fitted(proxies.find(label.partition("@")[0]), scenario)
                     if program:
                         peer = replace(peer, program=tuple(shlex.split(program)))
                     home = directory / f"{label}-{number}"
@@ -72,8 +73,8 @@ def _measure(
     scenario: Traffic, peer: proxies.Peer, loadgen: load.Loadgen, home: Path, values: dict[str, str], count: int
 ) -> Figures:
     """Microseconds a transaction: all, user space, kernel. Raises LoadFailed, DidNotStart."""
-    with load.Backend(loadgen) as backend:
-        ports = {"backend": str(backend.port), "bulk": str(backend.port)}
+    with ExitStack() as stack:
+        ports = load.ports_of(load.behind(stack, loadgen, values))
         with (
             proxies.Proxy(peer, home, {**values, **ports}) as proxy,
             rounds.driving(scenario, proxy, loadgen, warmup=_WARMUP, count=count, seconds=_SECONDS) as client,

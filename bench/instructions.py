@@ -96,12 +96,12 @@ def _measure(
     count: int,
 ) -> list[float]:
     label, _, program = name.partition("=")
-    peer = replace(proxies.find(label.partition("@")[0]), caches=getattr(scenario, "caches", False))
+    peer = proxies.fitted(proxies.find(label.partition("@")[0]), scenario)
     if program:
         peer = replace(peer, program=tuple(shlex.split(program)))
     with ExitStack() as stack:
-        backend = stack.enter_context(load.Backend(loadgen))
-        values = {**proxies.certificate(home), "backend": str(backend.port), "bulk": str(backend.port)}
+        values = proxies.certificate(home)
+        values |= load.ports_of(load.behind(stack, loadgen, values))
         alone = ("-g", "master_process off;") if peer.template == "nginx.conf" else ()
         arguments = (*peer.arguments, *alone)
         counted = replace(peer, program=counter.command(peer.program), arguments=arguments)

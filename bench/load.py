@@ -3,6 +3,8 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -47,15 +49,13 @@ def build(directory: Path, placement: tuple[str, ...] = ()) -> Loadgen:
 
 
 class Backend:
-    """The echo server behind the proxies; `port` is where it listens."""
+    """The echo server behind the proxies; `port` is where it listens, over TLS with a `certificate` (and its key)."""
 
-    def __init__(self, loadgen: Loadgen) -> None:
-        self._loadgen = loadgen
+    def __init__(self, loadgen: Loadgen, certificate: str = "") -> None:
+        self._command = [*loadgen.command, "backend", *(("--certificate", certificate) if certificate else ())]
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [*self._loadgen.command, "backend"], stdout=subprocess.PIPE, text=True, start_new_session=True
-        )
+        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True, start_new_session=True)
         assert self._process.stdout is not None
         self.port: int = json.loads(self._process.stdout.readline())["port"]
         return self
@@ -69,6 +69,21 @@ class Backend:
     ) -> None:
         self._process.kill()
         self._process.communicate()
+
+
+def behind(stack: ExitStack, loadgen: Loadgen, values: Mapping[str, str]) -> dict[str, Backend]:
+    """Start what stands behind the proxies, until the stack ends: `backend`, and `secure` over TLS with the certificate
+    among the values, if it can be had."""
+    made = {"backend": Backend(loadgen)}
+    if loadgen.tls:
+        made["secure"] = Backend(loadgen, values["certificate_and_key"])
+    return {name: stack.enter_context(each) for name, each in made.items()}
+
+
+def ports_of(backends: Mapping[str, Backend]) -> dict[str, str]:
+    """The ports as the configurations want them; `bulk` and `secure` are the usual backend's where it is alone."""
+    usual = str(backends["backend"].port)
+    return {"bulk": usual, "secure": usual, **{name: str(each.port) for name, each in backends.items()}}
 
 
 @dataclass(frozen=True, slots=True)

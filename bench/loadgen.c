@@ -1,6 +1,7 @@
 /* loadgen: the traffic of Penstock's benchmark, as WebSocket backend and as client, in one file.
  *
- *   loadgen backend    [--port P]                       echoes WebSocket frames, answers GET with 200 bytes
+ *   loadgen backend    [--port P]                       echoes WebSocket frames, answers GET with 200 bytes; over TLS
+ *                      [--certificate FILE]             with a file of a certificate and its key
  *   loadgen tunnels    --port P --connections N ...     every tunnel sends, waits for its echo, sends again
  *   loadgen idle       --port P --connections N         one echo each, then silence, then one echo each
  *   loadgen handshakes --port P --connections N ...     connect, upgrade, one echo, closing handshake; again
@@ -124,7 +125,7 @@ static struct {
     size_t size;
     uint64_t warmup, count, rate;
     double seconds;
-    const char *path, *download;
+    const char *path, *download, *certificate;
 } options = {.connections = 1, .window = 65535, .size = 64, .count = 1, .seconds = 30, .path = "/"};
 
 static int poller;
@@ -1126,13 +1127,15 @@ static void backend_event(struct connection *c, uint32_t events)
         if (c->state == SERVING_FRAMES && !whole_frame(&c->in, &frame) && frame.header != 0
             && frame.length <= FRAME_LIMIT)
             wanted += frame.header + frame.length - filled(&c->in);
-        got = receive(c, room(&c->in, wanted), wanted);
-        if (got == END || got == BROKEN) {
-            forget(c);
-            return;
-        }
-        if (got > 0)
-            c->in.end += (size_t)got;
+        do {
+            got = receive(c, room(&c->in, wanted), wanted);
+            if (got == END || got == BROKEN) {
+                forget(c);
+                return;
+            }
+            if (got > 0)
+                c->in.end += (size_t)got;
+        } while (got > 0 && more_received(c));
     }
     while (served == 1 && filled(&c->out) < FRAME_LIMIT && !c->close_after_flush)
         served = c->state == SERVING_FRAMES ? serve_frame(c) : serve_head(c);
@@ -1158,6 +1161,13 @@ static void accept_or_serve(struct connection *c, uint32_t events)
         c = must(calloc(1, sizeof *c));
         c->fd = fd;
         c->state = SERVING_HTTP;
+#ifdef WITH_TLS
+        if (tls_context != NULL) {
+            c->ssl = must(SSL_new(tls_context));
+            SSL_set_fd(c->ssl, fd);
+            SSL_set_accept_state(c->ssl);  /* the handshake is a part of the first reads */
+        }
+#endif
         watch(c, EPOLLIN);
     }
     if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
@@ -1177,6 +1187,16 @@ static void serve(void)
         || getsockname(listener, (struct sockaddr *)&address, &size) != 0
         || epoll_ctl(poller, EPOLL_CTL_ADD, listener, &event) != 0)
         fail("listen on port %d: %s", options.port, strerror(errno));
+#ifdef WITH_TLS
+    if (options.certificate != NULL) {
+        tls_context = must(SSL_CTX_new(TLS_server_method()));
+        SSL_CTX_set_mode(tls_context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+        SSL_CTX_set_options(tls_context, SSL_OP_NO_TICKET);
+        if (SSL_CTX_use_certificate_chain_file(tls_context, options.certificate) != 1
+            || SSL_CTX_use_PrivateKey_file(tls_context, options.certificate, SSL_FILETYPE_PEM) != 1)
+            fail("certificate %s", options.certificate);
+    }
+#endif
     printf("{\"port\": %d}\n", ntohs(address.sin_port));
     fflush(stdout);
     for (;;)
@@ -1201,7 +1221,7 @@ static void read_options(int argc, char **argv)
         {"warmup", 1, NULL, 'w'}, {"count", 1, NULL, 'c'},       {"seconds", 1, NULL, 't'},
         {"path", 1, NULL, 'P'},   {"tls", 0, NULL, 'T'},         {"steps", 0, NULL, 'S'},
         {"rate", 1, NULL, 'r'},   {"streams", 1, NULL, 'm'},     {"download", 1, NULL, 'd'},
-        {"window", 1, NULL, 'W'}, {NULL, 0, NULL, 0},
+        {"window", 1, NULL, 'W'}, {"certificate", 1, NULL, 'C'}, {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", NAMES, NULL)) != -1)
@@ -1217,6 +1237,7 @@ static void read_options(int argc, char **argv)
         case 'm': options.streams = (uint32_t)number(optarg); break;
         case 'd': options.download = optarg; break;
         case 'W': options.window = (uint32_t)number(optarg); break;
+        case 'C': options.certificate = optarg; break;
         case 'T': options.tls = 1; break;
         case 'S': options.steps = 1; break;
         default: exit(2);

@@ -20,7 +20,8 @@ class Peer:
     `template` is what that is made of, `file` what it is called there; names between at signs are filled in, in the
     `arguments` as well. `watch` are directives of Penstock for the WebSocket locations. `late`: it listens before it
     knows what to do with a request. `caches`: it keeps answers at `/cached`. A cache has processes of its
-    own, so it is there where it is measured only.
+    own, so it is there where it is measured only. `relays`: it has a `stream` block, which stands in a proxy of its own
+    for the same reason: nginx loads a module for it.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Peer:
     version_flag: str = "-v"
     late: bool = False
     caches: bool = False
+    relays: bool = False
 
     def version(self) -> str:
         """What it says of its version, in one line."""

@@ -72,7 +72,7 @@ def _path() -> str:
 
 def _drive(scenario: Traffic, seconds: int, directory: Path, sampler: str | None) -> None:
     """The scenario against Penstock for some seconds; prints what a transaction cost."""
-    peer = replace(proxies.find("penstock"), caches=scenario.caches)
+    peer = proxies.fitted(proxies.find("penstock"), scenario)
     if sampler is None:
         # -P, or this very file would be the standard library's `profile`.
         interpreter, *script = proxies.interpreted(peer.program)
@@ -80,8 +80,8 @@ def _drive(scenario: Traffic, seconds: int, directory: Path, sampler: str | None
         peer = replace(peer, program=program, arguments=(*peer.arguments, "-g", "master_process off;"))
     with ExitStack() as stack:
         loadgen = load.build(directory)
-        backend = stack.enter_context(load.Backend(loadgen))
-        values = {**proxies.certificate(directory), "backend": str(backend.port), "bulk": str(backend.port)}
+        values = proxies.certificate(directory)
+        values |= load.ports_of(load.behind(stack, loadgen, values))
         proxy = stack.enter_context(proxies.Proxy(peer, directory / "penstock", values))
         client = stack.enter_context(
             rounds.driving(scenario, proxy, loadgen, warmup=scenario.warmup, count=_MANY, seconds=seconds)

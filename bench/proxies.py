@@ -11,6 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,6 +19,7 @@ from typing import Self
 import meters
 import others
 from peer import NotInstalled, Peer, program
+from scenarios import Scenario
 
 __all__ = ["DidNotStart", "NotInstalled", "Peer", "Proxy"]
 
@@ -28,6 +30,23 @@ _CACHE = {
     "cache": "proxy_cache_path temp/cache levels=1:2 keys_zone=bench:1m;",
     "kept": "proxy_cache bench; proxy_cache_valid 1h;",
 }
+_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+"""Where Debian has nginx's module for streams (libnginx-mod-stream)."""
+_STREAM = """
+stream {
+    server { listen 127.0.0.1:@relay@; proxy_pass 127.0.0.1:@backend@; }
+    server {
+        listen 127.0.0.1:@relay_tls@ ssl;
+        ssl_certificate @certificate@;
+        ssl_certificate_key @key@;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        proxy_pass 127.0.0.1:@backend@;
+    }
+    map $ssl_preread_server_name $behind { bench.example 127.0.0.1:@secure@; default 127.0.0.1:@backend@; }
+    server { listen 127.0.0.1:@relay_preread@; ssl_preread on; proxy_pass $behind; }
+}
+"""
+_PORTS = ("plain", "tls", "relay", "relay_tls", "relay_preread")
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -50,6 +69,11 @@ def find(name: str) -> Peer:
         return Peer(name, command, arguments, "nginx.conf", watch=_WATCHED)
     environment = (("PENSTOCK_RELAY", relay),) if relay else ()
     return Peer(name, command, arguments, "nginx.conf", environment)
+
+
+def fitted(peer: Peer, scenario: Scenario) -> Peer:
+    """A peer with what a scenario takes beside the usual: a cache, streams."""
+    return replace(peer, caches=getattr(scenario, "caches", False), relays=bool(getattr(scenario, "relay", "")))
 
 
 def interpreted(program: tuple[str, ...]) -> tuple[str, ...]:
@@ -83,8 +107,8 @@ def raise_descriptor_limit() -> int:
 
 
 class Proxy:
-    """A running proxy. `plain` and `tls` are its ports, `pid` its first process; `patience` is for its start, in
-    seconds."""
+    """A running proxy. `plain` and `tls` are its ports, and those of its streams are among `ports`; `pid` is its first
+    process; `patience` is for its start, in seconds."""
 
     def __init__(
         self,
@@ -96,10 +120,17 @@ class Proxy:
     ) -> None:
         self.peer = peer
         self.directory = directory
-        self.plain, self.tls = free_ports()
+        self.ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
+        self.plain, self.tls = self.ports["plain"], self.ports["tls"]
         self._patience = patience
-        self._values = {**values, "plain": str(self.plain), "tls": str(self.tls), "user": user(), "watch": peer.watch}
+        ports = {name: str(port) for name, port in self.ports.items()}
+        self._values = {**values, **ports, "user": user(), "watch": peer.watch}
         self._values |= _CACHE if peer.caches else dict.fromkeys(_CACHE, "")
+        self._values |= {"module": "", "stream": ""}
+        if peer.relays:
+            self._values["stream"] = self._filled(_STREAM)
+            if peer.name.startswith("nginx") and _MODULE.exists():
+                self._values["module"] = f"load_module {_MODULE};"
         self._environment = {**os.environ, **dict(peer.environment), **(environment or {})}
 
     def __enter__(self) -> Self:
@@ -202,8 +233,8 @@ def _answers(port: int) -> bool:
             return False
 
 
-def free_ports() -> tuple[int, int]:
-    """Two ports below those that the kernel gives to outgoing connections, which may come at any time."""
+def free_ports(count: int) -> list[int]:
+    """Ports below those that the kernel gives to outgoing connections, which may come at any time."""
     lowest_ephemeral = int(_EPHEMERAL.read_text().split()[0])
     found: list[int] = []
     for port in random.sample(range(10240, max(lowest_ephemeral, 20480)), 200):
@@ -213,6 +244,6 @@ def free_ports() -> tuple[int, int]:
             except OSError:
                 continue
         found.append(port)
-        if len(found) == 2:
-            return found[0], found[1]
-    raise DidNotStart("no free port in 200 tries")
+        if len(found) == count:
+            return found
+    raise DidNotStart("no free ports in 200 tries")

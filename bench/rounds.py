@@ -53,7 +53,7 @@ def driving(scenario: Traffic, proxy: Proxy, loadgen: Loadgen, *, warmup: int, c
     return Client(
         loadgen,
         scenario.workload,
-        proxy.tls if scenario.tls else proxy.plain,
+        proxy.ports[scenario.relay or ("tls" if scenario.tls else "plain")],
         path=scenario.path,
         connections=scenario.connections,
         size=scenario.size,

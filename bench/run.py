@@ -46,10 +46,10 @@ class Bench:
         self._stack = stack
         self._numbers = itertools.count()
         self._running: dict[str, proxies.Proxy] = {}
-        self._backend = stack.enter_context(load.Backend(loadgen))
+        self._values = proxies.certificate(directory)
+        self._backends = load.behind(stack, loadgen, self._values)
         bulk = stack.enter_context(load.Backend(loadgen))
-        ports = {"backend": str(self._backend.port), "bulk": str(bulk.port)}
-        self._values = {**proxies.certificate(directory), **ports}
+        self._values |= load.ports_of({**self._backends, "bulk": bulk})
         self._saturation: dict[tuple[int, int], float] = {}
 
     def start(self, peer: proxies.Peer) -> None:
@@ -59,8 +59,8 @@ class Bench:
     def measure(self, scenario: Scenario, peer: proxies.Peer) -> rounds.Sample:
         """One run. Raises LoadFailed, DidNotStart."""
         if isinstance(scenario, Traffic):
-            proxy = self._caching(peer) if scenario.caches else self._running[peer.name]
-            return rounds.traffic(scenario, proxy, self._backend, self._loadgen, self._portion)
+            backend = self._backends["secure" if scenario.relay == "relay_preread" else "backend"]
+            return rounds.traffic(scenario, self._fitted(peer, scenario), backend, self._loadgen, self._portion)
         if isinstance(scenario, Paced):
             half = self._saturation_of_first(scenario) / 2
             return rounds.paced(scenario, self._running[peer.name], self._loadgen, half, self._portion)
@@ -73,11 +73,12 @@ class Bench:
                 return rounds.start(scenario, proxy)
             return rounds.idle(scenario, proxy, self._loadgen)
 
-    def _caching(self, peer: proxies.Peer) -> proxies.Proxy:
-        """The one that has a cache, started when it is first asked for."""
-        name = f"{peer.name} with a cache"
+    def _fitted(self, peer: proxies.Peer, scenario: Traffic) -> proxies.Proxy:
+        """The proxy for a scenario; one that has a cache or streams is started when it is first asked for."""
+        what = "with a cache" if scenario.caches else "with streams" if scenario.relay else ""
+        name = f"{peer.name} {what}".rstrip()
         if name not in self._running:
-            self._running[name] = self._stack.enter_context(self._fresh(replace(peer, caches=True)))
+            self._running[name] = self._stack.enter_context(self._fresh(proxies.fitted(peer, scenario)))
         return self._running[name]
 
     def _saturation_of_first(self, scenario: Paced) -> float:

@@ -10,7 +10,8 @@ class Traffic:
 
     `workload` is a mode of loadgen; `count` transactions are measured after `warmup` others. `target` is the
     greatest ratio to nginx that is good enough. `caches`: the answers come out of a cache. With `streams` so many
-    tunnels share a connection of HTTP/2 (RFC 8441), for which nginx has no figure.
+    tunnels share a connection of HTTP/2 (RFC 8441), for which nginx has no figure. `relay` is the port of a `stream`
+    block that passes the same traffic on without looking into it.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Traffic:
     absolute: bool = False
     streams: int = 0
     caches: bool = False
+    relay: Literal["", "relay", "relay_tls", "relay_preread"] = ""
 
     @property
     def unit(self) -> str:
@@ -115,6 +117,8 @@ def can(peer: str, scenario: Scenario) -> bool:
     """Whether a peer can do it at all: few speak RFC 8441, and node's http-proxy speaks no HTTP/2."""
     if isinstance(scenario, Multiplexed):
         return peer != "node"
+    if getattr(scenario, "relay", "") and not peer.startswith(("nginx", "penstock")):
+        return False
     return not getattr(scenario, "streams", 0) or peer == "haproxy" or peer.startswith("penstock")
 
 
@@ -162,6 +166,45 @@ SCENARIOS: tuple[Scenario, ...] = (
     Traffic("requests", "HTTP GET, kept connections", "requests", 32, 15_000, 1_500, 2.2, path="/"),
     Traffic("cached", "the same, out of a cache", "requests", 32, 15_000, 1_500, 2.2, path="/cached", caches=True),
     Traffic("visits", "HTTP GET, a connection each", "visits", 16, 4_000, 400, 1.9, path="/"),
+    Traffic("stream", "stream, 100 connections x 64 B", "tunnels", 100, 50_000, 5_000, 1.25, relay="relay"),
+    Traffic("stream-64k", "stream, 20 x 64 KiB", "tunnels", 20, 3_000, 300, 0.95, 64 * _KIB, relay="relay"),
+    Traffic(
+        "stream-tls", "stream, TLS ended, 100 x 64 B", "tunnels", 100, 40_000, 4_000, 1.35, tls=True, relay="relay_tls"
+    ),
+    Traffic(
+        "stream-preread",
+        "stream, ssl_preread, 100 x 64 B",
+        "tunnels",
+        100,
+        40_000,
+        4_000,
+        1.25,
+        tls=True,
+        relay="relay_preread",
+    ),
+    Traffic("stream-visits", "stream, a connection each", "handshakes", 16, 3_000, 300, None, relay="relay"),
+    Traffic(
+        "stream-tls-visits",
+        "stream, TLS ended, a connection each",
+        "handshakes",
+        16,
+        1_200,
+        100,
+        None,
+        tls=True,
+        relay="relay_tls",
+    ),
+    Traffic(
+        "stream-preread-visits",
+        "stream, ssl_preread, a connection each",
+        "handshakes",
+        16,
+        2_000,
+        200,
+        None,
+        tls=True,
+        relay="relay_preread",
+    ),
     Multiplexed("h2-requests", "HTTP/2 GET over TLS, 10 connections x 10", 10, 10, 10_000),
     Traffic(
         "h2-tunnels",
