@@ -22,8 +22,8 @@ class Step:
     seconds: float = 0.0
 
 
-CLIENT_VERBS = {"to", "pause", "answer", "half-close"}
-BACKEND_VERBS = {"pause", "close", "reset", "tunnel", "hold"}
+CLIENT_VERBS = {"to", "pause", "answer", "half-close", "close", "reset", "hello"}
+BACKEND_VERBS = {"pause", "close", "reset", "tunnel", "hold", "read", "end"}
 
 
 @dataclass(slots=True)
@@ -57,6 +57,11 @@ class Area:
     name: str
     configuration: str
     cases: tuple[Case, ...]
+
+    @property
+    def streams(self) -> bool:
+        """Whether bytes are passed on as they are: then nothing is looked at as HTTP."""
+        return "\nstream {" in self.configuration
 
 
 def areas() -> list[str]:
@@ -139,7 +144,7 @@ def _step(line: str, verbs: set[str]) -> Step:
     verb, _, argument = line[2:].partition(" ")
     if verb not in verbs:
         raise ValueError(f"{verb!r} is none of {sorted(verbs)}")
-    if verb == "to":
+    if verb in ("to", "hello"):
         return Step(verb, argument.encode("ascii"))
     return Step(verb, b"", float(argument) if argument else PAUSE)
 

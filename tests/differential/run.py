@@ -18,7 +18,8 @@ from differential.client import Heard, converse
 from differential.compare import Difference, differences
 from differential.known import Version, version
 from differential.observe import Normal, Observation, observe
-from harness.binary import Binary, penstock, reference
+from differential.streams import StreamBackend, observe_stream
+from harness.binary import Binary, load_stream, penstock, reference
 from harness.ports import free_port
 from harness.proxy import Proxy
 
@@ -73,10 +74,14 @@ def run(area: Area, surprising: "Surprising", only: Sequence[str] = ()) -> Outco
         listener.listen(512)
         given = {"backend": listener.getsockname()[1], "dead": free_port()}
         proxies = [_start(stack, area, binary, given) for binary in (nginx, penstock())]
-        results = asyncio.run(_attempt(cases, proxies, listener.dup(), given, 0))
+
+        def attempted(cases: list[Case], attempt: int) -> dict[str, Both]:
+            return asyncio.run(_attempt(cases, proxies, listener.dup(), given, attempt, streams=area.streams))
+
+        results = attempted(cases, 0)
         for attempt in range(1, len(PATIENCE)):
             if again := [both.case for both in results.values() if surprising(both)]:
-                results.update(asyncio.run(_attempt(again, proxies, listener.dup(), given, attempt)))
+                results.update(attempted(again, attempt))
         alarms = {_UNIQUE.sub("", line): line for proxy in proxies for line in _alarms(proxy)}
     return Outcome(results, list(alarms.values()))
 
@@ -93,7 +98,7 @@ def _alarms(proxy: Proxy) -> list[str]:
 
 
 def _start(stack: ExitStack, area: Area, binary: Binary, ports: dict[str, int]) -> Proxy:
-    proxy = Proxy(area.configuration, binary, ports=ports, expect=(".",))
+    proxy = Proxy(area.configuration, binary, ports=ports, values={"module": load_stream()}, expect=(".",))
     for path in sorted((DIRECTORY / "files").rglob("*")):
         if path.is_file():
             made = proxy.write(str(path.relative_to(DIRECTORY / "files")), path.read_bytes())
@@ -102,13 +107,20 @@ def _start(stack: ExitStack, area: Area, binary: Binary, ports: dict[str, int]) 
 
 
 async def _attempt(
-    cases: list[Case], proxies: list[Proxy], listener: socket.socket, given: dict[str, int], attempt: int
+    cases: list[Case],
+    proxies: list[Proxy],
+    listener: socket.socket,
+    given: dict[str, int],
+    attempt: int,
+    *,
+    streams: bool,
 ) -> dict[str, Both]:
     addresses = [
         [f"127.{1 + side + 2 * attempt}.{1 + at // 200}.{1 + at % 200}" for at in range(len(cases))]
         for side in range(2)
     ]
-    backend = Backend({address: case for side in addresses for address, case in zip(side, cases, strict=True)})
+    owners = {address: case for side in addresses for address, case in zip(side, cases, strict=True)}
+    backend: Backend | StreamBackend = StreamBackend(owners) if streams else Backend(owners)
     await backend.start(listener)
     room = asyncio.Semaphore(AT_ONCE)
 
@@ -140,11 +152,20 @@ async def _attempt(
 
 
 def _observation(
-    case: Case, heard: Heard, backend: Backend, log: list[str], proxy: Proxy, address: str, given: dict[str, int]
+    case: Case,
+    heard: Heard,
+    backend: Backend | StreamBackend,
+    log: list[str],
+    proxy: Proxy,
+    address: str,
+    given: dict[str, int],
 ) -> Observation:
     own = {name: number for name, number in proxy.ports.items() if name not in given}
     lines = [line for line in log if line.startswith(f"{address} ")]
-    return observe(case.sent, heard, backend.received.get(address, []), lines, Normal(own, address))
+    normal = Normal(own, address)
+    if isinstance(backend, StreamBackend):
+        return observe_stream(heard, backend.received.get(address, []), lines, normal)
+    return observe(case.sent, heard, backend.received.get(address, []), lines, normal)
 
 
 async def _logs(proxies: list[Proxy], addresses: list[list[str]]) -> list[list[str]]:

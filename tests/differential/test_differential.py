@@ -9,8 +9,9 @@ import pytest
 from differential.cases import Case, areas, load
 from differential.known import judge, table
 from differential.run import Both, Outcome, Surprising, reference_version, run
+from harness.binary import stream_module
 
-AREAS = {name: load(name) for name in areas()}
+AREAS = {name: area for name in areas() if not (area := load(name)).streams or stream_module() is not None}
 CASES = [case for area in AREAS.values() for case in area.cases]
 WORDS = Path(__file__).parents[2] / "docs" / "differences.md"
 
@@ -68,6 +69,8 @@ def test_no_alerts_are_logged(area: str, results: Results) -> None:
 def test_every_row_with_a_pattern_is_seen_somewhere(results: Results) -> None:
     for row in results.table.rows:
         for pattern in row.cases:
+            if pattern.partition("/")[0] not in AREAS and pattern.partition("/")[0] in areas():
+                continue  # it can not be tried here
             if not any(fnmatchcase(case.id, pattern) for case in CASES):
                 pytest.fail(f"{row.title}: there is no case {pattern}")
             if "*" not in pattern:

@@ -209,8 +209,9 @@ class StreamProxy(ProxySecure, prefix="proxy", where=STREAM_LEVELS):
                 if not self.targets.are_sound(session, ERROR):
                     return Answer(FAILED)
                 there = await self.targets.find(session)
-            asked = (self.ssl or self.header) and not session.udp
-            begin = self._begins(session, there.target) if asked else None
+            header = header_for(session, self.header) if self.header else b""
+            asked = (self.ssl or header) and not session.udp
+            begin = self._begins(session, there.target, header) if asked else None
             plan = Prepared(there.group, b"", "", ("", ""), begin)
             local = None if self.bind is None else local_for(self.bind, session)
             kind = DatagramConnecting if session.udp else Connecting
@@ -221,6 +222,7 @@ class StreamProxy(ProxySecure, prefix="proxy", where=STREAM_LEVELS):
         session.attempts[-1].header_time = None  # type: ignore[index]
         answer = Answer(200)
         answer.upgraded = upgrade = Upgrade(exchange, plan.group, b"")
+        upgrade.count_before(len(header))
         upgrade.proved()
         session.hold(upgrade)
         return answer
@@ -232,9 +234,8 @@ class StreamProxy(ProxySecure, prefix="proxy", where=STREAM_LEVELS):
         found = _rate(session, self.upload_rate), _rate(session, self.download_rate)
         return found if any(found) else None
 
-    def _begins(self, session: StreamSession, target: Target) -> Secure:
+    def _begins(self, session: StreamSession, target: Target, header: bytes) -> Secure:
         """What a fresh connection begins with: the PROXY protocol's header, and TLS."""
-        header = header_for(session, self.header) if self.header else b""
         secure = None
         if self.ssl:
             protocols = tuple(text for each in self.ssl_alpn if 0 < len(text := each.evaluate(session)) < 256)

@@ -69,17 +69,17 @@ def upstream_session_time(session: StreamSession) -> str | None:
 
 @variable("ssl_preread_server_name")
 def ssl_preread_server_name(session: StreamSession) -> str | None:
-    """The name in the ClientHello that `ssl_preread` saw."""
-    return None if session.preread is None else session.preread.server_name or None
+    """The name in the ClientHello that `ssl_preread` saw, empty where it has none."""
+    return None if session.preread is None else session.preread.server_name
 
 
 @variable("ssl_preread_alpn_protocols")
 def ssl_preread_alpn_protocols(session: StreamSession) -> str | None:
     """Its protocols, with commas between."""
-    return None if session.preread is None else session.preread.alpn or None
+    return None if session.preread is None else session.preread.alpn
 
 
 @variable("ssl_preread_protocol")
 def ssl_preread_protocol(session: StreamSession) -> str | None:
     """The highest version that the client offers, such as `TLSv1.3`."""
-    return None if session.preread is None else session.preread.version or None
+    return None if session.preread is None else session.preread.version

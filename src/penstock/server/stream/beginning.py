@@ -9,7 +9,7 @@ from penstock.http.request import Answer
 from penstock.modules.core.http_core import HttpCore
 from penstock.modules.stream.core import StreamCore
 from penstock.modules.stream.preread import seen_in, seen_of_old
-from penstock.modules.stream.session import BAD_REQUEST, DONE, FAILED, StreamSession
+from penstock.modules.stream.session import BAD_REQUEST, DONE, FAILED, Preread, StreamSession
 from penstock.modules.tls.ssl import Tls
 from penstock.modules.tls.verify import ClientCertificates
 from penstock.net.errors import NetError, TimedOut
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from penstock.server.connection import Connection
 
 PREREADING = "while prereading client data"
+NOTHING_YET = Preread("", "", "")
+"""What is known of a hello that is not whole."""
 
 
 async def speak_tls(connection: Connection, session: StreamSession) -> Answer | None:
@@ -94,6 +96,8 @@ async def look_ahead(connection: Connection, session: StreamSession) -> Answer |
         except NetError as error:
             report(session, INFO, f"{error} {PREREADING}")
             return Answer(DONE)
+        if seen:
+            session.preread = NOTHING_YET
         try:
             hello = reader.read(seen)
         except NotTls:

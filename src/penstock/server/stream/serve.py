@@ -60,6 +60,7 @@ async def serve_stream(connection: Connection) -> None:
             return
         if isinstance(answer.body, bytes) and answer.body:
             session.bytes_sent = len(answer.body)
+            _ = connection.local_port  # its line may ask for it, when there is no socket to be asked any more
             await connection.stream.send_all(answer.body, LINGERING)
             await connection.stream.lingering_close(LINGERING, SILENT)
     except NetError as error:

@@ -116,6 +116,10 @@ class Upgrade:
             assert self._peer is not None
             self._selection.make_final(self._peer)
 
+    def count_before(self, sent: int) -> None:
+        """Count bytes that the backend had before the client's first."""
+        self._sent += sent
+
     def count_from(self, from_client: int, from_backend: int) -> None:
         """Leave out so many bytes of what `ended` will be told: others had them."""
         self._sent -= from_client
