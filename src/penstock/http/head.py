@@ -203,7 +203,7 @@ class RequestHead:
 
 
 def parse_request(
-    data: bytes, options: HeadOptions = DEFAULT_OPTIONS, known: Memo[RequestHead] | None = None
+    data: bytes, options: HeadOptions = DEFAULT_OPTIONS, known: Memo[bytes, RequestHead] | None = None
 ) -> RequestHead:
     """Parse a whole head, from the first byte of the request line to the end of the empty line.
 
@@ -252,7 +252,7 @@ def parse_request(
 
 
 def _complete(
-    head: RequestHead, data: bytes, first: int, options: HeadOptions, known: Memo[RequestHead] | None
+    head: RequestHead, data: bytes, first: int, options: HeadOptions, known: Memo[bytes, RequestHead] | None
 ) -> RequestHead:
     """Work out what a head means, and remember it where it has come before."""
     head.length = len(data)

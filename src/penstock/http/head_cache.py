@@ -6,16 +6,18 @@ has been parsed once, byte for byte, need not be parsed again: it is found by al
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Generic, TypeVar
 
+K = TypeVar("K", bytes, "tuple[object, ...]")
 T = TypeVar("T")
 
 MOST = 128
 LONGEST = 2048
 
 
-class Memo(dict[bytes, T]):
-    """Bytes -> what they were parsed to, within bounds: at most `MOST` of at most `LONGEST` bytes each.
+class Memo(dict[K, T], Generic[K, T]):
+    """Bytes, or what stands for some, -> what they were parsed to, within bounds: at most `MOST` of at most `LONGEST`
+    bytes or parts each.
 
     Ask with `get`. What comes only once does not take anybody's place: `again` tells whether to remember.
     """
@@ -25,7 +27,7 @@ class Memo(dict[bytes, T]):
     def __init__(self) -> None:
         self._seen = [0] * MOST
 
-    def again(self, data: bytes) -> bool:
+    def again(self, data: K) -> bool:
         """Return whether these bytes, which are not in here, have been asked about lately, and may be put in now."""
         if len(data) > LONGEST:
             return False

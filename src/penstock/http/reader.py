@@ -18,11 +18,11 @@ _control = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").search
 
 _LONGEST_LINE = 2048
 
-_known: dict[HeadOptions, Memo[RequestHead]] = {}
+_known: dict[HeadOptions, Memo[bytes, RequestHead]] = {}
 """Header lines that came before. What they mean depends on the options."""
 
 
-def known_by(options: HeadOptions) -> Memo[RequestHead]:
+def known_by(options: HeadOptions) -> Memo[bytes, RequestHead]:
     """Return the header lines that came before and were read by these options."""
     known = _known.get(options)
     if known is None:
@@ -61,7 +61,7 @@ class HeadReader:
         small: int = 1024,
         number: int = 4,
         size: int = 8192,
-        known: Memo[RequestHead] | None = None,
+        known: Memo[bytes, RequestHead] | None = None,
     ) -> None:
         self._options = options
         self._known = known if known is not None else known_by(options)

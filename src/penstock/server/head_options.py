@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from penstock.http.head import RequestHead
     from penstock.http.head_cache import Memo
 
-Reading: TypeAlias = "tuple[HeadOptions, int, Memo[RequestHead]]"
+Reading: TypeAlias = "tuple[HeadOptions, int, Memo[bytes, RequestHead]]"
 """The options for a server, how long a head may be that needs no second look, and header lines that came before."""
 
 

@@ -94,7 +94,7 @@ def test_answers() -> None:
 
 
 def test_bounds() -> None:
-    memo: Memo[int] = Memo()
+    memo: Memo[bytes, int] = Memo()
     for number in range(20 * MOST):
         for _ in range(2):
             if memo.again(data := b"%d" % number):

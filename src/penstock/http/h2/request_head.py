@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import TypeAlias
 
 from penstock.http.errors import BadRequest, excerpt
 from penstock.http.fields import CONTROL, Headers, decimal, first_values
 from penstock.http.head import HeadOptions, RequestHead, check_unique
+from penstock.http.head_cache import Memo
 from penstock.http.host import split_host
 from penstock.websocket.handshake import accept_key, is_key
 
@@ -35,12 +37,28 @@ _OF_A_CONNECTION = {
     "upgrade": "Upgrade",
 }
 _MOST, _LONGEST = 512, 512
+_LONGEST_HEAD = 2048
 _known: dict[tuple[bytes, bytes], tuple[str, str]] = {}
 """Fields that were found good under any options, as they came: a client repeats nearly all of its own."""
 _known_pseudo: dict[tuple[bytes, bytes], tuple[str, str]] = {}
 """Likewise pseudo-fields; how often each stands there, and where, is looked at every time."""
 
 _REFUSED_IN_TRAILERS = frozenset(("content-length", "host", "transfer-encoding"))
+
+
+Pairs: TypeAlias = "list[tuple[bytes, bytes]]"
+KnownHeads: TypeAlias = "Memo[tuple[object, ...], Http2Head]"
+"""Fields of whole requests that came before, a number in the place of their path that says where it stood."""
+
+_like: dict[tuple[HeadOptions, bool], KnownHeads] = {}
+
+
+def heads_known(options: HeadOptions, *, extended: bool) -> KnownHeads:
+    """Return the fields that came before and were read by these options."""
+    known = _like.get((options, extended))
+    if known is None:
+        known = _like[options, extended] = Memo()
+    return known
 
 
 class Http2Head(RequestHead):
@@ -61,6 +79,56 @@ class Http2Head(RequestHead):
         expect = self.fields.get("expect")
         return expect is not None and expect.lower() == "100-continue"
 
+    def like_it(self, target: str, length: int) -> Http2Head:
+        """Make the head of another request with the same fields, but for the path."""
+        # Not through `__init__`, as in `RequestHead.again`.
+        head = Http2Head.__new__(Http2Head)
+        head.method = method = self.method
+        head.line = f"{method} {target} HTTP/2.0"
+        head.target = target
+        head.version = 20
+        head.headers = self.headers
+        head.fields = self.fields
+        head.repeated = self.repeated
+        head.dropped = self.dropped
+        head.host = self.host
+        head.port = self.port
+        head.content_length = self.content_length
+        head.chunked = False
+        head.keep_alive = True
+        head.length = length
+        head.like = self
+        head.passed = None
+        head.accept = head.protocol_ = ""
+        return head
+
+
+def whole_head(
+    pairs: Pairs, options: HeadOptions, known: KnownHeads, length: int, *, extended: bool = False
+) -> Http2Head:
+    """Make the head of a request that ends with it, `length` bytes of it. `known` are fields that came before, under
+    the same options. Raises `BadRequest`."""
+    at = 0
+    for pair in pairs:
+        if pair[0] == b":path":
+            break
+        at += 1
+    key = (*pairs[:at], at, *pairs[at + 1 :])
+    like = known.get(key)
+    if like is not None:
+        target = str(pair[1], "latin-1")
+        if _PATH.fullmatch(target):
+            return like.like_it(target, length)
+    head = request_head(pairs, options, ended=True, extended=extended)
+    head.length = length
+    if head.target[:1] == "/" and head.method != "CONNECT" and known.again(key) and _size(pairs) <= _LONGEST_HEAD:
+        known[key] = head.like_it("", 0)
+        known[key].like = None
+    return head
+
+
+def _size(pairs: Pairs) -> int:
+    return sum(len(name) + len(value) for name, value in pairs)
 
 def request_head(
     pairs: Iterable[tuple[bytes, bytes]], options: HeadOptions, *, ended: bool, extended: bool = False

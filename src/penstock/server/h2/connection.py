@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from penstock.config.key import Key
 from penstock.http.h2.events import ConnectionTerminated, Event, RequestReceived, SettingsAcknowledged, StreamReset
+from penstock.http.h2.request_head import heads_known
 from penstock.http.h2.wire import ConnectionFault, ErrorCodes, HeadLimits, SettingCodes, Wire
 from penstock.http.head import HeadOptions
 from penstock.modules.core.http_core import HttpCore
@@ -68,6 +69,7 @@ class Http2Connection:
         "core",
         "extended",
         "http2",
+        "known",
         "lateness",
         "options",
         "session",
@@ -92,6 +94,7 @@ class Http2Connection:
             merge_slashes=core.merge_slashes,
             max_headers=core.max_headers,
         )
+        self.known = heads_known(self.options, extended=self.extended)
         number, size = core.large_client_header_buffers
         self.wire = wire = Wire(settings, HeadLimits(field=size, fields=number * size))
         wire.announce()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.config.regex.regex import MatchFailed
 from penstock.http.errors import BadRequest
 from penstock.http.h2.fields import field, status
-from penstock.http.h2.request_head import Http2Head, request_head
+from penstock.http.h2.request_head import Http2Head, request_head, whole_head
 from penstock.http.uri import plain_target
 from penstock.modules.core.http_core import HttpCore
 from penstock.modules.http2 import spoken_at
@@ -89,11 +89,15 @@ class View:
         serving = self.serving
         self.request_started = self.service.timers.now
         try:
-            head = request_head(pairs, serving.options, ended=not self.bodied, extended=serving.extended)
+            options, extended = serving.options, serving.extended
+            if self.bodied:
+                head = request_head(pairs, options, ended=False, extended=extended)
+                head.length = self.head_bytes
+            else:
+                head = whole_head(pairs, options, serving.known, self.head_bytes, extended=extended)
         except BadRequest as error:
             self._go_on(answer(self, None, error))
             return
-        head.length = self.head_bytes
         try:
             passage = self._find(head) if self.base.straight else None
         except Exception:

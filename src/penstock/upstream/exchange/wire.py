@@ -12,7 +12,7 @@ from penstock.upstream.exchange.framing import ChunkedFraming, CloseFraming, Fra
 BODILESS = frozenset({204, 304})
 
 
-_known: Memo[ResponseHead] = Memo()
+_known: Memo[bytes, ResponseHead] = Memo()
 
 
 class BackendProtocol(Protocol):

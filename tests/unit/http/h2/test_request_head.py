@@ -5,8 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.http.errors import BadRequest
-from penstock.http.h2.request_head import as_handshake, request_head, trailer_fields
-from penstock.http.head import HeadOptions, parse_request
+from penstock.http.h2.request_head import (
+    Http2Head,
+    KnownHeads,
+    as_handshake,
+    heads_known,
+    request_head,
+    trailer_fields,
+    whole_head,
+)
+from penstock.http.head import HeadOptions, RequestHead, parse_request
+from penstock.http.head_cache import Memo
 from penstock.websocket.handshake import check_request
 
 OPTIONS = HeadOptions()
@@ -19,6 +28,40 @@ def test_a_head() -> None:
     assert (head.host, head.port, head.protocol) == ("host.test", 81, "HTTP/2.0")
     assert head.headers == [("x-a", "b"), ("cookie", "a=b; c=d"), ("host", "Host.test:81")]
     assert not head.chunked and head.content_length is None
+
+
+NAMES = st.sampled_from((b":method", b":scheme", b":path", b":authority", b"host", b"cookie", b"te", b"x-a", b"X", b""))
+VALUES = st.sampled_from((b"GET", b"/", b"/a?b", b"", b"*", b"a", b"trailers", b"/\x7f", b"/a b", b"HEAD", b"CONNECT"))
+
+
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=3), st.lists(VALUES, min_size=1, max_size=4), st.integers(0, 4))
+def test_fields_that_come_again_are_the_same_as_at_first(
+    more: list[tuple[bytes, bytes]], paths: list[bytes], at: int
+) -> None:
+    known: KnownHeads = Memo()
+    for path in [b"/", b"/", *paths, *paths]:
+        pairs = [*GOOD[:2], *GOOD[3:], *more]
+        pairs.insert(at, (b":path", path))
+        assert told(pairs, known) == told(pairs, Memo())
+
+
+def told(pairs: list[tuple[bytes, bytes]], known: KnownHeads) -> object:
+    """All that there is to a head, or why it is refused."""
+    try:
+        head = whole_head(pairs, OPTIONS, known, 9)
+    except BadRequest as error:
+        return error.status, error.reason, error.line, error.method
+    names = [*RequestHead.__slots__, *Http2Head.__slots__]
+    return {name: getattr(head, name) for name in names if name not in ("like", "passed")}
+
+
+def test_only_what_comes_again_is_remembered_and_within_bounds() -> None:
+    known = heads_known(OPTIONS, extended=False)
+    assert known is heads_known(OPTIONS, extended=False) is not heads_known(OPTIONS, extended=True)
+    long = [*GOOD, (b"x-long", b"x" * 3000)]
+    heads = [whole_head(pairs, OPTIONS, known, 9) for pairs in (GOOD, GOOD, GOOD, long, long, long)]
+    assert [head.like is not None for head in heads] == [False, False, True, False, False, False]
+    assert len(known) == 1
 
 
 def test_the_length_of_a_body() -> None:

@@ -39,7 +39,7 @@ TARGETS = st.sampled_from(["/", "/a%20b", "/a?b=c&x", "/%C3%A9", "/a//b/../c", "
 def heads(target: str, lines: list[str], method: str = "GET") -> list[RequestHead]:
     """A head as it is parsed the first time, and when its header lines have come before."""
     data = "\r\n".join([f"{method} {target} HTTP/1.1", "Host: a", *lines, "", ""]).encode("latin-1")
-    known: Memo[RequestHead] = Memo()
+    known: Memo[bytes, RequestHead] = Memo()
     return [parse_request(data, known=known) for _ in range(4)]
 
 
