@@ -73,26 +73,34 @@ class WireHeads(WireOut):
                 self._block_frame = sid, flags, 1
                 return None
             whole = data[start:stop]
-        self.block_length = len(whole)
-        self.payload += len(whole)
-        ended = bool(flags & END_STREAM)
         if sid not in self._dropped:
-            return self._head(whole, sid, ended)
+            return self._head(whole, sid, flags)
         self._dropped.discard(sid)
-        self._head(whole, sid, ended)
+        self._head(whole, sid, flags)
         stream = self.streams.get(sid)
         if stream is not None:
             self.forget(stream)
         return None
 
-    def _head(self, block: bytes, sid: int, ended: bool) -> Event | None:
+    def begun(self, block: bytes, sid: int, flags: int) -> RequestReceived:
+        """Open a stream of the peer's: its head is here wholly."""
+        self.highest_in = sid
+        self.block_length = length = len(block)
+        self.payload += length
+        fields = self._decoded(block)
+        stream = self.streams[sid] = HalfStream(sid, self.first_window, self.peer_window)
+        ended = flags & END_STREAM
+        if ended:
+            stream.receives = False
+        return RequestReceived(sid, fields, ended=bool(ended))
+
+    def _head(self, block: bytes, sid: int, flags: int) -> Event | None:
         """A head that is here wholly."""
         if not self.client_side and sid & 1 and sid > self.highest_in:
-            self.highest_in = sid
-            fields = self._decoded(block)
-            stream = self.streams[sid] = HalfStream(sid, self.first_window, self.peer_window)
-            stream.receives = not ended
-            return RequestReceived(sid, fields, ended=ended)
+            return self.begun(block, sid, flags)
+        self.block_length = len(block)
+        self.payload += len(block)
+        ended = bool(flags & END_STREAM)
         known = self.streams.get(sid)
         if known is not None:
             return self._another_head(known, self._decoded(block), ended)

@@ -13,6 +13,7 @@ from penstock.http.h2.parts import (
     DATA,
     END_HEADERS,
     END_STREAM,
+    FRAME,
     GOAWAY,
     HEAD,
     HEADERS,
@@ -176,17 +177,15 @@ class WireOut:
         sid, length, size = stream.stream_id, len(block), len(body)
         stream.sends = False
         if not size:
-            self.out += HEAD.pack(length >> 8, length & 0xFF, HEADERS, END_HEADERS | END_STREAM, sid) + block
+            self.out += FRAME.pack(length << 8 | HEADERS, END_HEADERS | END_STREAM, sid) + block
             return length + 9
         stream.may_send -= size
         self.may_send -= size
-        self.out += b"".join(
-            (
-                HEAD.pack(length >> 8, length & 0xFF, HEADERS, END_HEADERS, sid),
-                block,
-                HEAD.pack(size >> 8, size & 0xFF, DATA, END_STREAM, sid),
-                body,
-            )
+        self.out += b"%b%b%b%b" % (
+            FRAME.pack(length << 8 | HEADERS, END_HEADERS, sid),
+            block,
+            FRAME.pack(size << 8, END_STREAM, sid),
+            body,
         )
         return length + size + 18
 

@@ -15,6 +15,8 @@ ACK, END_STREAM, END_HEADERS, PADDED, PRIORITISED = 1, 1, 4, 8, 32
 
 HEAD = Struct(">HBBBL")
 """A frame's head: two numbers for the length, the type, flags, the stream."""
+FRAME = Struct(">LBL")
+"""The same as three numbers: the length and the type are one, `length << 8 | type`."""
 
 
 class ConnectionFault(Exception):

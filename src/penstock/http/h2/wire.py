@@ -20,12 +20,15 @@ from penstock.http.h2.events import DataReceived, Event, WindowUpdated
 from penstock.http.h2.parts import (
     CONTINUATION,
     DATA,
+    END_HEADERS,
     END_STREAM,
+    FRAME,
     HEAD,
     HEADERS,
     MAX_WINDOW,
     PADDED,
     PREFACE,
+    PRIORITISED,
     PUSH_PROMISE,
     RST_STREAM,
     WINDOW_UPDATE,
@@ -34,6 +37,7 @@ from penstock.http.h2.parts import (
     HeadLimits,
     Part,
     fault,
+    unwrapped,
 )
 
 __all__ = ["PREFACE", "ConnectionFault", "ErrorCodes", "HalfStream", "HeadLimits", "SettingCodes", "Wire"]
@@ -78,10 +82,11 @@ class Wire(WireControl):
             event, at = self._more_data(data, 0, end)
             if event is not None:
                 yield event
-        streams, head_at = self.streams, HEAD.unpack_from
+        streams, head_at = self.streams, FRAME.unpack_from
         while end - at >= 9:
-            high, low, kind, flags, sid = head_at(data, at)
-            length = high << 8 | low
+            length, flags, sid = head_at(data, at)
+            kind = length & 0xFF
+            length >>= 8
             start = at + 9
             at = start + length
             sid &= 0x7FFFFFFF
@@ -115,6 +120,20 @@ class Wire(WireControl):
                 event, at = self._data(data, start, min(at, end), length, flags, sid)
                 if event is not None:
                     yield event
+                continue
+            if (
+                kind == HEADERS
+                and flags & (PADDED | END_HEADERS) == END_HEADERS
+                and at <= end
+                and length <= self.limits.fields
+                and sid > self.highest_in
+                and sid & 1
+                and not (self.client_side or self._dropped)
+            ):
+                # The head of a new request in one piece, as nearly all are.
+                if flags & PRIORITISED or not length:
+                    start, at = unwrapped(data, start, at, flags, sid)
+                yield self.begun(data[start:at], sid, flags)
                 continue
             if length > self._largest(kind):
                 raise ConnectionFault(

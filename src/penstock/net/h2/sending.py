@@ -84,17 +84,6 @@ class LaneSending:
             self.session.flush()
         return count
 
-    def answer(self, block: bytes, body: bytes) -> bool:
-        """Send a whole answer, head and body in one frame each, and with that all; False, and nothing done, where there
-        is no room for it now."""
-        if self.lost or len(body) > self.chunk:
-            return False
-        count = self.session.answer(self.half, block, body)
-        if count:
-            self.wire_sent += count
-            self.finished = True
-        return count > 0
-
     async def send_all(
         self, data: Buffer | Sequence[Buffer], timeout: float | None = None, *, ended: bool = False
     ) -> None:

@@ -29,7 +29,7 @@ from penstock.http.h2.events import (
     TrailersReceived,
     WindowUpdated,
 )
-from penstock.http.h2.parts import DATA, HEAD
+from penstock.http.h2.parts import FRAME
 from penstock.http.h2.wire import ConnectionFault, HalfStream, Wire
 from penstock.net.errors import NetError, PeerGone, TimedOut
 from penstock.net.fiber import Fiber, current, forget_frames, pause
@@ -143,7 +143,10 @@ class Session:
         """Deal with bytes of the peer. Raises `ConnectionFault`."""
         try:
             for event in self.wire.receive(data):
-                self._happened(event)
+                if type(event) is RequestReceived:
+                    self.opened(event)
+                else:
+                    self._happened(event)
             for lane in self._touched:
                 lane.read_on()
         except ConnectionFault:
@@ -158,9 +161,7 @@ class Session:
 
     def _happened(self, event: Event) -> None:
         kind = type(event)
-        if kind is RequestReceived:
-            self.opened(event)  # type: ignore[arg-type]
-        elif kind is WindowUpdated:
+        if kind is WindowUpdated:
             if event.stream_id:
                 lane = self.lanes.get(event.stream_id)
                 if lane is not None:
@@ -235,7 +236,7 @@ class Session:
             or len(self._pending) + len(out) >= (LOW if self.resting else HIGH)
         ):
             return False
-        out += HEAD.pack(size >> 8, size & 0xFF, DATA, 0, half.stream_id)
+        out += FRAME.pack(size << 8, 0, half.stream_id)
         out += data
         half.may_send -= size
         wire.may_send -= size
@@ -244,25 +245,27 @@ class Session:
             self._hot.afterwards.append(self.flush_now)
         return True
 
-    def answer(self, half: HalfStream, block: bytes, body: bytes) -> int:
-        """Write the head of an answer and all of its body, as `post` does; how many bytes that came to, 0 if there is
-        no room for it now."""
-        wire, size = self.wire, len(body)
-        out = wire.out
+    def answer(self, lane: LaneSending, block: bytes, body: bytes) -> bool:
+        """Write a whole answer, head and body in one frame each, and with that all; it leaves as what is posted does.
+        False, and nothing done, where there is no room for it now."""
+        wire, half, size = self.wire, lane.half, len(body)
         if (
             size > half.may_send
             or size > wire.may_send
+            or size > lane.chunk
             or size > wire.peer_frame
             or len(block) >= wire.peer_frame
+            or lane.lost
             or self.queue
-            or len(self._pending) + len(out) >= (LOW if self.resting else HIGH)
+            or len(self._pending) + len(wire.out) >= (LOW if self.resting else HIGH)
         ):
-            return 0
-        count = wire.answer(half, block, body)
+            return False
+        lane.wire_sent += wire.answer(half, block, body)
+        lane.finished = True
         if not self._later and self._writer is None:
             self._later = True
             self._hot.afterwards.append(self.flush_now)
-        return count
+        return True
 
     def flush(self) -> None:
         """Send what is to be sent, when all that has happened by now has been dealt with.

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, CANCEL, CONNECT_ERROR = 0, 1, 2, 8, 10
 
 
+NOTHING: deque[bytes] = deque(maxlen=0)
+"""What comes on a stream whose peer has ended it with its head."""
+
+
 class Answering(Protocol):
     """Who answers a request: a fiber, or what stands for one."""
 
@@ -69,7 +73,7 @@ class Lane(LaneSending):
         self.sid: int = half.stream_id
         self.loop = session.stream.loop
         self.hot = session.stream.hot
-        self.inbox: deque[bytes] = deque()
+        self.inbox: deque[bytes] = NOTHING if ended else deque()
         self.held = 0
         self.window = half.granted
         self.ended = ended
@@ -238,6 +242,15 @@ class Lane(LaneSending):
         self.fiber = None
         self.session.wire.forget(self.half)
         self.session.removed(self)
+
+    def over(self) -> None:
+        """Let go of a stream that both sides have ended."""
+        self.lost = ECONNRESET
+        self.fiber = None
+        half, session = self.half, self.session
+        half.taker = None
+        session.wire.streams.pop(self.sid, None)
+        session.removed(self)
 
     def abort(self) -> None:
         """End the stream without a reason."""

@@ -23,10 +23,10 @@ from penstock.net.timers import Alarm
 from penstock.net.waiting import Closed
 from penstock.observe.errorlog import INFO, report
 from penstock.server.h2.limits import FloodLimits
-from penstock.server.h2.request_connection import View
+from penstock.server.h2.request_connection import Hosts, View
 
 if TYPE_CHECKING:
-    from penstock.plan.location import Server
+    from penstock.plan.location import Listen, Server
     from penstock.server.connection import Connection
 
 WHILE = "while processing HTTP/2 connection"
@@ -41,6 +41,9 @@ async def serve(connection: Connection) -> None:
 
 
 _OFFERS: Key[dict[Server, bool]] = Key("servers that carry WebSockets over HTTP/2")
+
+
+_HOSTS: Key[dict[Listen, Hosts]] = Key("servers of clients' names whose requests over HTTP/2 may go straight")
 
 
 def offers_websockets(connection: Connection) -> bool:
@@ -68,6 +71,7 @@ class Http2Connection:
         "connection",
         "core",
         "extended",
+        "hosts",
         "http2",
         "known",
         "lateness",
@@ -94,6 +98,7 @@ class Http2Connection:
             merge_slashes=core.merge_slashes,
             max_headers=core.max_headers,
         )
+        self.hosts = connection.service.plan.shared.setdefault(_HOSTS, {}).setdefault(connection.listen, {})
         self.known = heads_known(self.options, extended=self.extended)
         number, size = core.large_client_header_buffers
         self.wire = wire = Wire(settings, HeadLimits(field=size, fields=number * size))
@@ -185,37 +190,42 @@ class Http2Connection:
 
     def _opened(self, event: RequestReceived) -> None:
         """A request has come, its head wholly."""
-        wire, guard, session = self.wire, self._guard, self.session
+        wire, session = self.wire, self.session
         half = wire.streams[event.stream_id]
         if wire.leaving:
             wire.forget(half)  # it was on its way when the client was told that there will be no more
             return
-        ended = event.ended
-        why = self._refusal(ended)
-        if why:
-            report(self.connection, INFO, f"{why} {WHILE}")
-            wire.reset(half, ErrorCodes.REFUSED_STREAM)
-            wire.forget(half)
-            guard.refused()
-            return
+        ended, most = event.ended, self._guard.most
+        self._new += 1
+        if len(session.lanes) >= most or self._new > 2 * most or not (ended or self._acknowledged):
+            why = self._refusal(ended)
+            if why:
+                report(self.connection, INFO, f"{why} {WHILE}")
+                wire.reset(half, ErrorCodes.REFUSED_STREAM)
+                wire.forget(half)
+                self._guard.refused()
+                return
         if wire.decoder.size > wire.limits.field:
             self._check_size(event)
-        connection = self.connection
+        connection, core = self.connection, self.core
         connection.requests += 1
         connection.idle = False
-        self._alarm.clear()
-        self._last_one()
+        self._alarm.deadline = inf
+        if (
+            connection.requests >= core.keepalive_requests
+            or not core.keepalive_timeout[0]
+            or connection.service.timers.now - connection.started > core.keepalive_time
+        ):
+            wire.goaway()  # there have been enough
         lane = Lane(session, half, ended=ended)
-        view = View(self, lane, event.headers, wire.block_length, bodied=not ended)
-        session.begin(lane, view.begin)
+        session.begin(lane, View(self, lane, event.headers, wire.block_length, bodied=not ended).begin)
 
     def _refusal(self, ended: bool) -> str:
         """Why a stream is not taken; "" if it is."""
-        most = self.http2.max_concurrent_streams
+        most = self._guard.most
         count = len(self.session.lanes)
         if count >= most:
             return f"concurrent streams exceeded {count}"
-        self._new += 1
         if self._new > 2 * most:
             return "client sent too many streams at once"
         if not self._acknowledged and not ended and self.http2.body_preread_size < DEFAULT_WINDOW:
@@ -232,16 +242,6 @@ class Http2Connection:
             total += len(name) + len(value)
         if total > limits.fields:
             raise ConnectionFault(ErrorCodes.ENHANCE_YOUR_CALM, "client sent too large header")
-
-    def _last_one(self) -> None:
-        """No more requests after this one, if there have been enough (`keepalive_requests` and its kin)."""
-        connection, core = self.connection, self.core
-        if (
-            not core.keepalive_timeout[0]
-            or connection.requests >= core.keepalive_requests
-            or connection.service.timers.now - connection.started > core.keepalive_time
-        ):
-            self.wire.goaway()
 
     def _noticed(self, event: Event) -> None:
         if type(event) is SettingsAcknowledged:

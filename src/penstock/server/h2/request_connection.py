@@ -7,8 +7,7 @@ changes this.
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from penstock.config.regex.regex import MatchFailed
 from penstock.http.errors import BadRequest
@@ -30,7 +29,14 @@ if TYPE_CHECKING:
     from penstock.net.h2.stream import Lane
     from penstock.net.tls.tls import TlsStream
     from penstock.plan.location import Listen, Server
+    from penstock.plan.match import LocationTree
     from penstock.server.h2.connection import Http2Connection
+
+Host: TypeAlias = "tuple[Server, LocationTree, bool]"
+"""A server, its locations, whether slashes are merged there."""
+Hosts: TypeAlias = "dict[str, Host]"
+MOST_HOSTS, LONGEST_HOST = 256, 255
+"""Names of hosts that are remembered for an address, and how long they may be."""
 
 
 class View:
@@ -49,7 +55,6 @@ class View:
         "due",
         "head_bytes",
         "keep_alive_for",
-        "listen",
         "pairs",
         "passage",
         "peer",
@@ -57,7 +62,6 @@ class View:
         "requests",
         "service",
         "serving",
-        "started",
         "stream",
         "tunnelled",
     )
@@ -66,9 +70,7 @@ class View:
         self.serving = serving
         self.base = base = serving.connection
         self.stream = lane
-        self.service = service = base.service
-        self.listen: Listen = base.listen
-        self.started = base.started
+        self.service = base.service
         self.client_address = base.client_address
         self.client_port = base.client_port
         self.peer: tuple[str, int] | None = None
@@ -77,8 +79,6 @@ class View:
         self.pairs: Fields = pairs
         self.head_bytes = length
         self.bodied = bodied
-        self.request_started = service.timers.now
-        self.due = inf
         self.passage: StreamPassage | None = None
 
     # -- a request
@@ -118,16 +118,14 @@ class View:
             return None
         if self.bodied:
             return None
-        listen = self.listen
         try:
-            server, match = listen.names.find(head.host)
-            if match is not None or server.locations is None or server.root.phases[SERVER_REWRITE]:
+            found = self.serving.hosts.get(head.host) or self._found(head.host)
+            if found is None:
                 return None
-            if not (listen.options.http2 or spoken_at(listen, server)):
-                return None
+            server, tree, merge_slashes = found
             passage = StreamPassage(self, head, server)  # type: ignore[arg-type]
-            passage.uri, passage.args = plain_target(head.target, server.root[HttpCore].merge_slashes)
-            location = server.locations.find(passage.uri, passage)
+            passage.uri, passage.args = plain_target(head.target, merge_slashes)
+            location = tree.find(passage.uri, passage)
         except (MatchFailed, BadRequest):
             return None
         if location is None or (location.auto_redirect and len(location.name) == len(passage.uri) + 1):
@@ -136,6 +134,21 @@ class View:
             return None
         passage.location = location
         return passage
+
+    def _found(self, host: str) -> Host | None:
+        """Find the server that a client means, if requests may go straight there. Raises `MatchFailed`."""
+        listen, hosts = self.base.listen, self.serving.hosts
+        server, match = listen.names.find(host)
+        if match is not None or server.locations is None or server.root.phases[SERVER_REWRITE]:
+            return None
+        if not spoken_at(listen, server):
+            return None
+        found = server, server.locations, server.root[HttpCore].merge_slashes
+        if len(host) <= LONGEST_HOST:
+            if len(hosts) >= MOST_HOSTS:
+                hosts.clear()
+            hosts[host] = found
+        return found
 
     def _go_on(self, answering: Coroutine[Any, Any, None]) -> None:
         lane = self.stream
@@ -160,7 +173,7 @@ class View:
 
     def wait(self) -> None:
         """Let go of the stream: its request has been answered."""
-        self.stream.close()
+        self.stream.over()
 
     def leave(self, request: Request) -> None:
         """Let go of the stream: its request has been answered."""
@@ -170,6 +183,14 @@ class View:
         """Give up the request, as its connection ends."""
         if self.passage is not None:
             self.passage.end()
+
+    @property
+    def listen(self) -> Listen:
+        return self.base.listen
+
+    @property
+    def started(self) -> float:
+        return self.base.started
 
     @property
     def number(self) -> int:

@@ -41,7 +41,7 @@ class StreamPassage(Passage):
         lane = self.connection.stream
         block = first + _signature(way.core.server_tokens) + others
         lane.chunk = self.location[Http2].chunk_size
-        if not lane.answer(block, body):
+        if not lane.session.answer(lane, block, body):
             return False
         self.status = head.status
         self.bytes_sent = lane.wire_sent

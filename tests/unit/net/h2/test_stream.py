@@ -44,16 +44,16 @@ def test_a_whole_answer_is_written_where_there_is_room_for_it(loop: Loop, run: R
         ours, theirs = await connection.pair()
         await ours.send_all(b"", 2, ended=True)
         room, theirs.half.may_send = theirs.half.may_send, 3
-        assert not theirs.answer(OK, b"body") and not theirs.wire_sent
+        assert not theirs.session.answer(theirs, OK, b"body") and not theirs.wire_sent
         theirs.half.may_send, theirs.chunk = room, 3
-        assert not theirs.answer(OK, b"body")
+        assert not theirs.session.answer(theirs, OK, b"body")
         theirs.chunk = 4
-        assert theirs.answer(OK, b"body")
+        assert theirs.session.answer(theirs, OK, b"body")
         assert theirs.finished and theirs.wire_sent == len(OK) + 9 + 4 + 9
         assert await ours.recv(100, 2) == b"body"
         assert await ours.recv(100, 2) == b""
         theirs.lose(104)
-        assert not theirs.answer(OK, b"body")
+        assert not theirs.session.answer(theirs, OK, b"body")
         theirs.close()
         ours.close()
         await connection.close()
