@@ -50,7 +50,7 @@ class FleetQuestions:
         self._answering: set[Fiber[None]] = set()
         self._open: dict[bytes, tuple[Gathering, asyncio.Event]] = {}
         self.machine = os.uname().nodename
-        link.on_push = self._pushed
+        link.listeners[b"message"] = self._pushed
 
     async def ask(self, question: Told) -> Told:
         """Ask all machines. Raises `ValueError` where that can not be."""

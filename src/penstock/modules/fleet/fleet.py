@@ -24,6 +24,8 @@ from penstock.net.redis.opening import RedisAddress
 if TYPE_CHECKING:
     from penstock.config.source import Span
     from penstock.modules.fleet.link import Link
+    from penstock.modules.fleet.sessions import FleetSessions
+    from penstock.net.redis.replies import Reply
 
 MODULE = "fleet"
 SYNTAX = (
@@ -55,14 +57,25 @@ class FleetOptions:
 
 
 class Fleet:
-    """The fleet of one configuration. `link` is this worker's, there as long as it serves."""
+    """The fleet of one configuration. `link` is this worker's, there as long as it serves; `sessions` are those of its
+    zones that say `sync`."""
 
-    __slots__ = ("link", "options", "span")
+    __slots__ = ("link", "options", "sessions", "span")
 
     def __init__(self, options: FleetOptions, span: Span) -> None:
         self.options = options
         self.span = span
         self.link: Link | None = None
+        self.sessions: list[FleetSessions] = []
+
+    def stale(self, told: list[Reply]) -> None:
+        """Forget sessions of which another machine has said something else: Redis tells their keys."""
+        keys = told[1] if len(told) > 1 else None
+        begin = self.options.base + b":s:"
+        for key in keys if isinstance(keys, list) else ():
+            if isinstance(key, bytes) and key.startswith(begin):
+                for each in self.sessions:
+                    each.forget(key.removeprefix(begin))
 
 
 FLEET: Key[Fleet] = Key("fleet")

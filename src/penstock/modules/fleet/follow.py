@@ -28,6 +28,7 @@ def follow_fleet(loop: Loop, plan: Plan, link: Link | None) -> Link | None:
     else:
         link.follow(fleet.options, hints)
     fleet.link = link
+    link.listeners[b"invalidate"] = fleet.stale
     return link
 
 

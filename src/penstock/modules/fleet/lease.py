@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from penstock.modules.fleet import scripts
+from penstock.net.redis.replies import command
 
 if TYPE_CHECKING:
     from penstock.modules.fleet.fleet import FleetOptions
@@ -13,14 +14,17 @@ if TYPE_CHECKING:
 RENEW, MORE, ALL, ALL_IN_DOUBT = 0, 1, 2, 3
 """What a renewal brings: some of the truth, more of all of it, the begin of all of it; see `scripts.RENEW`."""
 
-_LEAN = frozenset({scripts.enter, scripts.leave_places, scripts.use})
+CACHE_NEXT = (b"CLIENT", b"CACHING", b"YES")
+"""What is read next is remembered by Redis, which tells when somebody else changes it."""
+
+_LEAN = frozenset({scripts.enter, scripts.leave_places, scripts.use, scripts.session})
 """Scripts that do not need the lease's name."""
 
 
 class Lease:
     """`name` is `node:worker`. A worker's name is never used again, whatever becomes of its process id."""
 
-    __slots__ = ("_heads", "_length", "channels", "name", "own")
+    __slots__ = ("_heads", "_length", "channels", "greeting", "name", "own")
 
     def __init__(self, options: FleetOptions) -> None:
         base = options.base
@@ -32,6 +36,9 @@ class Lease:
         self._length = int(options.lease * 1000).to_bytes(4, "little")
         self.channels = [base + b":ask", base + b":to:" + own]
         """What this worker listens to: what all are asked, and what it is told itself."""
+        tracking = command(b"CLIENT", b"TRACKING", b"ON", b"OPTIN", b"NOLOOP")
+        self.greeting = [*(each.load() for each in scripts.ALL), tracking]
+        """What Redis is told before anything else."""
 
     def command(self, script: scripts.Script, packed: bytes) -> bytes:
         """Write the call of a script."""

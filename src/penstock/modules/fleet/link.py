@@ -14,9 +14,9 @@ from penstock.modules.fleet import lease as brings
 from penstock.modules.fleet import scripts
 from penstock.modules.fleet.call import RedisCall, Waiter
 from penstock.modules.fleet.holdings import Holdings
-from penstock.modules.fleet.lease import Lease, nodes_of
+from penstock.modules.fleet.lease import CACHE_NEXT, Lease, nodes_of
 from penstock.modules.fleet.link_state import LinkState
-from penstock.modules.fleet.loss import Loss
+from penstock.modules.fleet.loss import ELSEWHERE, Loss
 from penstock.net.redis.connection import RedisConnection
 from penstock.net.redis.opening import Opened, Opening
 from penstock.net.redis.replies import Failure, Reply, command
@@ -37,14 +37,12 @@ SOONEST, LATEST = 0.1, 2.0
 """Seconds up to the next attempt to connect."""
 PATIENCE = 3.0
 """Seconds of silence after which the connection is given up."""
-ELSEWHERE = ("READONLY", "MOVED", "NOAUTH", "MASTERDOWN", "LOADING", "CLUSTERDOWN")
-"""Errors that connecting anew may cure: another server has the keys now."""
 
 
 class Link:
     """`asked` counts questions, `unanswered` those that this machine had to answer; `nodes` is how many machines there
     were when Redis was last heard of, `leases` the names of their workers. `sure`: all of them have told what they
-    hold. `on_push` gets messages of channels."""
+    hold. `listeners` get what Redis says without having been asked, by its kind."""
 
     def __init__(self, loop: Loop, options: FleetOptions, hints: Hints | None = None) -> None:
         self.loop = loop
@@ -57,7 +55,7 @@ class Link:
         self.nodes = 1
         self.leases: list[str] = []
         self.asked = self.unanswered = 0
-        self.on_push: Callable[[list[Reply]], None] | None = None
+        self.listeners: dict[Reply, Callable[[list[Reply]], None]] = {}
         self._connection: RedisConnection | None = None
         self._opening: Opening | None = None
         self._calls: deque[RedisCall] = deque()
@@ -126,6 +124,10 @@ class Link:
             return False
         self._call(script, packed, waiter)
         return True
+
+    def ask_and_watch(self, script: scripts.Script, packed: bytes, waiter: Waiter) -> bool:
+        """Ask as `ask` does, and be told when another client changes what was read (`invalidate`)."""
+        return self.run(CACHE_NEXT, _nothing) and self.ask(script, packed, waiter)
 
     def hold(self, digest: bytes) -> None:
         """Count a place that was taken without Redis's word; it is told soon."""
@@ -302,8 +304,8 @@ class Link:
         self.state = LinkState.JOINING
         self._heard = self.loop.timers.now
         connection = self._connection = RedisConnection(opened.stream, self._pushed, self._ended)
-        for script in scripts.ALL:
-            connection.send(script.load(), _nothing)
+        for words in self.lease.greeting:
+            connection.send(words, _nothing)
         for channel in self.lease.channels:
             connection.send_silently(command(b"SUBSCRIBE", channel))
         # Another run of the server, or another server, may have forgotten, or remember what is no more.
@@ -313,8 +315,9 @@ class Link:
         self._next_renewal()
 
     def _pushed(self, items: list[Reply]) -> None:
-        if self.on_push is not None:
-            self.on_push(items)
+        kind = items[0] if items else None
+        if isinstance(kind, bytes) and kind in self.listeners:
+            self.listeners[kind](items)
 
     # -- the lease
 

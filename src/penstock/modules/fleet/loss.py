@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 PAUSE = 60.0
 """Seconds for which workers of a machine say the same trouble once."""
 
+ELSEWHERE = ("READONLY", "MOVED", "NOAUTH", "MASTERDOWN", "LOADING", "CLUSTERDOWN")
+"""Errors that connecting anew may cure: another server has the keys now."""
+
 MEANWHILE = {
     "local": "this machine's share of the limits counts",
     "open": "the limits of this machine alone count",

@@ -7,7 +7,7 @@ Keys, all with one tag in braces, so that a cluster has them in one slot:
     {penstock:NAME}:l:ID    hash: what one lease holds, digest -> count, and `g`, the generation it was told to
     {penstock:NAME}:t       hash: the sums of all leases, digest -> count
     {penstock:NAME}:r:...   a bucket of a rate: when it will be empty, in microseconds
-    {penstock:NAME}:s:...   a session: the server that has it
+    {penstock:NAME}:s:...   a session: what stands for the server that has it
     {penstock:NAME}:q:...   what a key has used of a quota in one period
     {penstock:NAME}:d       when the next tunnel may be drained; :d:who  the node whose turn it is
 
@@ -270,6 +270,16 @@ the number of the last period that was answered and what was used in it, and how
 then the number of the present period and what was used in it, for each."""
 
 
+SESSION = """
+local digest, life, server = struct.unpack('<c16dc8', ARGV[1])
+local key = KEYS[1] .. ':s:' .. digest
+if life > 0 then redis.call('SET', key, server, 'PX', string.format('%.0f', life)) end
+return {1, redis.call('GET', key) or ''}
+"""
+"""Where a session is. Told are its digest, how long what follows is to be remembered (milliseconds; 0: nothing is
+told), and what stands for its server (8 bytes). Answers [1, server], an empty one where nobody knows."""
+
+
 class Script:
     """A script and its digest, by which Redis knows it."""
 
@@ -297,4 +307,5 @@ renew = Script("renew", RENEW)
 go = Script("go", GO)
 drain = Script("drain", DRAIN)
 use = Script("use", USE)
-ALL = (enter, leave_places, renew, go, drain, use)
+session = Script("session", SESSION)
+ALL = (enter, leave_places, renew, go, drain, use, session)

@@ -19,15 +19,21 @@ from penstock.config.variables import Template
 from penstock.http.dates import cookie_date
 from penstock.http.request import Answer, Request
 from penstock.modules.core.line_values import one_line_of
+from penstock.modules.fleet.fleet import fleet_of
+from penstock.modules.fleet.sessions import FleetSessions
 from penstock.modules.upstream.upstream import DRAFT, UPSTREAMS, upstreams_of
 from penstock.plan import phases
 from penstock.shared.zone import Zone
+from penstock.upstream.peers.shared_sessions import SharedSessions, SharedSticky
 from penstock.upstream.peers.sticky import CONTEXT, Sticky, StickySessions
 
 MODULE = "upstream_sticky"
 
 PAGE = "ngx_http_upstream_module.html"
-SYNTAX = "cookie name [attribute ...] | route $variable ... | learn create=$variable lookup=$variable zone=name:size"
+SYNTAX = (
+    "cookie name [attribute ...] | route $variable ... | learn create=$variable lookup=$variable zone=name:size "
+    "[timeout=time] [header] [sync]"
+)
 SMALLEST = 8 * 4096
 SAME_SITE = ("strict", "lax", "none")
 FOREVER = "; expires=Thu, 31-Dec-37 23:55:55 GMT; max-age=315360000"
@@ -35,7 +41,8 @@ FOREVER = "; expires=Thu, 31-Dec-37 23:55:55 GMT; max-age=315360000"
 
 @command("sticky", where=UPSTREAM, least=2, most=None, syntax=SYNTAX, nginx=PAGE)
 def sticky(scope: Scope, directive: Directive) -> None:
-    """Requests of a session go to the server that had its first, as long as that may be used."""
+    """Requests of a session go to the server that had its first, as long as that may be used. With `sync` all machines
+    of the `fleet` know what one has learned."""
     draft = scope.data[DRAFT]
     if draft.sticky is not None:
         raise ConfigError('"sticky" directive is duplicate', directive.span)
@@ -128,6 +135,7 @@ def _learn(scope: Scope, directive: Directive, words: tuple[Word, ...]) -> Stick
     zone: tuple[str, int] | None = None
     timeout: float | None = None
     after_header = False
+    sync: Word | None = None
     for word in words:
         key, _, value = word.text.partition("=")
         if key in ("lookup", "create"):
@@ -146,14 +154,32 @@ def _learn(scope: Scope, directive: Directive, words: tuple[Word, ...]) -> Stick
                 raise ConfigError('"sticky" directive invalid timeout', word.span)
         elif word.text == "header":
             after_header = True
+        elif word.text == "sync" and sync is None:
+            sync = word
         else:
             raise ConfigError(f'unknown parameter "{word.text}"', word.span)
     for what, has in (("lookup", lookup), ("create", create), ("zone", zone)):
         if not has:
             raise ConfigError(f'"sticky" directive "{what}" parameter is not specified', directive.span)
     assert zone is not None
-    sessions = StickySessions(_memory(scope, directive, *zone), 600.0 if timeout is None else timeout)
-    return Sticky(lookup, create=create, sessions=sessions, after_header=after_header)
+    memory, life = _memory(scope, directive, *zone), 600.0 if timeout is None else timeout
+    if sync is None:
+        return Sticky(lookup, create=create, sessions=StickySessions(memory, life), after_header=after_header)
+    beyond = _beyond(scope, zone[0], sync)
+    shared = SharedSessions(memory, life, beyond)
+    beyond.forget = shared.forget
+    return SharedSticky(lookup, create=create, sessions=shared, after_header=after_header)
+
+
+def _beyond(scope: Scope, name: str, sync: Word) -> FleetSessions:
+    made = FleetSessions(name)
+
+    def join() -> None:
+        made.fleet = fleet_of(scope, sync)
+        made.fleet.sessions.append(made)
+
+    scope.compilation.defer(join)
+    return made
 
 
 def _converted(word: Word, text: str, convert: Callable[[str], float | int]) -> int:

@@ -1,4 +1,4 @@
-"""Where an exchange waits: to be let in, and for a peer, before there is anything to send to."""
+"""Where an exchange waits: to be let in, to hear where its session is, and for a peer, before anything is sent."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from penstock.upstream.admission.selection import has_to_wait, let_in
 from penstock.upstream.errors import FaultSide, ProxyError
 from penstock.upstream.peers.queue import may_wait, worth_waiting
+from penstock.upstream.peers.shared_sessions import SharedStickySelection
 
 if TYPE_CHECKING:
     from penstock.net.stream import Stream
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 async def peer_in_time(exchange: Exchange) -> tuple[Peer, Stream | None]:
     """Wait for a peer; a kept connection to it comes along if there is one. Raises `ProxyError` if none comes."""
     group = exchange.plan.group
-    peer = await _let_in(exchange) or await _out_of_queue(exchange)
+    peer = await _let_in(exchange) or await _of_session(exchange) or await _out_of_queue(exchange)
     exchange.peer = peer
     attempt = exchange.attempt
     attempt.address = peer.name
@@ -36,6 +37,21 @@ async def _let_in(exchange: Exchange) -> Peer | None:
     if gate is None or not has_to_wait(request, gate):
         return None
     await let_in(request, gate)
+    return _chosen(exchange)
+
+
+async def _of_session(exchange: Exchange) -> Peer | None:
+    """Hear from other machines where the session is, if they have to be asked; the peer that it gets then."""
+    selection = exchange.selection
+    now = exchange.stream.hot.now
+    if not isinstance(selection, SharedStickySelection) or not selection.has_to_ask(now):
+        return None
+    await selection.ask(now)
+    return _chosen(exchange)
+
+
+def _chosen(exchange: Exchange) -> Peer | None:
+    """Choose anew: the world is another one."""
     selection = exchange.selection
     now = exchange.stream.hot.now
     selection.begin_again()

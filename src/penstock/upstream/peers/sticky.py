@@ -53,15 +53,14 @@ class StickySessions:
 
     def server(self, session: str, now: float) -> bytes | None:
         """Return the digest of a session's server."""
-        zone = self.zone
-        digest = zone.digest(session)
-        with zone:
-            at = zone.find(digest)
-            if at < 0:
+        digest = self._digest(session)
+        with self.zone:
+            found = self._found(digest)
+            if found is None:
                 return None
-            server, used = self._read(zone.read(at, _SESSION))
+            server, used = found
             if now - used > self.timeout:
-                zone.remove(at)
+                self.zone.remove(self.zone.find(digest))
                 return None
         return server
 
@@ -74,19 +73,33 @@ class StickySessions:
         self._note(session, server, now, create=False)
 
     def _note(self, session: str, server: str, now: float, *, create: bool) -> None:
+        digest = self._digest(session)
+        with self.zone:
+            found = self._found(digest)
+            if found is not None and not create and now - found[1] > self.timeout:
+                self.zone.remove(self.zone.find(digest))
+            elif found is not None or create:
+                self._put(digest, short(server), now)
+
+    def _digest(self, session: str) -> bytes:
+        return self.zone.digest(session)
+
+    # -- with the lock held
+
+    def _found(self, digest: bytes) -> tuple[bytes, float] | None:
+        at = self.zone.find(digest)
+        return None if at < 0 else self._read(self.zone.read(at, _SESSION))
+
+    def _put(self, digest: bytes, server: bytes, used: float) -> None:
         zone = self.zone
-        digest = zone.digest(session)
-        value = _SESSION.pack(short(server), now)
-        with zone:
-            at = zone.find(digest)
-            if at >= 0 and not create and now - self._read(zone.read(at, _SESSION))[1] > self.timeout:
-                zone.remove(at)
-            elif at >= 0:
-                zone.write(at, value)
-            elif create and zone.put(digest, value) < 0:
-                used = {place: self._read(_SESSION.unpack(each))[1] for place, each in zone.neighbours(digest)}
-                zone.remove(min(used, key=used.__getitem__))
-                zone.put(digest, value)
+        value = _SESSION.pack(server, used)
+        at = zone.find(digest)
+        if at >= 0:
+            zone.write(at, value)
+        elif zone.put(digest, value) < 0:
+            moments = {place: self._read(_SESSION.unpack(each))[1] for place, each in zone.neighbours(digest)}
+            zone.remove(min(moments, key=moments.__getitem__))
+            zone.put(digest, value)
 
     @staticmethod
     def _read(value: tuple[Any, ...]) -> tuple[bytes, float]:
