@@ -78,7 +78,7 @@ class Daemon:
     def __init__(self, peer: proxies.Peer, home: Path, more: str, backend: int) -> None:
         self.home = home
         (home / "temp").mkdir(parents=True)
-        self.port = proxies.free_ports()[0]
+        self.port = proxies.free_ports(1)[0]
         values = {"more": more, "user": proxies.user(), "port": str(self.port), "backend": str(backend)}
         text = (Path(__file__).parent / "conf" / "changes.conf").read_text()
         self.configuration = home / "proxy.conf"

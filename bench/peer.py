@@ -18,10 +18,10 @@ class Peer:
     """A program to measure: `program` starts it in a directory that holds its configuration, in the foreground.
 
     `template` is what that is made of, `file` what it is called there; names between at signs are filled in, in the
-    `arguments` as well. `watch` are directives of Penstock for the WebSocket locations. `late`: it listens before it
-    knows what to do with a request. `caches`: it keeps answers at `/cached`. A cache has processes of its
-    own, so it is there where it is measured only. `relays`: it has a `stream` block, which stands in a proxy of its own
-    for the same reason: nginx loads a module for it.
+    `arguments` as well. `watch` are directives of Penstock for the WebSocket locations, `zones` such for all of `http`.
+    `fleet`: it has a Redis to agree with others. `late`: it listens before it knows what to do with a request.
+    `caches`: it keeps answers at `/cached`. A cache has processes of its own, so it is there where it is measured only.
+    `relays`: it has a `stream` block, in a proxy of its own for the same reason: nginx loads a module for it.
     """
 
     name: str
@@ -30,6 +30,8 @@ class Peer:
     template: str
     environment: tuple[tuple[str, str], ...] = ()
     watch: str = ""
+    zones: str = ""
+    fleet: bool = False
     file: str = "proxy.conf"
     version_flag: str = "-v"
     late: bool = False

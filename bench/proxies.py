@@ -18,6 +18,7 @@ from typing import Self
 
 import meters
 import others
+from fleet_redis import BenchRedis
 from peer import NotInstalled, Peer, program
 from scenarios import Scenario
 
@@ -26,6 +27,11 @@ __all__ = ["DidNotStart", "NotInstalled", "Peer", "Proxy"]
 _TEMPLATES = Path(__file__).with_name("conf")
 _PATIENCE = 15.0
 _WATCHED = "websocket auto; websocket_ping 20s; websocket_max_message 16m from=both;"
+_ZONES = "limit_conn_zone $server_port zone=ports:1m{sync}; limit_conn_zone $remote_addr zone=clients:1m{sync};"
+_PLACES = "limit_conn ports 60000; limit_conn clients 60000;"
+_COUNTED = {"zones": (_ZONES.format(sync=""), False), "fleet": (_ZONES.format(sync=""), True)}
+_COUNTED["sync"] = (_ZONES.format(sync=" sync"), True)
+"""What `penstock-zones` and its kin have: zones of `limit_conn`, and whether they are in a fleet."""
 _CACHE = {
     "cache": "proxy_cache_path temp/cache levels=1:2 keys_zone=bench:1m;",
     "kept": "proxy_cache bench; proxy_cache_valid 1h;",
@@ -58,7 +64,8 @@ def find(name: str) -> Peer:
     """`nginx`, `penstock`, or one of `others.NAMES`; `NGINX_BINARY` and so on name another program to run in its place.
 
     `penstock-python` and `penstock-c` are Penstock with the one or the other of its two relays, `penstock-watched` is
-    Penstock that looks at every frame. Raises NotInstalled.
+    Penstock that looks at every frame. `penstock-zones` counts WebSockets in two zones, `penstock-fleet` likewise, in a
+    fleet that has nothing to say about them, and `penstock-sync` in two zones of the fleet. Raises NotInstalled.
     """
     if name in others.NAMES:
         return others.find(name)
@@ -67,6 +74,9 @@ def find(name: str) -> Peer:
     command = program(base, f"apt-get install {base}")
     if relay == "watched":
         return Peer(name, command, arguments, "nginx.conf", watch=_WATCHED)
+    if relay in _COUNTED:
+        zones, fleet = _COUNTED[relay]
+        return Peer(name, command, arguments, "nginx.conf", watch=_PLACES, zones=zones, fleet=fleet)
     environment = (("PENSTOCK_RELAY", relay),) if relay else ()
     return Peer(name, command, arguments, "nginx.conf", environment)
 
@@ -131,10 +141,17 @@ class Proxy:
             self._values["stream"] = self._filled(_STREAM)
             if peer.name.startswith("nginx") and _MODULE.exists():
                 self._values["module"] = f"load_module {_MODULE};"
+        self._values |= {"zones": peer.zones, "fleet": ""}
+        self._redis: BenchRedis | None = None
         self._environment = {**os.environ, **dict(peer.environment), **(environment or {})}
 
     def __enter__(self) -> Self:
         (self.directory / "temp").mkdir(parents=True)
+        if self.peer.fleet:
+            (port,) = free_ports(1)
+            self._redis = BenchRedis(port, self.directory)
+            # Under a tool that slows it down an answer takes long.
+            self._values["fleet"] = f"fleet redis://127.0.0.1:{port}/0 timeout=4s;"
         template = (_TEMPLATES / self.peer.template).read_text()
         (self.directory / self.peer.file).write_text(self._filled(template))
         with (self.directory / "output.log").open("wb") as output:
@@ -149,6 +166,8 @@ class Proxy:
             )
         try:
             self._wait_until_listening()
+            if self._redis is not None:
+                self._redis.wait_until_sure(self._patience + 15)
         except BaseException:
             self._end()
             raise
@@ -203,6 +222,8 @@ class Proxy:
         for pid, started in family.items():
             if _lives(pid, started):
                 os.kill(pid, signal.SIGKILL)
+        if self._redis is not None:
+            self._redis.end()
 
 
 def _lives(pid: int, started: int | None) -> bool:
