@@ -42,7 +42,6 @@ def test_a_slip_is_a_slip_for_nginx_too(messages: Any, lines: str) -> None:
         "location / { allow 127.0.0.1; deny all; vhost_traffic_status_display; }",
         "location / { echo hello; }",
         "location / { js_content main.hello; }",
-        "location / { disable_symlinks on; }",
         "location / { nchan_subscriber; }",
         "set_by_lua_block $who { return 1 } location / { add_header X-Who $who; }",
         "location / { more_set_headers a; }",

@@ -16,8 +16,8 @@ from penstock.config.variables import Template
 from penstock.http.request import Answer, Outcome, Request, special
 from penstock.modules.access.access import GRANTED
 from penstock.modules.access.passwords import QUICK, CannotCheck, verify
+from penstock.modules.core.files.paths import ups, within
 from penstock.modules.core.line_values import VALUE
-from penstock.modules.core.paths import ups, within
 from penstock.modules.core.variables import credentials
 from penstock.net.descriptors import with_room
 from penstock.observe.errorlog import CRIT, ERROR, INFO, report

@@ -15,6 +15,7 @@ from penstock.config.variables import Template
 from penstock.http.request import Outcome, Redirect, Request, special
 from penstock.modules.content.static import ABSENT, DENIED
 from penstock.modules.core.document_root import Files
+from penstock.modules.core.files.symlinks import call_of, status_of
 from penstock.modules.core.http_core import HttpCore
 from penstock.observe.errorlog import CRIT, ERROR, report
 from penstock.plan import phases
@@ -62,7 +63,7 @@ class Index(Settings):
                 return Redirect(name)
             path = files.path(request, uri + name)
             try:
-                status = os.stat(path.encode("latin-1"))
+                status = status_of(request, path, request.location[HttpCore].links)
             except OSError as error:
                 outcome = _missing(request, path, error)
                 if outcome is not None:
@@ -81,17 +82,21 @@ def _missing(request: Request, path: str, error: OSError) -> Outcome:
     if number == errno.ENOENT:
         folder = os.path.dirname(path)
         try:
-            os.stat(folder.encode("latin-1"))
+            status_of(request, folder, request.location[HttpCore].links)
         except OSError as missing:
+            if missing.errno == errno.ELOOP:
+                return special(403)
             if missing.errno in ABSENT:
                 return _not_found(request, path, missing)
         return None
     if number in ABSENT:
         return _not_found(request, path, error)
+    if number == errno.ELOOP:
+        return special(403)
     if number in DENIED:
         report(request, ERROR, f'"{path}" is forbidden ({os_reason(number)})')
         return special(403)
-    report(request, CRIT, os_failure("stat()", number, path))
+    report(request, CRIT, os_failure(call_of(error, "stat()"), number, path))
     return special(500)
 
 

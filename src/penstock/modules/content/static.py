@@ -11,8 +11,8 @@ from penstock.config.settings import Settings, phase
 from penstock.http.dates import http_date
 from penstock.http.request import Answer, FilePart, Outcome, Request, special
 from penstock.modules.core.document_root import Files
+from penstock.modules.core.files.symlinks import call_of, open_file
 from penstock.modules.core.http_core import HttpCore
-from penstock.net.descriptors import with_room
 from penstock.observe.errorlog import ALERT, CRIT, ERROR, report
 from penstock.plan import phases
 
@@ -55,15 +55,11 @@ ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
 DENIED = frozenset({errno.EACCES, errno.ELOOP})
 
 
-def _open(path: str) -> int:
-    return with_room(lambda: os.open(path.encode("latin-1"), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
-
-
 def open_answer(request: Request, path: str, uri: str, files: Files) -> Outcome:
     """Make the answer with that file's content, or nginx's refusal."""
     core = request.location[HttpCore]
     try:
-        fd = _open(path)
+        fd = open_file(request, path, core.links)
     except OSError as error:
         return _failed(request, core, path, error)
     except ValueError:
@@ -86,7 +82,7 @@ def open_beside(request: Request, path: str, uri: str, files: Files) -> Answer |
     """Make the answer with the content of `path` and the type of `uri`; None where there is no such file."""
     core = request.location[HttpCore]
     try:
-        fd = _open(path)
+        fd = open_file(request, path, core.links)
     except OSError as error:
         if error.errno not in ABSENT:
             _failed(request, core, path, error)
@@ -125,7 +121,7 @@ def stamp(answer: Answer, modified: float, size: int, core: HttpCore) -> None:
 
 def _failed(request: Request, core: HttpCore, path: str, error: OSError) -> Answer:
     number = error.errno or 0
-    words = os_failure("open()", number, path)
+    words = os_failure(call_of(error, "open()"), number, path)
     if number in ABSENT:
         if core.log_not_found:
             report(request, ERROR, words)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import stat
 from dataclasses import dataclass
 
@@ -17,7 +16,9 @@ from penstock.config.values import decimal
 from penstock.config.variables import Template
 from penstock.http.request import Outcome, Redirect, Request, special
 from penstock.modules.core.document_root import Files
-from penstock.modules.core.paths import ups, within
+from penstock.modules.core.files.paths import ups, within
+from penstock.modules.core.files.symlinks import call_of, status_of
+from penstock.modules.core.http_core import HttpCore
 from penstock.observe.errorlog import CRIT, report
 from penstock.plan import phases
 
@@ -123,10 +124,10 @@ def _use_file(request: Request, files: Files, name: str, *, folder: bool) -> Non
 
 def _is_there(request: Request, path: str, *, folder: bool) -> bool:
     try:
-        mode = os.stat(path.encode("latin-1")).st_mode
+        mode = status_of(request, path, request.location[HttpCore].links).st_mode
     except OSError as error:
         if error.errno not in ABSENT:
-            report(request, CRIT, os_failure("stat()", error, path))
+            report(request, CRIT, os_failure(call_of(error, "stat()"), error, path))
         return False
     except ValueError:  # a zero byte is in no file's name
         return False

@@ -16,8 +16,8 @@ from penstock.config.tree import Directive
 from penstock.config.variables import Template
 from penstock.http.request import Request
 from penstock.http.uri import exten
+from penstock.modules.core.files.paths import ups, within
 from penstock.modules.core.http_core import PAGE
-from penstock.modules.core.paths import ups, within
 from penstock.plan.location import OWN_LOCATION
 
 DEFAULT_TYPES: Final = {"html": "text/html", "gif": "image/gif", "jpg": "image/jpeg"}

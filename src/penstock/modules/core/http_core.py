@@ -41,6 +41,7 @@ from penstock.config.values import number as to_number
 from penstock.config.values import seconds as to_seconds
 from penstock.config.values import size as to_size
 from penstock.config.variables import Template
+from penstock.modules.core.files.symlinks import SymlinkRule, read_rule
 from penstock.modules.core.temp_paths import temp_path
 from penstock.upstream.exchange.temp_file import TempFolder
 
@@ -75,14 +76,6 @@ def _in_file(call: Call) -> str:
     if word not in ("on", "off", "clean"):
         raise call.fail(f'invalid value "{word}" in "{call.name}" directive', call.args[0], hint="on, clean or off")
     return word
-
-
-def _symlinks(call: Call) -> str:
-    """Only `off`: what was meant as a protection must not be taken for one."""
-    if [word.text for word in call.args] != ["off"]:
-        hint = "symbolic links are always followed; keep what must not be served out of root"
-        raise call.fail('"disable_symlinks" directive is not supported', hint=hint)
-    return "off"
 
 
 class HttpCore(Settings):
@@ -226,12 +219,14 @@ class HttpCore(Settings):
     msie_padding: bool = directive(
         "msie_padding", where=HTTP_LEVELS, takes=flag, default=True, nginx=PAGE, inert="no living browser needs it"
     )
-    disable_symlinks: str = directive(
+    links: SymlinkRule | None = directive(
         "disable_symlinks",
         where=HTTP_LEVELS,
-        takes=custom(_symlinks, most=2, syntax="off"),
-        default="off",
+        takes=custom(read_rule, most=2, syntax="off | on | if_not_owner [from=part]"),
         nginx=PAGE,
+        shown="off",
+        doc="A path with a link that may not be there is 403: any link, or one whose owner is another one than that of "
+        "what it leads to. `from` is what paths begin with that is not looked at.",
     )
 
 

@@ -28,7 +28,7 @@ from penstock.config.vocabulary import HTTP_WORDS
 from penstock.http.request import Request
 from penstock.modules.core.document_root import Files
 from penstock.modules.core.error_log import log_files, syslog_of
-from penstock.modules.core.paths import ups, within
+from penstock.modules.core.files.paths import ups, within
 from penstock.modules.logs import log_variables as log_variables  # declares them
 from penstock.observe.accesslog import MOMENTS, AccessLog, FrozenLine, LineTarget
 from penstock.observe.default_paths import places_for

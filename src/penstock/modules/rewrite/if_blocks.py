@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import stat
 from collections.abc import Callable
 
@@ -13,6 +12,8 @@ from penstock.config.scope import Call
 from penstock.config.tree import Word
 from penstock.config.variables import Getter, Variable
 from penstock.http.request import Request
+from penstock.modules.core.files.symlinks import call_of, status_of
+from penstock.modules.core.http_core import HttpCore
 from penstock.modules.core.locations import regex
 from penstock.modules.rewrite.captured_text import CapturedText
 from penstock.modules.rewrite.operations import Condition, Run
@@ -127,10 +128,10 @@ def _is(test: Callable[[int], bool], path: CapturedText) -> Condition:
     def holds(run: Run) -> bool:
         name = run.text(path)
         try:
-            return test(os.stat(name.encode("latin-1")).st_mode)
+            return test(status_of(run.request, name, run.request.location[HttpCore].links).st_mode)
         except OSError as error:
             if error.errno not in _ABSENT:
-                report(run.request, CRIT, os_failure("stat()", error, name))
+                report(run.request, CRIT, os_failure(call_of(error, "stat()"), error, name))
             return False
         except ValueError:  # a zero byte is in no file's name
             return False
