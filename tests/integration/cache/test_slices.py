@@ -251,3 +251,39 @@ def test_many_slices_are_not_too_many(proxy: Any, backend: FickleBackend) -> Non
     front = proxy(CONF, ports={"back": backend.port}, values={"more": ""})
     assert front.get("/plain").body == body
     assert len(backend.requests) == 1201
+
+
+WHOLE = 1 << 28
+SLICE = 1 << 18
+
+
+def part_of_much(request: Echoed) -> bytes:
+    """A file of zeroes, one range of it, without making all of it."""
+    first, _, last = (request.header("Range") or "").removeprefix("bytes=").partition("-")
+    start, end = int(first), min(int(last) + 1, WHOLE)
+    if start >= WHOLE:
+        return answer(b"", f"Content-Range: bytes */{WHOLE}", status="416 Range Not Satisfiable")
+    return answer(bytes(end - start), f"Content-Range: bytes {start}-{end - 1}/{WHOLE}", "Accept-Ranges: bytes")
+
+
+def test_slices_are_fetched_as_the_client_takes_them_and_no_more_when_it_goes(
+    proxy: Any, backend: FickleBackend
+) -> None:
+    """Between the two are the sockets' buffers, which hold a few MiB of the 256."""
+    backend.say = part_of_much
+    front = proxy(CONF.replace("slice 4", "slice 256k"), ports={"back": backend.port}, values={"more": ""})
+    with front.client() as client:
+        client.send("GET /a HTTP/1.1\r\nHost: a\r\nRange: bytes=0-99999999999\r\n\r\n").recv_exactly(SLICE)
+    front.logged(r'"GET /a HTTP/1.1" 206 ')
+    count = len(backend.requests)
+    assert count < WHOLE // SLICE // 4
+    assert front.get("/b", {"Range": "bytes=5-9"}).body == bytes(5)
+    assert len(backend.requests) == count + 1
+
+
+@pytest.mark.parametrize("start", [WHOLE, 10**15, 10**30])
+def test_a_range_behind_the_end_costs_one_slice(proxy: Any, backend: FickleBackend, start: int) -> None:
+    backend.say = part_of_much
+    front = proxy(CONF.replace("slice 4", "slice 256k"), ports={"back": backend.port}, values={"more": ""})
+    assert front.get("/a", {"Range": f"bytes={start}-"}).status == 416
+    assert len(backend.requests) == 1
