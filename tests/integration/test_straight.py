@@ -11,6 +11,7 @@ from contextlib import ExitStack
 import pytest
 
 from harness.backends import Echoed, HttpEcho, WebSocketEcho, hold, read_head
+from harness.backends.fickle import FickleBackend
 from harness.binary import penstock
 from harness.certs import Authority
 from harness.proxy import Proxy
@@ -158,6 +159,78 @@ def test_both_ways_answer_and_log_alike(
         front.logged(rf"GET /last\?{seed}{tls} ")
         logs.append(sorted(PORTS.sub(":", line) for line in front.access_log().splitlines()))
     assert logs[0] == logs[1]
+
+
+KEPT = """
+    http {
+        log_format told '$request_method $uri?$args $status $body_bytes_sent $bytes_sent $upstream_cache_status '
+            '$upstream_status "$upstream_http_x_b" "$sent_http_content_type" $upstream_cache_key';
+        log_format quiet '$request_method $uri?$args $status $body_bytes_sent $bytes_sent $upstream_http_x_b';
+        access_log access.log told;
+        proxy_cache_path {dir}/kept levels=1:2 keys_zone=one:1m;
+        proxy_cache one;
+        proxy_cache_valid any 1h;
+        server {
+            listen 127.0.0.1:{port:front};
+            proxy_cache_bypass $http_x_new;
+            proxy_no_cache $http_x_none;
+            location / { proxy_pass http://127.0.0.1:{port:back}; }
+            location /quiet/ { access_log access.log quiet; proxy_pass http://127.0.0.1:{port:back}; }
+            location /told/ { add_header X-Cache $upstream_cache_status always;
+                              proxy_pass http://127.0.0.1:{port:back}; }
+            location /else/ { proxy_cache_key $uri$http_x_a; proxy_hide_header ETag; proxy_cache_min_uses 2;
+                              max_ranges 1; expires epoch; proxy_force_ranges on;
+                              proxy_pass http://127.0.0.1:{port:back}/; }
+            location /only/ { proxy_cache_purge $http_x_new; proxy_cookie_path / /x; limit_rate 500m;
+                              proxy_ignore_headers Set-Cookie Vary; proxy_pass http://127.0.0.1:{port:back}; }
+        }
+    }
+    """
+KEPT_PATHS = ("/", "/quiet/a", "/told/a", "/else/a", "/only/a", "//quiet/%61")
+KEPT_QUERIES = ("", "etag=%22x%22&x-b=c", "accept-ranges=bytes&last-modified=Mon,+01+Jan+2024+00:00:00+GMT",
+                "vary=x-a", "size=100000&accept-ranges=bytes", "chunked=1", "status=301&location=/z", "status=404",
+                "set-cookie=a=b", "content-type=text/html;+charset=utf-8", "cache-control=no-store", "size=20000",
+                "x-accel-charset=utf-8&content-type=text/html", "x-accel-limit-rate=900000000", "vary=*",
+                "te=x&connection=te")  # fmt: skip
+KEPT_LINES = ("X-A: 1", "X-A: 2", "Connection: close", "Range: bytes=1-2", "Range: bytes=0-0,3-5", "Upgrade: h2c",
+              'If-None-Match: "x"', "If-None-Match: *", 'If-Match: "y"', 'If-Range: "x"', "X-New: 1", "X-None: 1",
+              "If-Modified-Since: Mon, 01 Jan 2024 00:00:00 GMT", "Content-Length: 0",
+              "Range: bytes=999999-")  # fmt: skip
+BOUNDARY = re.compile(r"\b\d{20}\b")
+
+
+def without_boundaries(data: bytes) -> str:
+    return BOUNDARY.sub("", data.decode("latin-1"))
+
+
+def random_kept(chance: random.Random) -> bytes:
+    method = chance.choice(("GET", "GET", "GET", "GET", "HEAD"))
+    lines = "".join(f"{line}\r\n" for line in chance.sample(KEPT_LINES, chance.choice((0, 0, 0, 1, 1, 2))))
+    target = f"{chance.choice(KEPT_PATHS)}?{chance.choice(KEPT_QUERIES)}"
+    return f"{method} {target} HTTP/1.1\r\nHost: a\r\n{lines}\r\n".encode()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_what_is_kept_is_given_and_logged_alike(seed: int) -> None:
+    chance = random.Random(seed)
+    with ExitStack() as stack:
+        fronts, backends = [], []
+        for way in ("on", "off"):
+            backends.append(stack.enter_context(FickleBackend()))
+            front = Proxy(KEPT, penstock(), ports={"back": backends[-1].port}, env={"PENSTOCK_STRAIGHT": way})
+            fronts.append(stack.enter_context(front))
+        for _ in range(40):
+            requests = [random_kept(chance) for _ in range(chance.randrange(1, 6))]
+            found = [[without_boundaries(each) for each in conversation(front, requests, None)] for front in fronts]
+            assert found[0] == found[1], requests
+        assert backends[0].count == backends[1].count
+        logs = []
+        for front in fronts:
+            front.get("/told/last?", {"Connection": "close"})
+            front.logged(r"GET /told/last\?")
+            logs.append(sorted(PORTS.sub(":", BOUNDARY.sub("", line)) for line in front.access_log().splitlines()))
+        assert logs[0] == logs[1]
+        assert any(" HIT " in line for line in logs[0])
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

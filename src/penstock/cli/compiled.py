@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from penstock.config.addresses import address_text
 from penstock.config.source import Span, shown
 from penstock.modules.logs.log import AccessLogs
-from penstock.modules.proxy.proxy import Proxy
 from penstock.modules.release import pieces
 from penstock.observe.files import LogFile
 from penstock.observe.formats import Format
 from penstock.plan.location import Listen, Location, Server
 from penstock.plan.plan import Plan
-from penstock.server.straight.obstacles import named, obstacles, of_address
+from penstock.server.straight.obstacles import named, obstacles, of_address, passing_of
 from penstock.server.straight.way import Way, is_on, way_through
 
 TITLE = """\
@@ -71,15 +70,18 @@ class _Dump:
             yield from (f"#     {each.words}{_at(each.span)}" for each in obstacles(server, location))
             yield from self._logs(location)
             return
-        target = location[Proxy].target
-        assert target is not None
+        passing = passing_of(location)
+        assert passing is not None
         judges = ", ".join(dict.fromkeys(map(named, way.judges)))
         filters = ", ".join(dict.fromkeys(map(named, way.filters)))
         yield f"#     asked first    {judges or 'nobody'}"
-        yield f"#     passed to      {_line(target.url)}{_at(target.span)}"
+        if way.kept is not None:
+            yield f"#     kept           given out of the cache{_at(passing.origin('cache'))}, else the general way"
+        yield f"#     passed to      {_line(passing.target.url)}{_at(passing.target.span)}"
         yield f"#     answer         {f'changed by {filters}' if filters else 'as it comes'}"
         yield from self._logs(location)
-        yield from self._head(way)
+        if way.kept is None:
+            yield from self._head(way)
 
     def _logs(self, location: Location) -> Iterator[str]:
         for log in location[AccessLogs].logs:

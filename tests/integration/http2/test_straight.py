@@ -24,6 +24,7 @@ SITE = """
         access_log access.log told;
         map $http_x_kind $kind { default plain; ~^s special; }
         limit_conn_zone $http_x_who zone=few:1m;
+        proxy_cache_path {dir}/kept keys_zone=kept:1m;
         upstream one { server 127.0.0.1:{port:echo}; keepalive 4; }
         upstream several { least_conn; server 127.0.0.1:{port:echo}; server 127.0.0.1:{port:echo} backup; }
         upstream gone { server 127.0.0.1:{port:none}; server 127.0.0.1:{port:none} backup; }
@@ -42,6 +43,8 @@ SITE = """
             location /signed/ { proxy_pass http://one; proxy_pass_header Date; proxy_pass_header Server; }
             location /paced/ { proxy_pass http://one; limit_rate 100k; }
             location /chunks/ { proxy_pass http://one; http2_chunk_size 1; }
+            location /kept/ { proxy_pass http://one; proxy_cache kept; proxy_cache_valid 1h;
+                              proxy_ignore_headers Set-Cookie; add_header X-Cache $upstream_cache_status; }
         }
         server { listen 127.0.0.1:{port:front}; server_name b.example; location / { return 204; } }
         server { listen 127.0.0.1:{port:front}; server_name ~^c(?<what>.*)$; location / { proxy_pass http://one; } }
@@ -49,14 +52,14 @@ SITE = """
     """
 PATHS = ("/", "/x?y=1", "/several/a", "/moved/%41%20b?q", "/none/x", "/denied/", "/allowed/x", "/pattern/z", "/said",
          "//double//x", "/a/../b", "/%zz", "/several/?", "/x#f", "/several", "/signed/x", "/paced/x",
-         "/chunks/x")  # fmt: skip
+         "/chunks/x", "/kept/x", "/kept/y")  # fmt: skip
 METHODS = ("GET", "GET", "GET", "GET", "HEAD", "POST", "OPTIONS", "BREW", "TRACE")
 HOSTS = ("a.example", "a.example", "a.example", "b.example", "c.example", "else", "bad host")
 FIELDS = (("user-agent", "t"), ("x-kind", "special"), ("x-who", "me"), ("accept", "*/*"), ("te", "trailers"),
           ("range", "bytes=0-1"), ("if-none-match", "*"), ("expect", "100-continue"), ("content-length", "0"),
           ("under_score", "1"), ("cookie", "a=b"), ("cookie", "c=d"), ("te", "gzip"), ("connection", "close"),
           ("upgrade", "websocket"), ("accept", "text/event-stream"), ("X-Capital", "1"))  # fmt: skip
-CHANGES = re.compile(r"127\.0\.0\.1:\d+")
+CHANGES = re.compile(r"127\.0\.0\.1:\d+|(?<=\.example):\d+|(?<=//else):\d+")
 
 
 def told(request: Echoed) -> bytes:

@@ -35,6 +35,8 @@ SITE = """
             location @named { return 200; }
         }
         server { listen 127.0.0.1:18; server_name b.example; return 204; }
+        proxy_cache_path kept keys_zone=kept:1m;
+        server { listen 127.0.0.1:18; server_name c; location /kept { proxy_pass http://app; proxy_cache kept; } }
     }
 """
 
@@ -51,6 +53,12 @@ def text(tmp_path: Path) -> str:
 def part(text: str, begin: str) -> str:
     """From the line that begins so to the next empty one."""
     return text[text.index(f"\n{begin}") :].strip().partition("\n\n")[0]
+
+
+def test_a_location_with_a_cache_is_straight_for_what_is_kept(text: str) -> None:
+    told = part(text, "# location /kept")
+    assert "): straight, " in told.splitlines()[0]
+    assert "given out of the cache (" in told and "head_" not in told
 
 
 def test_it_is_python_with_a_function_for_each_head_and_line(text: str) -> None:

@@ -9,15 +9,21 @@ from penstock.http.request import Answer, FilePart, special
 from penstock.upstream.exchange.wire import HTTP1
 
 if TYPE_CHECKING:
+    from penstock.http.cache.entry import CacheEntry
     from penstock.http.request import Request
     from penstock.http.response import ResponseHead
     from penstock.modules.cache.lookup import CacheLookup
 
 
 def head_of(lookup: CacheLookup) -> ResponseHead:
-    """Read the head of what is kept. The same head again is not read again."""
+    """Read the head of what has been found."""
     assert lookup.opened is not None
-    head = HTTP1.read_head(lookup.opened.entry.head, 0)
+    return read_head(lookup.opened.entry)
+
+
+def read_head(entry: CacheEntry) -> ResponseHead:
+    """Read the head of what is kept. The same head again is not read again."""
+    head = HTTP1.read_head(entry.head, 0)
     assert head is not None
     return head
 

@@ -89,6 +89,26 @@ class CacheLookup:
         else:
             self.status = UPDATING
 
+    def glance(self) -> bool:
+        """Find what is kept and good. False, and nothing has been done, where that takes more than to open it.
+
+        Raises `OSError`."""
+        opened = self._open()
+        if opened is None:
+            return False
+        second = int(time())
+        if opened.entry.valid < second:
+            opened.close()
+            return False
+        self.store.used(self._digest, opened, second)
+        self.found(opened)
+        return True
+
+    def found(self, opened: OpenEntry) -> None:
+        """Let it be what was found: it is good."""
+        self.opened = opened
+        self.status = HIT
+
     def _open(self) -> OpenEntry | None:
         opened = self.store.open(self._main, self.key)
         if opened is not None and opened.entry.vary:

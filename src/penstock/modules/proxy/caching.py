@@ -231,7 +231,7 @@ class Caching(Passing, abstract=True):
             except CannotKeep as error:
                 not_kept(request, error)
                 return special(500)
-        key = self._key(request)
+        key = self.key_of(request)
         if key is None or len(key) > LONGEST_KEY:
             return await self._past(request)
         if rules.purge and any_holds(rules.purge, request):
@@ -259,7 +259,8 @@ class Caching(Passing, abstract=True):
         outcome: Outcome = await self.pass_on(request)
         return outcome
 
-    def _key(self, request: Request) -> str | None:
+    def key_of(self, request: Request) -> str | None:
+        """Return what the answer to a request is kept under; None where that can not be known."""
         if self.rules.key is not None:
             return self.rules.key.evaluate(request)
         there = self.targets.known(request)

@@ -20,7 +20,8 @@ from penstock.server.straight.passage import Passage
 if TYPE_CHECKING:
     from penstock.http.response import ResponseHead
     from penstock.server.h2.request_connection import View
-    from penstock.server.straight.content import Lines, StraightProxy
+    from penstock.server.straight.content import StraightProxy
+    from penstock.server.straight.lines import Lines
     from penstock.upstream.peers.keepalive import KeptConnection
 
 
@@ -49,10 +50,10 @@ class StreamPassage(Passage):
         self.body_bytes_sent = size + 9 if size else 0
         self.completed = True
         self._give_back(line, reusable=head.keep_alive)
-        self._done()
+        self.done()
         return True
 
-    def _begin(self, answer: Answer) -> None:
+    def send(self, answer: Answer) -> None:
         self.over(sent(send_answer(self, answer, self.connection.stream)))
 
 

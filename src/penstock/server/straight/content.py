@@ -3,12 +3,12 @@ client gets."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from penstock.http.fields import LOWER
 from penstock.modules.proxy.head import build_uri
 from penstock.modules.proxy.request_line import target_of
 from penstock.modules.websocket.websocket import asks, has_refused
+from penstock.server.straight.lines import AnswerLines
 from penstock.upstream.exchange.outgoing import Prepared
 
 if TYPE_CHECKING:
@@ -17,12 +17,7 @@ if TYPE_CHECKING:
     from penstock.modules.proxy.head import HeadTemplate, WriteHead
     from penstock.modules.proxy.proxy import Proxy
     from penstock.modules.proxy.targets import Destination
-
-Lines: TypeAlias = tuple[str, str, str]
-"""Of an answer's head: its first line, what stands before Connection and what behind it."""
-
-TAKEN = {"content-type": 0, "last-modified": 1, "etag": 2}
-"""Headers that have a place of their own."""
+    from penstock.server.straight.lines import Lines
 
 
 class StraightProxy:
@@ -31,11 +26,10 @@ class StraightProxy:
     __slots__ = (
         "_handshake",
         "_host",
-        "_marked",
+        "_lines",
         "_may_tear",
         "_plain",
         "_proxy",
-        "_quiet",
         "_uri",
         "_usual",
         "_written",
@@ -51,8 +45,7 @@ class StraightProxy:
         self._uri = there.target.uri
         self._host = there.host_header
         heads = proxy.heads
-        self._quiet = frozenset(name for name, route in proxy.routes.items() if route is None)
-        self._marked = frozenset(proxy.routes) - self._quiet
+        self._lines = AnswerLines(proxy)
         self._usual = self._writer(proxy.head)
         self._plain = self._writer(proxy.plain if heads is None else heads.plain)
         self._handshake = None if heads is None else self._writer(heads.handshake)
@@ -130,66 +123,10 @@ class StraightProxy:
         if made is not None and made[0] is self:
             lines: Lines = made[1]
             return lines
-        if not head.repeated and self._marked.isdisjoint(head.fields):
-            return self._lines_alike(head)
-        routes = self._proxy.routes
-        rewrites = self._proxy.domains or self._proxy.paths or self._proxy.flags
-        kept: list[str | None] = [None, None, None]
-        others = ""
-        count = 0
-        for name, value in head.headers:
-            key = LOWER[name]
-            if key not in routes:
-                others += f"{name}: {value}\r\n"
-                count += 1
-                continue
-            route = routes[key]
-            if route is None:
-                continue
-            if key in TAKEN:
-                if kept[TAKEN[key]] is None:
-                    count += 1
-                kept[TAKEN[key]] = value
-            elif key == "accept-ranges" or (key == "set-cookie" and not rewrites):
-                others += f"{name}: {value}\r\n"
-                count += 1
-            else:
-                return None
-        kind, modified, etag = kept
-        first = f"HTTP/1.1 {head.status} {head.status_line[4:]}\r\n"
-        before = "" if kind is None else f"Content-Type: {kind}\r\n"
-        if head.content_length is not None and head.status != 101:
-            before += f"Content-Length: {head.content_length}\r\n"
-            count += 1
-        if modified is not None:
-            before += f"Last-Modified: {modified}\r\n"
-        after = others if etag is None else f"ETag: {etag}\r\n{others}"
-        whole = first + before + after
-        if whole.count("\n") != count + 1 or whole.count("\r") != count + 1 or "\0" in whole:
-            return None  # `render_head` mends it, and says so
-        lines = first, before, after
-        if head.shared:
-            head.written = [self, lines, None]
-        return lines
-
-    def _lines_alike(self, head: ResponseHead) -> Lines | None:
-        """The same where no header has a place or a meaning of its own."""
-        quiet = self._quiet
-        pairs = zip(head.fields, head.headers, strict=True)
-        kept = [f"{name}: {value}\r\n" for key, (name, value) in pairs if key not in quiet]
-        count = len(kept) + 1
-        length = ""
-        if head.content_length is not None and head.status != 101:
-            length = f"Content-Length: {head.content_length}\r\n"
-        first = f"HTTP/1.1 {head.status} {head.status_line[4:]}\r\n"
-        others = "".join(kept)
-        whole = first + others
-        if whole.count("\n") != count or whole.count("\r") != count or "\0" in whole:
-            return None  # `render_head` mends it, and says so
-        lines = first, length, others
-        if head.shared:
-            head.written = [self, lines, None]
-        return lines
+        found = self._lines.of(head, None if head.status == 101 else head.content_length)
+        if found is not None and head.shared:
+            head.written = [self, found, None]
+        return found
 
 
 def _goes_plain(request: Request) -> bool:

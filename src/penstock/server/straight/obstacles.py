@@ -14,6 +14,7 @@ from penstock.modules.core.http_core import HttpCore
 from penstock.modules.events.event_stream import EVENTS, EventStreams
 from penstock.modules.filters.slice import Slices
 from penstock.modules.http2 import Http2, spoken_at
+from penstock.modules.proxy.caching import Caching
 from penstock.modules.proxy.pass_request import Passing
 from penstock.modules.proxy.proxy import Proxy
 from penstock.plan import phases
@@ -81,7 +82,11 @@ def of_request(request: Request) -> list[Obstacle]:
 
 
 def of_answer(request: Request) -> list[Obstacle]:
-    """Say what leads off the straight way once the backend has answered: nothing is done twice then."""
+    """Say what leads off the straight way once it is known what there is: nothing is done twice then."""
+    caching = next((each for each in request.location.values() if isinstance(each, Caching) and each.caches), None)
+    if caching is not None:
+        words = "what is not in the cache, or not good any more, is fetched on the general way"
+        return [Obstacle(words, caching.origin("cache"))]
     settings = request.location[EventStreams]
     asks = EVENTS in request.head.fields.get("accept", "").lower()
     if not asks and settings.mode[0] != "on":
@@ -132,6 +137,11 @@ def _of_content(location: Location) -> list[Obstacle]:
     passing = passing_of(location)
     if passing is None:
         return [Obstacle("its answers are not proxy_pass's")]
+    if passing.caches:
+        assert isinstance(passing, Caching)
+        if passing.rules.name.literal is not None:
+            return []
+        return [Obstacle(f"{passing.prefix}_cache has variables", passing.origin("cache"))]
     if not isinstance(passing, Proxy):
         words = f"{passing.prefix}_pass has no straight way, only proxy_pass has"
         return [Obstacle(words, passing.origin("target"))]
@@ -146,7 +156,6 @@ def _of_content(location: Location) -> list[Obstacle]:
         ),
         (passing.http_version == 20, "proxy_http_version is 2", "http_version"),
         (passing.bind is not None, "proxy_bind chooses an address for each request", "bind"),
-        (passing.caches, "proxy_cache keeps answers", "cache"),
         (passing.sets_body, "proxy_set_body gives requests a body", "body"),
         (passing.method is not None, "proxy_method gives them another method", "method"),
         (passing.force_ranges, "proxy_force_ranges cuts answers to pieces", "force_ranges"),

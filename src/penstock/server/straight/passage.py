@@ -77,6 +77,9 @@ class Passage(StraightRequest):
             if outcome is not None and outcome is not GRANTED:
                 self.over(told(outcome))
                 return
+        if way.kept is not None:
+            way.kept.give(self)
+            return
         passing = way.passing
         try:
             self.written: bytes = way.content.head(self)
@@ -284,13 +287,13 @@ class Passage(StraightRequest):
             change(self, answer)
         if connection.service.draining or connection.last:
             self.keep_alive = False
-        self._begin(answer)
+        self.send(answer)
 
-    def _begin(self, answer: Answer) -> None:
+    def send(self, answer: Answer) -> None:
         """Send an answer."""
         unsent = begin_answer(self, answer, self.connection.stream)
         if unsent is None:
-            self._done()
+            self.done()
         else:
             self.over(sent(unsent))
 
@@ -316,7 +319,7 @@ class Passage(StraightRequest):
         self.body_bytes_sent = len(body)
         self.completed = True
         self._give_back(line, reusable=head.keep_alive)
-        self._done()
+        self.done()
         return True
 
     def note(self, head: ResponseHead) -> None:
@@ -349,7 +352,7 @@ class Passage(StraightRequest):
         else:
             selection.done(peer)
 
-    def _done(self) -> None:
+    def done(self) -> None:
         """End it: all has been sent."""
         connection = self.connection
         connection.passage = None

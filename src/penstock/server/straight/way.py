@@ -1,8 +1,8 @@
 """What a location's straight way is made of, decided once for each location.
 
 A location has one where all that its requests meet on their way is known to answer at once: nothing rewrites, whoever
-judges a request does so without waiting, and its content is `proxy_pass` to a place that is fixed. `obstacles.py` says
-what keeps the others off it.
+judges a request does so without waiting, and its content is `proxy_pass` to a place that is fixed, or what is kept in a
+cache. `obstacles.py` says what keeps the others off it.
 """
 
 from __future__ import annotations
@@ -16,16 +16,20 @@ from penstock.modules.core.http_core import HttpCore
 from penstock.modules.filters.conditional import Conditional
 from penstock.modules.filters.ranges import Ranges
 from penstock.modules.logs.log import AccessLogs
+from penstock.modules.proxy.caching import Caching
 from penstock.modules.proxy.proxy import Proxy
 from penstock.modules.websocket.terms import Conversations
 from penstock.server.straight.content import StraightProxy
-from penstock.server.straight.obstacles import JUDGES, obstacles
+from penstock.server.straight.hits import StraightHits
+from penstock.server.straight.obstacles import JUDGES, obstacles, passing_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from penstock.modules.proxy.targets import Destination
     from penstock.plan.location import Location, Server
+    from penstock.upstream.exchange.policy import Policy
+    from penstock.upstream.peers.group import Group
 
 VARIABLE = "PENSTOCK_STRAIGHT"
 """`off` leaves the straight way out, so that both can be compared."""
@@ -36,7 +40,8 @@ OF_ANSWERS = ("sent_http_", "sent_trailer_", "limit_rate", "upstream_trailer_", 
 
 
 class Way:
-    """The straight way through one location. `judges` are asked first, in their order; `filters` see the answer."""
+    """The straight way through one location. `judges` are asked first, in their order; `filters` see the answer.
+    `kept` gives what is in a cache; where it is None, requests are passed on."""
 
     __slots__ = (
         "connection_line",
@@ -45,6 +50,7 @@ class Way:
         "filters",
         "group",
         "judges",
+        "kept",
         "passing",
         "plain",
         "policy",
@@ -52,12 +58,14 @@ class Way:
         "talks",
     )
 
-    def __init__(self, location: Location, passing: Proxy, there: Destination) -> None:
+    passing: Proxy
+    content: StraightProxy
+    policy: Policy
+    group: Group
+
+    def __init__(self, location: Location) -> None:
         self.core = location[HttpCore]
-        self.passing = passing
-        self.policy = passing.policy
-        self.group = there.group
-        self.content = StraightProxy(passing, there)
+        self.kept: StraightHits | None = None
         self.talks = location[Conversations].terms is not None
         self.judges: tuple[Callable[[SomeRequest], Outcome], ...] = tuple(
             handler for number in JUDGES for handler, _ in location.phases[number]
@@ -67,12 +75,19 @@ class Way:
         )
         self.seen = not location[AccessLogs].tells(OF_ANSWERS)
         """Whether nobody asks for the answer once it has been written."""
-        self.plain = self.seen and not self.filters and self.core.limit_rate is None and passing.signed is None
+        self.plain = self.seen and not self.filters and self.core.limit_rate is None
         """Whether an answer's head may be written at once, without an `Answer`."""
         header = self.core.keepalive_timeout[1]
         self.connection_line = "Connection: keep-alive\r\n" + (
             "" if header is None else f"Keep-Alive: timeout={int(header)}\r\n"
         )
+
+    def pass_on(self, passing: Proxy, there: Destination) -> None:
+        """Let it lead to a backend."""
+        self.passing = passing
+        self.policy = passing.policy
+        self.group = there.group
+        self.content = StraightProxy(passing, there)
 
 
 def is_on() -> bool:
@@ -89,6 +104,15 @@ def way_through(server: Server, location: Location) -> Way | None:
 
 
 def _made(location: Location) -> Way:
-    passing = location[Proxy]
-    assert passing.targets.fixed is not None
-    return Way(location, passing, passing.targets.fixed)
+    passing = passing_of(location)
+    assert passing is not None
+    way = Way(location)
+    way.plain = way.plain and passing.signed is None
+    if passing.caches:
+        assert isinstance(passing, Caching)
+        way.kept = StraightHits(passing, location, plain=way.plain)
+    else:
+        assert isinstance(passing, Proxy)
+        assert passing.targets.fixed is not None
+        way.pass_on(passing, passing.targets.fixed)
+    return way

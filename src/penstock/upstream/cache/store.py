@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 READ = 4096
 """Bytes of a file that are read at once: nearly always all up to the body, and often the body too."""
 MOST_KNOWN = 512
-"""Files that a process remembers: 2 MiB at most."""
+"""Files that a process remembers: 4 MiB at most, with what has been written of them."""
 ABSENT = (errno.ENOENT, errno.ENOTDIR)
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 NAME = 2 * DIGEST
@@ -56,19 +56,20 @@ class OpenEntry:
             self.fd = -1
 
 
-class KnownFile:
-    """A file that was read and found good, whole with its body. `mark` tells whether it still is that file: its inode,
-    size and time of change. `noted` is the last second of which the index knows that it was given."""
+class KnownFile(OpenEntry):
+    """A file that was read and found good, whole with its body: nothing is open. `mark` tells whether it still is that
+    file: its inode, size and time of change. `noted` is the last second of which the index knows that it was given,
+    `written` what somebody has made of it."""
 
-    __slots__ = ("entry", "first", "key", "mark", "noted", "size")
+    __slots__ = ("key", "mark", "noted", "path", "written")
 
-    def __init__(self, key: bytes, entry: CacheEntry, first: bytes, about: os.stat_result) -> None:
+    def __init__(self, key: bytes, path: bytes, entry: CacheEntry, first: bytes, about: os.stat_result) -> None:
+        super().__init__(-1, entry, first, about.st_blocks * 512, about.st_ino)
         self.key = key
-        self.entry = entry
-        self.first = first
+        self.path = path
         self.mark = about.st_ino, about.st_size, about.st_mtime_ns
-        self.size = about.st_blocks * 512
         self.noted = 0
+        self.written: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +115,10 @@ class CacheStore:
 
     def open(self, digest: bytes, key: bytes) -> OpenEntry | None:
         """Open what is kept under a key; None where that is nothing. Raises `OSError`."""
-        path = self.place(digest)
-        known = self.known.get(digest)
+        known = self.remembered(digest, key)
         if known is not None:
-            found = self._again(known, digest, key, path)
-            if found is not None:
-                return found
+            return known
+        path = self.place(digest)
         try:
             fd = with_room(lambda: os.open(path.encode("latin-1"), _FLAGS))
         except OSError as error:
@@ -150,23 +149,24 @@ class CacheStore:
         if about.st_size <= len(first):
             if len(self.known) >= MOST_KNOWN:
                 self.known.clear()
-            self.known[digest] = KnownFile(key, entry, first, about)
+            self.known[digest] = KnownFile(key, path.encode("latin-1"), entry, first, about)
         return OpenEntry(fd, entry, first, about.st_blocks * 512, about.st_ino)
 
-    def _again(self, known: KnownFile, digest: bytes, key: bytes, path: str) -> OpenEntry | None:
-        """Return what is known of a file that is still there as it was read."""
-        try:
-            about = os.lstat(path.encode("latin-1"))
-        except OSError:
-            about = None
-        if (
-            about is None
-            or known.key != key
-            or (about.st_ino, about.st_size, about.st_mtime_ns) != known.mark
-        ):
-            del self.known[digest]
+    def remembered(self, digest: bytes, key: bytes) -> KnownFile | None:
+        """Return what this process knows of a file, if it still stands in it."""
+        known = self.known.get(digest)
+        if known is None:
             return None
-        return OpenEntry(-1, known.entry, known.first, known.size, about.st_ino)
+        if known.key == key:
+            try:
+                about = os.lstat(known.path)
+            except OSError:
+                pass
+            else:
+                if known.mark == (about.st_ino, about.st_size, about.st_mtime_ns):
+                    return known
+        del self.known[digest]
+        return None
 
     def put(self, file: TempFile, digest: bytes, now: int) -> None:
         """Let a file that has been written to its end be the entry, in place of an older one. Raises `OSError`."""

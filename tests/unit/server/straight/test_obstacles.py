@@ -29,7 +29,7 @@ FOUND = [
         "proxy_bind chooses an address for each request",
         "proxy_bind 127.0.0.2;",
     ),
-    ("proxy_pass http://127.0.0.1:1; proxy_cache c;", "proxy_cache keeps answers", "proxy_cache c;"),
+    ("proxy_pass http://127.0.0.1:1; proxy_cache $host;", "proxy_cache has variables", "proxy_cache $host;"),
     ("proxy_pass http://127.0.0.1:1; proxy_http_version 2;", "proxy_http_version is 2", "proxy_http_version 2;"),
     ("proxy_pass http://127.0.0.1:1; auth_request /x;", "auth_request may have to wait", "auth_request /x;"),
     (
@@ -155,6 +155,16 @@ def test_event_streams_leave_the_straight_way_with_their_answer(tmp_path: Path) 
     assert "event stream" in told.words and told.span is None
     (told,) = of_answer(asked(made(text % "event_stream on;", tmp_path), "GET / HTTP/1.1\r\nHost: a"))
     assert told.span is not None and told.span.text == "event_stream on"
+
+
+def test_what_is_not_kept_leaves_the_straight_way(tmp_path: Path) -> None:
+    text = "server { listen 127.0.0.1:8; location / { proxy_pass http://127.0.0.1:1; proxy_cache c; } }"
+    plan = made(text, tmp_path)
+    request = asked(plan, "GET / HTTP/1.1\r\nHost: a")
+    assert plan.servers[0].locations is not None
+    request.location = plan.servers[0].locations.all[0]
+    (told,) = of_answer(request)
+    assert told.span is not None and told.span.text == "proxy_cache c"
 
 
 def asked(plan: Plan, lines: str) -> Request:
