@@ -109,7 +109,7 @@ def test_the_log_names_the_first_servers_and_the_last(proxy) -> None:
         text = text.replace("server 127.0.0.1:{port:one}; server 127.0.0.1:{port:two};", "server 127.0.0.1:{port:one};")
         front = proxy(in_http(text), ports={"one": back.port})
         with WireClient(front.port(), "/short") as client:
-            eventually(lambda: back.connections == 31)
+            eventually(lambda: back.connections == 31, 60, why="thirty backends hang up, one after the other")
             client.send(GOODBYE)
         line = front.logged("/short .*", name="access.log").group()
     assert len(re.split(", | : ", line.partition("took=")[2])) == 16
