@@ -20,7 +20,8 @@
 #   make sanitize         the relay's compiled twin under gcc's sanitizers
 #   make soak              a thousand reloads under tunnels, everything at once for ten minutes, a gigabyte beside tunnels, a storm
 #                          (RELOADS=... and PENSTOCK_SOAK_SECONDS=... for other lengths)
-#   make fuzz             random WebSocket streams, conversations of tests/transcripts and files of a cache spoiled (ARGS="seconds seed")
+#   make fuzz             random WebSocket streams, conversations of tests/transcripts, files of a cache and FastCGI records spoiled
+#                          (ARGS="seconds seed")
 #   make clean             remove what the others made
 #
 # PYTHON=/path/to/python chooses the interpreter of a new .venv.
@@ -94,6 +95,7 @@ fuzz: $(VENV)/.dev
 	$(BIN)/python tests/fuzz/frames.py $(ARGS)
 	$(BIN)/python tests/fuzz/transcripts.py $(ARGS)
 	$(BIN)/python tests/fuzz/cache_files.py $(ARGS)
+	$(BIN)/python tests/fuzz/fastcgi_records.py $(ARGS)
 
 docs: $(VENV)/.run
 	$(BIN)/python tools/directives.py
