@@ -11,7 +11,7 @@ from typing import TypeVar
 import meters
 from load import Backend, Client, LoadFailed, Loadgen, Result
 from proxies import Proxy
-from scenarios import Beside, Idle, Multiplexed, Paced, Start, Traffic
+from scenarios import Beside, Idle, Multiplexed, Paced, Start, Storm, Traffic
 
 P = TypeVar("P")
 _SECONDS_PER_RUN = 20
@@ -131,6 +131,29 @@ def idle(scenario: Idle, proxy: Proxy, loadgen: Loadgen) -> Sample:
         time.sleep(_SETTLING)
         grown = meters.private_memory(processes) - before
         return Sample(grown / scenario.tunnels / 1024, client.go())
+
+
+def storm(scenario: Storm, proxy: Proxy, loadgen: Loadgen, portion: float) -> Sample:
+    """Seconds until all who come at once have had an echo, in all turns together. Raises LoadFailed."""
+    seconds = 0.0
+    for _ in range(max(1, int(scenario.turns * portion))):
+        began = time.monotonic()
+        with Client(loadgen, "idle", proxy.plain, path="/ws", connections=scenario.tunnels) as client:
+            client.ready()
+            seconds += time.monotonic() - began
+        _settled(proxy)
+    return Sample(seconds)
+
+
+def _settled(proxy: Proxy) -> None:
+    """Wait until the proxy has nothing left to do, a while at the most."""
+    processes = proxy.processes()
+    used = meters.cpu(processes)
+    for _ in range(_LOOKS):
+        time.sleep(_SETTLING)
+        before, used = used, meters.cpu(processes)
+        if used - before < 0.01:
+            return
 
 
 def saturation(proxy: Proxy, loadgen: Loadgen, tunnels: int, size: int) -> float:

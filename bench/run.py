@@ -23,7 +23,7 @@ import others
 import proxies
 import report
 import rounds
-from scenarios import BESIDE, SCENARIOS, Beside, Idle, Multiplexed, Paced, Scenario, Start, Traffic, can
+from scenarios import BESIDE, SCENARIOS, Beside, Idle, Multiplexed, Paced, Scenario, Start, Storm, Traffic, can
 
 _PEERS = "nginx,penstock"
 _ROUNDS = 5
@@ -68,6 +68,8 @@ class Bench:
             return rounds.beside(scenario, self._running[peer.name], self._loadgen, self._portion)
         if isinstance(scenario, Multiplexed):
             return rounds.multiplexed(scenario, self._running[peer.name], self._portion)
+        if isinstance(scenario, Storm):
+            return rounds.storm(scenario, self._running[peer.name], self._loadgen, self._portion)
         with self._fresh(peer) as proxy:
             if isinstance(scenario, Start):
                 return rounds.start(scenario, proxy)

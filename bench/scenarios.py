@@ -49,6 +49,21 @@ class Idle:
 
 
 @dataclass(frozen=True, slots=True)
+class Storm:
+    """Wall time until all clients that come at once have a tunnel and its first echo: `turns` times `tunnels` of them,
+    as many as descriptors allow, each turn on top of nothing. Client, backend and proxy share the processors."""
+
+    name: str
+    title: str
+    tunnels: int
+    turns: int
+    target: float
+    tls: bool = False
+    unit: str = "s"
+    absolute: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Start:
     """Resident memory of the worker before its first connection, in MiB; `share`: its share of it, where pages that it
     has in common with the master count half."""
@@ -110,7 +125,7 @@ class Multiplexed:
     absolute: bool = False
 
 
-Scenario = Traffic | Idle | Start | Paced | Beside | Multiplexed
+Scenario = Traffic | Idle | Storm | Start | Paced | Beside | Multiplexed
 
 
 def can(peer: str, scenario: Scenario) -> bool:
@@ -220,6 +235,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Paced("paced", "latency, 100 tunnels x 64 B at half load", 100, 40_000, 1.3),
     Beside("beside", "latency of 100 tunnels beside a download of 1 GiB", 100, 2_000, 1024, 3.0),
     Beside("h2-beside", "the same on one connection of HTTP/2 over TLS", 100, 2_000, 1024, 3.0, tls=True, streams=100),
+    Storm("storm", "20,000 clients reconnect, 2,500 at once", 2500, 8, 1.3),
     Idle("idle", "idle tunnel, of 2,000", 2000, 3.0),
     Idle("tls-idle", "TLS, idle tunnel, of 1,000", 1000, 28.0, tls=True),
     Idle("h2-idle", "HTTP/2 over TLS, idle tunnel, of 20 connections x 100", 2000, 8.0, tls=True, streams=100),
