@@ -17,7 +17,6 @@ from penstock.http.request import Request
 from penstock.modules.cache.path import declare_path
 from penstock.modules.core.locations import compiled
 from penstock.modules.gateways.gateway import Gateway
-from penstock.modules.proxy.no_store import declare_inert
 from penstock.modules.proxy.pass_request import Prepared
 from penstock.modules.proxy.targets import Destination
 from penstock.observe.errorlog import ALERT, report
@@ -113,5 +112,4 @@ def fastcgi_path_info(request: Request) -> str:
 
 FastCgi.pass_on.auto_redirect = True
 declare_path("fastcgi", PAGE)
-declare_inert("fastcgi", PAGE)
 inert("fastcgi_send_lowat", where=HTTP_LEVELS, reason="Linux has no such thing either", nginx=PAGE, module="fastcgi")

@@ -7,7 +7,6 @@ from typing import ClassVar
 from penstock.http.request import Request
 from penstock.modules.cache.path import declare_path
 from penstock.modules.gateways.gateway import Gateway
-from penstock.modules.proxy.no_store import declare_inert
 from penstock.modules.proxy.pass_request import Prepared
 from penstock.modules.proxy.targets import Destination
 
@@ -32,4 +31,3 @@ class Scgi(Gateway, prefix="scgi"):
 
 Scgi.pass_on.auto_redirect = True
 declare_path("scgi", PAGE)
-declare_inert("scgi", PAGE)

@@ -13,7 +13,6 @@ from penstock.config.values import decimal
 from penstock.http.request import Request
 from penstock.modules.cache.path import declare_path
 from penstock.modules.gateways.gateway import Gateway
-from penstock.modules.proxy.no_store import declare_inert
 from penstock.modules.proxy.pass_request import Prepared
 from penstock.modules.proxy.secure import ProxySecure
 from penstock.modules.proxy.targets import Destination
@@ -73,4 +72,3 @@ def _too_large() -> ProxyError:
 
 Uwsgi.pass_on.auto_redirect = True
 declare_path("uwsgi", PAGE)
-declare_inert("uwsgi", PAGE)

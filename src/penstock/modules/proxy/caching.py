@@ -32,7 +32,8 @@ from penstock.modules.cache.rules import ALL, CacheRules, any_holds
 from penstock.modules.core.client_body import not_kept
 from penstock.modules.core.temp_paths import default_folder
 from penstock.modules.proxy.binding import local_for
-from penstock.modules.proxy.pass_request import OF_HTTP, Passing
+from penstock.modules.proxy.pass_request import OF_HTTP
+from penstock.modules.proxy.storing import Storing
 from penstock.observe.errorlog import CRIT, ERROR, INFO, report
 from penstock.plan import phases
 from penstock.upstream.errors import ProxyError
@@ -89,7 +90,7 @@ def _methods(call: Call) -> frozenset[str]:
 PREDICATES = custom(_templates, most=None, syntax="value ...")
 
 
-class Caching(Passing, abstract=True):
+class Caching(Storing, abstract=True):
     """Answers of backends that are kept in files, for all workers."""
 
     cache: Template | None = directive(
@@ -155,7 +156,7 @@ class Caching(Passing, abstract=True):
     def finish(self, scope: Scope) -> None:
         super().finish(scope)
         name = self.cache
-        self.caches = self.target is not None and name is not None and name.text != "off"
+        self.caches = self.target is not None and name is not None and name.text != "off" and not self.stores
         if not self.caches or name is None:
             return
         compilation = scope.compilation

@@ -51,7 +51,7 @@ def begin(proxy: Proxy, scope: Scope) -> None:
     """Let a location speak HTTP/2 to its backends. Raises `ConfigError`."""
     proxy.http2 = Http2Heads(proxy, scope, proxy.sent_headers)
     proxy.policy = replace(proxy.policy, wire=HTTP2)
-    proxy.exchange = exchange_for
+    proxy.exchange = proxy.storing(exchange_for)
     proxy.writes_chunks = False
     proxy.negotiates = True
 

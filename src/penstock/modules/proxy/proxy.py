@@ -24,7 +24,6 @@ from penstock.modules.core.line_values import one_line
 from penstock.modules.proxy.caching import Caching
 from penstock.modules.proxy.head import HeadTemplate, SetHeader, build_uri
 from penstock.modules.proxy.kept_head import KeptHeads, default_key, finish_kept, prepare_kept
-from penstock.modules.proxy.no_store import declare_inert
 from penstock.modules.proxy.pass_request import Prepared
 from penstock.modules.proxy.redial import headers_for, redialler_for
 from penstock.modules.proxy.request_line import Method, is_method, target_of
@@ -387,7 +386,6 @@ def proxy_add_x_forwarded_for(request: Request) -> str | None:
 
 
 declare_path("proxy", PAGE)
-declare_inert("proxy", PAGE)
 inert(
     "proxy_headers_hash_max_size",
     "proxy_headers_hash_bucket_size",

@@ -53,7 +53,6 @@ UPSTREAM: dict[str, Kind] = {
     "intercept_errors": flag,
     "pass_header": text,
     "send_lowat": size,
-    "store_access": ACCESS,
     "request_dynamic": flag,
     "bind_dynamic": flag,
     "allow_upstream": ANY,

@@ -156,6 +156,7 @@ def _of_content(location: Location) -> list[Obstacle]:
         ),
         (passing.http_version == 20, "proxy_http_version is 2", "http_version"),
         (passing.bind is not None, "proxy_bind chooses an address for each request", "bind"),
+        (passing.stores, "proxy_store keeps answers", "store"),
         (passing.sets_body, "proxy_set_body gives requests a body", "body"),
         (passing.method is not None, "proxy_method gives them another method", "method"),
         (passing.force_ranges, "proxy_force_ranges cuts answers to pieces", "force_ranges"),

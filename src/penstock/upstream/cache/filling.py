@@ -1,4 +1,4 @@
-"""The body of an answer that goes into a cache and to a client: it is read as fast as the backend gives it, into the
+"""The body of an answer that goes into a file and to a client: it is read as fast as the backend gives it, into the
 file, and the client reads behind. A client that goes, or wants a part only, changes nothing about what is kept.
 """
 
@@ -16,16 +16,17 @@ from penstock.upstream.read_ahead import PIECE, ReadAhead
 
 if TYPE_CHECKING:
     from penstock.upstream.cache.keeping import Keeping
+    from penstock.upstream.cache.stored import StoredFile
     from penstock.upstream.exchange.incoming import Incoming
 
 
 class Filling(ReadAhead):
-    """A body that is read into a cache's file. Where the file fails, it goes on to the client alone: what has not been
+    """A body that is read into a file. Where that fails, it goes on to the client alone: what has not been
     taken waits in `_queue`, up to what the location lets wait in memory."""
 
     __slots__ = ("_at", "_failed", "_held", "_keeping", "_left", "_queue")
 
-    def __init__(self, incoming: Incoming, first: bytes, keeping: Keeping) -> None:
+    def __init__(self, incoming: Incoming, first: bytes, keeping: Keeping | StoredFile) -> None:
         super().__init__(incoming)
         self._keeping = keeping
         self._at = 0
@@ -122,4 +123,4 @@ class Filling(ReadAhead):
             self._say(error)
 
     def _say(self, error: CannotKeep) -> None:
-        self._incoming.exchange.log("crit", f"{error}, while an upstream response was put into the cache")
+        self._incoming.exchange.log("crit", f"{error}, while an upstream response was {self._keeping.deed}")

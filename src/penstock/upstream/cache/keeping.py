@@ -21,6 +21,8 @@ class Keeping:
 
     __slots__ = ("_digest", "_done", "_file", "_folder", "_start", "_store", "entry", "length")
 
+    deed = "put into the cache"
+
     def __init__(
         self, store: CacheStore, folder: TempFolder, digest: bytes, entry: CacheEntry, done: Callable[[], None]
     ) -> None:
