@@ -152,4 +152,3 @@ def _control(what: str, pid: int) -> None:
     )
     if done.returncode:
         raise LoadFailed(f"callgrind_control {what}: {done.stdout}{done.stderr}")
-

@@ -27,6 +27,7 @@ __all__ = ["DidNotStart", "NotInstalled", "Peer", "Proxy"]
 _TEMPLATES = Path(__file__).with_name("conf")
 _PATIENCE = 15.0
 _WATCHED = "websocket auto; websocket_ping 20s; websocket_max_message 16m from=both;"
+_REDIAL = f"{_WATCHED} websocket_redial 30s;"
 _ZONES = "limit_conn_zone $server_port zone=ports:1m{sync}; limit_conn_zone $remote_addr zone=clients:1m{sync};"
 _PLACES = "limit_conn ports 60000; limit_conn clients 60000;"
 _COUNTED = {"zones": (_ZONES.format(sync=""), False), "fleet": (_ZONES.format(sync=""), True)}
@@ -64,16 +65,17 @@ def find(name: str) -> Peer:
     """`nginx`, `penstock`, or one of `others.NAMES`; `NGINX_BINARY` and so on name another program to run in its place.
 
     `penstock-python` and `penstock-c` are Penstock with the one or the other of its two relays, `penstock-watched` is
-    Penstock that looks at every frame. `penstock-zones` counts WebSockets in two zones, `penstock-fleet` likewise, in a
-    fleet that has nothing to say about them, and `penstock-sync` in two zones of the fleet. Raises NotInstalled.
+    Penstock that looks at every frame, `penstock-redial` one that may go on with another backend besides.
+    `penstock-zones` counts WebSockets in two zones, `penstock-fleet` likewise, in a fleet that has nothing to say about
+    them, and `penstock-sync` in two zones of the fleet. Raises NotInstalled.
     """
     if name in others.NAMES:
         return others.find(name)
     arguments = ("-p", "./", "-c", "proxy.conf", "-e", "error.log")
     base, _, relay = name.partition("-")
     command = program(base, f"apt-get install {base}")
-    if relay == "watched":
-        return Peer(name, command, arguments, "nginx.conf", watch=_WATCHED)
+    if relay in ("watched", "redial"):
+        return Peer(name, command, arguments, "nginx.conf", watch=_WATCHED if relay == "watched" else _REDIAL)
     if relay in _COUNTED:
         zones, fleet = _COUNTED[relay]
         return Peer(name, command, arguments, "nginx.conf", watch=_PLACES, zones=zones, fleet=fleet)

@@ -126,7 +126,8 @@ def idle(scenario: Idle, proxy: Proxy, loadgen: Loadgen) -> Sample:
     processes = proxy.processes()
     before = meters.private_memory(processes)
     over = _over_http2(scenario.streams)
-    with Client(loadgen, "idle", port, path="/ws", tls=scenario.tls, connections=scenario.tunnels, **over) as client:
+    path, tls, tunnels = scenario.path, scenario.tls, scenario.tunnels
+    with Client(loadgen, "idle", port, path=path, tls=tls, connections=tunnels, **over) as client:
         client.ready()
         time.sleep(_SETTLING)
         grown = meters.private_memory(processes) - before

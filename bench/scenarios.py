@@ -46,6 +46,7 @@ class Idle:
     unit: str = "KiB"
     absolute: bool = True
     streams: int = 0
+    path: str = "/ws"
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +238,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Beside("h2-beside", "the same on one connection of HTTP/2 over TLS", 100, 2_000, 1024, 3.0, tls=True, streams=100),
     Storm("storm", "20,000 clients reconnect, 2,500 at once", 2500, 8, 1.3),
     Idle("idle", "idle tunnel, of 2,000", 2000, 3.0),
+    Idle("idle-long", "the same, with a handshake of 800 bytes", 2000, 4.5, path=f"/ws?token={'x' * 600}"),
     Idle("tls-idle", "TLS, idle tunnel, of 1,000", 1000, 28.0, tls=True),
     Idle("h2-idle", "HTTP/2 over TLS, idle tunnel, of 20 connections x 100", 2000, 8.0, tls=True, streams=100),
     Start("start", "worker's RSS at start", 30.0),

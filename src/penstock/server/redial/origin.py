@@ -6,10 +6,12 @@ an idle tunnel costs little more than its handshake has bytes (experiments/tunne
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from penstock.http.fields import first_values
 from penstock.http.head import RequestHead
+from penstock.http.host import split_host
 from penstock.http.request import Attempt, Request
 from penstock.modules.proxy.proxy import Proxy
 from penstock.modules.proxy.redial import exchange_again
@@ -30,6 +32,8 @@ SURE = frozenset((408, 425, 429))
 """Statuses of a client's fault that another try may change."""
 
 ID = "request_id"
+ID_SIZE = 16
+NO_ID = "00" * ID_SIZE
 
 
 class NotDialled(Exception):
@@ -47,8 +51,8 @@ class KeptHandshake:
     was agreed on."""
 
     __slots__ = (
-        *("_args", "_head", "_host", "_identity", "_line", "_uri", "captures", "client_address", "client_port"),
-        *("listen", "local_address", "local_port", "location", "number", "peer", "protocol", "proxy_protocol"),
+        *("_args", "_head", "_host", "_line", "_reached", "_uri", "captures", "client_address", "client_port"),
+        *("listen", "location", "number", "peer", "protocol", "proxy_protocol"),
         *("requests", "scheme", "server", "server_name", "service", "started", "stream", "tls", "variables"),
     )
 
@@ -59,13 +63,16 @@ class KeptHandshake:
     def __init__(self, connection: ClientConnection, request: Request, protocol: str | None) -> None:
         head = request.head
         asked = f"{head.method} {head.target}"
-        self._head = "\n".join([asked, *(f"{name}: {value}" for name, value in head.headers)]).encode("latin-1")
-        self._line = None if head.line == f"{asked} HTTP/1.1" else head.line
-        self._uri = None if request.uri == head.target else request.uri
-        self._args = request.args or None
-        self._host = request.host
         variables = request.variables
-        self._identity = bytes.fromhex(variables.get(ID) or "")
+        # One piece of bytes has less around it than two.
+        self._head = bytes.fromhex(variables.get(ID) or NO_ID) + "\n".join(
+            [asked, *(f"{name}: {value}" for name, value in head.headers)]
+        ).encode("latin-1")
+        self._line = None if head.line == f"{asked} HTTP/1.1" else head.line
+        path, _, query = head.target.partition("?")
+        self._uri = None if request.uri == path else request.uri
+        self._args = None if request.args == query else request.args
+        self._host = None if request.host == _host_of(head.fields) else request.host
         others = {name: value for name, value in variables.items() if name != ID}
         self.variables: dict[str, str | None] | None = others or None
         self.captures = request.captures
@@ -78,14 +85,23 @@ class KeptHandshake:
         self.client_address: str = connection.client_address
         self.client_port: int = connection.client_port
         self.peer: tuple[str, int] | None = connection.peer
-        self.local_address = connection.local_address
-        self.local_port = connection.local_port
+        self._reached = _same((connection.local_address, connection.local_port))
         self.scheme = connection.scheme
         self.tls: TlsOfClient | None = connection.tls
         self.server_name = connection.server_name
         self.proxy_protocol = connection.proxy_protocol
         self.requests = connection.requests
         self.started = connection.started
+
+    @property
+    def local_address(self) -> str:
+        """Return the address that the client has reached."""
+        return self._reached[0]
+
+    @property
+    def local_port(self) -> int:
+        """Return the port that the client has reached."""
+        return self._reached[1]
 
     def show_peer(self) -> None:
         """Do nothing: the client's address stays the one that the handshake was judged by."""
@@ -95,21 +111,24 @@ class KeptHandshake:
 
     def request(self, note: RedialNote) -> Request:
         """Make the handshake's request, as it was when it went out."""
-        asked, *lines = self._head.decode("latin-1").split("\n")
+        identity, text = self._head[:ID_SIZE].hex(), self._head[ID_SIZE:].decode("latin-1")
+        asked, *lines = text.split("\n")
         headers = [(name, value) for name, _, value in (each.partition(": ") for each in lines)]
+        fields = first_values(headers)
         method, _, target = asked.partition(" ")
-        head = RequestHead(self._line or f"{asked} HTTP/1.1", method, target, 11, headers, first_values(headers))
-        head.host = self._host
+        path, _, query = target.partition("?")
+        head = RequestHead(self._line or f"{asked} HTTP/1.1", method, target, 11, headers, fields)
+        head.host = _host_of(fields) if self._host is None else self._host
         request = Request(self, head, self.server)
-        request.uri = target if self._uri is None else self._uri
-        request.args = self._args or ""
-        request.host = self._host
+        request.uri = path if self._uri is None else self._uri
+        request.args = query if self._args is None else self._args
+        request.host = head.host
         request.location = self.location
         request.captures = self.captures
         if self.variables is not None:
             request.variables = dict(self.variables)
-        if self._identity:
-            request.variables[ID] = self._identity.hex()
+        if identity != NO_ID:
+            request.variables[ID] = identity
         request.started = self.service.timers.now
         request.context(NOTE, lambda: note)
         return request
@@ -161,3 +180,14 @@ class KeptHandshake:
             return NotDialled("upstream has chosen an extension that was not offered", final=True)
         return None
 
+
+def _host_of(fields: dict[str, str]) -> str:
+    """Return the host that a header names; nothing where there is none, or it is none."""
+    found = split_host(fields.get("host", ""))
+    return "" if found is None else found[0]
+
+
+@lru_cache(64)
+def _same(reached: tuple[str, int]) -> tuple[str, int]:
+    """Return one and the same object for what many clients have reached."""
+    return reached
