@@ -18,8 +18,9 @@
 #   make profile           where the time goes in SCENARIO (tunnels-100 unless told; see bench/README.md)
 #   make instructions      instructions, cache misses, system calls, memory blocks per message, handshake and request
 #   make sanitize         the relay's compiled twin under gcc's sanitizers
-#   make soak              a thousand reloads under tunnels, everything at once for ten minutes, a gigabyte beside tunnels, a storm
-#                          (RELOADS=... and PENSTOCK_SOAK_SECONDS=... for other lengths)
+#   make soak              a thousand reloads under tunnels, everything at once for ten minutes, a gigabyte beside tunnels, a storm,
+#                          a gigabyte in a cache whose files and processes go (RELOADS=..., PENSTOCK_SOAK_SECONDS=... and
+#                          PENSTOCK_SOAK_CACHE=... for other lengths)
 #   make fuzz             random WebSocket streams, conversations of tests/transcripts, files of a cache and FastCGI records spoiled
 #                          (ARGS="seconds seed")
 #   make clean             remove what the others made
