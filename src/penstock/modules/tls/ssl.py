@@ -308,7 +308,7 @@ def _check(listen: Listen) -> None:
 inert(
     "ssl_stapling",
     where=WHERE,
-    reason="Python's ssl can not staple OCSP answers; browsers have stopped asking for them",
+    reason="Python's ssl can not staple OCSP answers; clients do without, but for certificates that say must-staple",
     nginx=PAGE,
     module="ssl",
     told="answers of OCSP responders are not sent along here; clients that want them ask by themselves",
@@ -318,7 +318,7 @@ inert(
     "ssl_stapling_responder",
     "ssl_stapling_verify",
     where=WHERE,
-    reason="Python's ssl can not staple OCSP answers; browsers have stopped asking for them",
+    reason="Python's ssl can not staple OCSP answers; clients do without, but for certificates that say must-staple",
     nginx=PAGE,
     module="ssl",
 )
@@ -365,11 +365,18 @@ class Ocsp(Settings):
     enabled: bool = directive(
         "ssl_ocsp",
         where=WHERE,
-        takes=custom(_ocsp, syntax="on | off | leaf"),
+        takes=custom(_ocsp, syntax="off"),
         default=False,
         nginx=PAGE,
         doc="Only off: responders are not asked. ssl_crl does the same with a file.",
     )
 
 
-inert("ssl_ocsp_cache", "ssl_ocsp_responder", where=WHERE, reason="ssl_ocsp is off", nginx=PAGE, module="ssl")
+inert(
+    "ssl_ocsp_cache",
+    "ssl_ocsp_responder",
+    where=WHERE,
+    reason="only `ssl_ocsp off` is taken, which asks nobody",
+    nginx=PAGE,
+    module="ssl",
+)
