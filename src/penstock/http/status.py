@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 REASONS = {
     100: "Continue",
     101: "Switching Protocols",
@@ -101,3 +103,13 @@ def _page(status: int, product: str) -> bytes:
         lines.append(f"<center>{detail}</center>")
     lines += [f"<hr><center>{product}</center>", "</body>", "</html>", ""]
     return "\r\n".join(lines).encode("latin-1")
+
+
+_NOT_IN_REFRESH = re.compile(r"[\x00-\x20\"'\x7f-\xff]")
+
+
+def refresh_page(location: str) -> bytes:
+    """Make the page that leads on to a place by itself, for browsers that do not take a redirection for one."""
+    place = _NOT_IN_REFRESH.sub(lambda found: f"%{ord(found[0]):02X}", location)
+    page = f'<html><head><meta http-equiv="Refresh" content="0; URL={place}"></head><body></body></html>\r\n'
+    return page.encode("latin-1")

@@ -219,6 +219,7 @@ class HttpCore(Settings):
     msie_padding: bool = directive(
         "msie_padding", where=HTTP_LEVELS, takes=flag, default=True, nginx=PAGE, inert="no living browser needs it"
     )
+    msie_refresh: bool = directive("msie_refresh", where=HTTP_LEVELS, takes=flag, default=False, nginx=PAGE)
     links: SymlinkRule | None = directive(
         "disable_symlinks",
         where=HTTP_LEVELS,
@@ -301,7 +302,6 @@ inert(
     nginx=PAGE,
     module="http_core",
 )
-inert("msie_refresh", where=HTTP_LEVELS, reason="no living browser needs it", nginx=PAGE, module="http_core")
 refused(
     "post_action",
     where=HTTP_LEVELS | IF_LOCATION,

@@ -141,7 +141,6 @@ OWN: dict[str, Kind] = {
     "mp4_limit_rate_after": text,
     "mp4_max_buffer_size": size,
     "mp4_start_key_frame": flag,
-    "msie_refresh": flag,
     "multi_accept": flag,
     "oidc_provider": text,
     "open_file_cache": OPEN_FILES,

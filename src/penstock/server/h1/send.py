@@ -13,9 +13,10 @@ from penstock.http.chunked import LAST_CHUNK, encode_chunk, last_chunk
 from penstock.http.line import location_safe
 from penstock.http.rate import Pace, allowance, delay
 from penstock.http.request import Answer, FilePart, Request
-from penstock.http.status import error_page, shown
+from penstock.http.status import error_page, refresh_page, shown
 from penstock.modules.access.delay import delay as wait
 from penstock.modules.core.http_core import HttpCore
+from penstock.modules.rewrite.browser import msie
 from penstock.net.posting import LONGEST
 from penstock.server.head import product, render_head
 
@@ -243,18 +244,26 @@ def bare(request: Request, answer: Answer) -> None:
 
 
 def make_page(request: Request, answer: Answer) -> None:
-    """Make the body of a special answer: the page for its status."""
+    """Make the body of a special answer: the page for its status, or one that leads on (`msie_refresh`)."""
     answer.special = False
     if answer.status in BARE or answer.status < 300:
         answer.body = b""
         answer.length = 0
         return
-    tokens = request.location[HttpCore].server_tokens
-    answer.body = error_page(answer.status, product(tokens))
+    core = request.location[HttpCore]
+    if core.msie_refresh and answer.status in (301, 302) and answer.location and _is_msie(request):
+        answer.body = refresh_page(answer.location)
+        answer.status, answer.location = 200, None
+    else:
+        answer.body = error_page(answer.status, product(core.server_tokens))
     answer.length = len(answer.body)
     answer.content_type = "text/html" if answer.body else None
     answer.status = shown(answer.status)
     answer.charset = None
+
+
+def _is_msie(request: Request) -> bool:
+    return bool(msie(request)) and "Opera" not in request.head.fields["user-agent"]
 
 
 def absolute(request: Request, location: str) -> str:
