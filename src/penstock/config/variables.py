@@ -24,8 +24,8 @@ from penstock.config.vocabulary import Variable as Variable
 class Inline:
     """A getter as an expression over `request`, its `head` and the head's `fields`: for functions made of many.
 
-    `get(request)` in it calls the getter, which carries this as its attribute `inline`. `plain`: it is never None, and
-    nothing in it ever needs escaping.
+    `get(request)` in it calls the getter, which carries this as its attribute `inline`; so does a template that is this
+    variable and nothing else. `plain`: it is never None, and nothing in it ever needs escaping.
     """
 
     expression: str
@@ -128,7 +128,13 @@ def _constant(text: str) -> Callable[[SomeRequest], str]:
 
 
 def _single(get: Getter) -> Callable[[SomeRequest], str]:
-    return lambda request: get(request) or ""
+    def single(request: SomeRequest) -> str:
+        return get(request) or ""
+
+    inline = getattr(get, "inline", None)
+    if inline is not None:
+        single.inline = inline  # type: ignore[attr-defined]
+    return single
 
 
 def _joined(pieces: tuple[str | None, ...], getters: list[Getter]) -> Callable[[SomeRequest], str]:

@@ -1,14 +1,27 @@
 /* Header lines in one pass, as the regular expressions of fields.py take them; whatever they do not take is None here.
 
    A line is a name of letters, digits and "-" (or "_", where that is allowed), a colon, spaces, and a value that has no
-   space at its end; CR and LF end it and stand nowhere else. The last line is empty, and the end of everything. */
+   space at its end; CR and LF end it and stand nowhere else. The last line is empty, and the end of everything.
+
+   Most lines come again and again: what was made of one is kept, and used for the next that is the same byte for byte. */
 
 #define Py_LIMITED_API 0x030B0000
 #include <Python.h>
 
+#include <stdint.h>
 #include <string.h>
 
-enum { NAME = 1, UNDERSCORE = 2, CONTROL = 4 };
+enum { NAME = 1, UNDERSCORE = 2, CONTROL = 4, STRICT = 8 };
+enum { PLACES = 128, LONGEST = 120 };
+
+/* A line that has come before, how it was read, and what was made of it. `seen` is the hash of the last one that was not
+   kept: only what comes twice in a row is, so that what is sent once (a key, a token) stays nowhere. */
+static struct known {
+    uint64_t hash, seen;
+    PyObject *lower, *pair, *key;
+    int how, length;
+    char line[LONGEST];
+} places[PLACES];
 
 static unsigned char kinds[256];
 
@@ -25,9 +38,55 @@ static void learn(void)
     }
 }
 
-/* One line, from its first byte: appended to `headers`, and to `fields` unless its name is there. -1 with an exception. */
+static uint64_t hash_of(const char *line, int length, int how)
+{
+    uint64_t hash = (uint64_t)length << 8 | (uint64_t)how, word;
+    for (; length > 0; line += 8, length -= 8) {
+        word = 0;
+        memcpy(&word, line, length < 8 ? (size_t)length : 8);
+        hash = (hash ^ word) * 0x9E3779B97F4A7C15u;
+        hash ^= hash >> 29;
+    }
+    return hash;
+}
+
+/* Keep what was made of a line that came twice in a row of those of its place. */
+static void keep(struct known *place, uint64_t hash, PyObject *lower, int how, const char *line, int length,
+                 PyObject *pair, PyObject *key)
+{
+    if (place->seen != hash) {
+        place->seen = hash;
+        return;
+    }
+    PyObject *old_pair = place->pair, *old_key = place->key, *old_lower = place->lower;
+    Py_INCREF(pair);
+    Py_INCREF(key);
+    Py_INCREF(lower);
+    place->hash = hash;
+    place->lower = lower;
+    place->pair = pair;
+    place->key = key;
+    place->how = how;
+    place->length = length;
+    memcpy(place->line, line, (size_t)length);
+    Py_XDECREF(old_pair);
+    Py_XDECREF(old_key);
+    Py_XDECREF(old_lower);
+}
+
+/* A name and a value: appended to `headers`, and to `fields` unless the name is there. -1 with an exception. */
+static int put(PyObject *headers, PyObject *fields, PyObject *pair, PyObject *key, PyObject *value)
+{
+    if (PyList_Append(headers, pair) < 0)
+        return -1;
+    if (PyDict_GetItemWithError(fields, key) == NULL)
+        return PyErr_Occurred() ? -1 : PyDict_SetItem(fields, key, value);
+    return 0;
+}
+
+/* One line, from its first byte, of which nothing is known yet. -1 with an exception. */
 static int add(PyObject *headers, PyObject *fields, PyObject *lower, const char *name, Py_ssize_t length,
-               const char *value, Py_ssize_t size)
+               const char *value, Py_ssize_t size, struct known *place, uint64_t hash, int how)
 {
     int done = -1;
     PyObject *key = NULL, *pair = NULL;
@@ -36,12 +95,11 @@ static int add(PyObject *headers, PyObject *fields, PyObject *lower, const char 
     if (first == NULL || second == NULL || (key = PyObject_GetItem(lower, first)) == NULL)
         goto out;
     pair = PyTuple_Pack(2, first, second);
-    if (pair == NULL || PyList_Append(headers, pair) < 0)
+    if (pair == NULL || put(headers, fields, pair, key, second) < 0)
         goto out;
-    if (PyDict_GetItemWithError(fields, key) == NULL)
-        done = PyErr_Occurred() ? -1 : PyDict_SetItem(fields, key, second);
-    else
-        done = 0;
+    if (place != NULL)
+        keep(place, hash, lower, how, name, (int)(value + size - name), pair, key);
+    done = 0;
 out:
     Py_XDECREF(first);
     Py_XDECREF(second);
@@ -54,8 +112,23 @@ out:
 static int read_lines(PyObject *headers, PyObject *fields, PyObject *lower, const char *at, const char *end, int names,
                       int strict)
 {
+    int how = names | (strict ? STRICT : 0);
     while (end - at > 2) {
-        const char *name = at;
+        const char *name = at, *line_end = memchr(at, '\r', (size_t)(end - at));
+        struct known *place = NULL;
+        uint64_t hash = 0;
+        if (line_end != NULL && line_end - at <= LONGEST && end - line_end >= 2 && line_end[1] == '\n') {
+            int whole = (int)(line_end - at);
+            hash = hash_of(at, whole, how);
+            place = &places[hash % PLACES];
+            if (place->hash == hash && place->pair != NULL && place->lower == lower && place->how == how &&
+                place->length == whole && memcmp(place->line, at, (size_t)whole) == 0) {
+                if (put(headers, fields, place->pair, place->key, PyTuple_GetItem(place->pair, 1)) < 0)
+                    return -1;
+                at = line_end + 2;
+                continue;
+            }
+        }
         while (at < end && kinds[(unsigned char)*at] & names)
             at++;
         Py_ssize_t length = at - name;
@@ -78,7 +151,7 @@ static int read_lines(PyObject *headers, PyObject *fields, PyObject *lower, cons
         }
         if (at[-1] == ' ' || end - at < 2 || at[1] != '\n')
             return 0;
-        if (add(headers, fields, lower, name, length, value, at - value) < 0)
+        if (add(headers, fields, lower, name, length, value, at - value, place, hash, how) < 0)
             return -1;
         at += 2;
     }

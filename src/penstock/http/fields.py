@@ -77,6 +77,10 @@ if are_wanted():
         plain_lines = _tokens.fields
 
 
+STAYS = frozenset({"Upgrade", "upgrade", "keep-alive", "Keep-Alive", "keep-alive, Upgrade"})
+"""Values of Connection that most who send one send: by none of them a connection of HTTP/1.1 ends."""
+
+
 def all_values(headers: Headers, name: str) -> list[str]:
     """Return every value of a header, in order. `name` is in lower case."""
     lower = LOWER

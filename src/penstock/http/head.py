@@ -20,6 +20,7 @@ from penstock.http.errors import BadRequest, excerpt
 from penstock.http.fields import (
     CONTROLS,
     LOWER,
+    STAYS,
     Headers,
     all_values,
     decimal,
@@ -309,7 +310,7 @@ def _interpret(head: RequestHead, options: HeadOptions) -> None:
     elif head.version == 11:
         raise BadRequest(400, 'client sent HTTP/1.1 request without "Host" header')
 
-    if "connection" in fields:
+    if "connection" in fields and (fields["connection"] not in STAYS or head.repeated or head.version != 11):
         _interpret_connection(head)
     if "content-length" in fields:
         head.content_length = decimal(fields["content-length"])

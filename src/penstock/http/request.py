@@ -296,13 +296,13 @@ class Request:
         "valid_unparsed",
         "variables",
     )
+    log_context: str | None = None  # what the log says behind a message, where it is not what nginx says of requests
 
     def __init__(self, connection: ClientConnection, head: RequestHead, server: Server) -> None:
         # What the client sent.
         self.head = head
         self.method: str = head.method
-        self.uri = ""
-        self.args = ""
+        self.uri = self.args = ""
         self.host: str = ""
         self.body: RequestBody = NO_BODY
         # Where it came from and when (monotonic seconds).

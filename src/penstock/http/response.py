@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from penstock.http.errors import BadResponse, excerpt
-from penstock.http.fields import LOWER, Headers, all_values, decimal, first_values, plain_lines
+from penstock.http.fields import LOWER, STAYS, Headers, all_values, decimal, first_values, plain_lines
 
 # status-line (RFC 9112, section 4): HTTP-version, status-code of three digits, and perhaps a reason-phrase.
 _status_line = re.compile(r"HTTP/1\.([01]) (([0-9]{3})(?: [^\r\n]*)?)\r\n", re.ASCII).match
@@ -137,18 +137,30 @@ def is_status_line(data: bytes | bytearray) -> bool:
     return _status_line_so_far(str(line, "latin-1")) is not None
 
 
+def plain_response(data: bytes) -> ResponseHead | None:
+    """Parse a whole head in which nothing is unusual, no line feed alone either; None for any other, and where nothing
+    is compiled. Raises `BadResponse`."""
+    if plain_lines is None:
+        return None
+    first = data.find(b"\n") + 1
+    match = _status_line(str(data[:first], "latin-1"))
+    if match is None:
+        return None
+    found = plain_lines(data, first, LOWER, True, False)
+    if found is None:
+        return None
+    minor, line, status = match.groups()
+    head = ResponseHead(int(status), line, 11 if minor == "1" else 10, *found)
+    head.length = len(data)
+    interpret(head)
+    return head
+
+
 def parse_response(data: bytes) -> ResponseHead:
     """Parse a whole head, from the status line to the end of the empty line. Raises `BadResponse`."""
-    if plain_lines is not None:
-        first = data.find(b"\n") + 1
-        match = _status_line(str(data[:first], "latin-1"))
-        found = None if match is None else plain_lines(data, first, LOWER, True, False)
-        if match is not None and found is not None:
-            minor, line, status = match.groups()
-            head = ResponseHead(int(status), line, 11 if minor == "1" else 10, *found)
-            head.length = len(data)
-            interpret(head)
-            return head
+    plain = plain_response(data)
+    if plain is not None:
+        return plain
     text = str(data, "latin-1")
     match = _status_line(text)
     if match is None:
@@ -215,7 +227,8 @@ def interpret(head: ResponseHead) -> None:
             raise BadResponse(502, "upstream sent HTTP/1.0 response with early hints")
     elif "connection" in fields:
         value = ",".join(all_values(head.headers, "connection")) if head.repeated else fields["connection"]
-        head.keep_alive = "close" not in value.lower()
+        if value not in STAYS:
+            head.keep_alive = "close" not in value.lower()
 
 
 def _check_repeated(head: ResponseHead) -> None:

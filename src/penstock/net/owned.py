@@ -84,5 +84,7 @@ class Owned(Posting):
 
     def nodelay(self) -> None:
         """Set TCP_NODELAY; does nothing on a unix socket."""
-        with suppress(OSError):  # or it is gone, which the next read tells
+        try:
             nodelay(self.fd)
+        except OSError:
+            pass  # or it is gone, which the next read tells

@@ -285,8 +285,10 @@ class Stream(Owned):
     def shutdown_write(self) -> None:
         """Say that nothing more will be sent (FIN). A peer that is gone already is no error."""
         self._last_post()
-        with suppress(OSError):
+        try:
             self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
 
     async def lingering_close(self, time: float, timeout: float) -> None:
         """Close as nginx does: send FIN, read and drop until the peer closes, or `time` seconds are up, or nothing came

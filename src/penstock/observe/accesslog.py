@@ -56,6 +56,8 @@ class AccessLog:
 
         A condition is decided now: it has the status, and of what comes later nothing else.
         """
+        if self.file is not None:
+            return FrozenLine(self.format, self.format.freeze(request), self.file)
         target = self._target_for(request)
         if target is not None and isinstance(self.target, NamedByRequest) and self.target.late():
             return UnnamedLine(self.format, self.format.freeze(request), self.target)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from penstock.config.variables import Template
+from penstock.config.variables import Inline, Template
 from penstock.http.fields import LOWER
 from penstock.http.head import RequestHead
 from penstock.http.request import Request
@@ -169,7 +169,9 @@ class HeadTemplate:
                 shape += _quoted(piece)
                 continue
             title, known[f"value{at}"], written = piece
-            values.append(f"line{at} = value{at}(request)  # {written!a}")
+            inline: Inline | None = getattr(piece[1], "inline", None)
+            asked = "get(request)" if inline is None else inline.expression
+            values.append(f"line{at} = {asked.replace('get(request)', f'value{at}(request)')}  # {written!a}")
             values.append(f'line{at} = f"{_quoted(title)}{{line{at}}}\\r\\n" if line{at} else ""')
             shape += f"{{line{at}}}"
         passed = '""'
@@ -195,6 +197,7 @@ class HeadTemplate:
         lines = [
             f"def {name}(request, uri):",
             "    head = request.head",
+            *(["    fields = head.fields"] if any("fields" in value for value in values) else []),
             "    like = head.like  # the same header lines came before",
             *remembered,
             *otherwise,
@@ -229,6 +232,11 @@ class HeadTemplate:
             else:
                 pieces.append(line)
         return pieces
+
+    @property
+    def passes_upgrade(self) -> bool:
+        """Return whether the client's Upgrade header is passed on as it is."""
+        return self._passes_upgrade
 
     @property
     def may_promise(self) -> bool:

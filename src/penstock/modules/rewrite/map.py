@@ -15,6 +15,8 @@ from penstock.modules.rewrite.computed import declare, variable_name
 from penstock.observe.errorlog import ALERT, report
 
 PAGE = "ngx_http_map_module.html"
+REMEMBERED, LONGEST = 256, 64
+"""How many texts, and of which length, are remembered with what was found for them."""
 _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 
 
@@ -43,6 +45,11 @@ class MapTable:
         found = [*self._exact.values(), *self._heads.values(), *self._tails.values()]
         found += [value for _, value in self._regexes]
         return found if self.default is None else [*found, self.default]
+
+    @property
+    def captures(self) -> bool:
+        """Return whether a look-up may leave captures in the request: it has regular expressions."""
+        return bool(self._regexes)
 
     def add_regex(self, pattern: Regex, value: Template) -> None:
         """Add a value for what a regular expression matches; they are tried in this order, after all texts."""
@@ -128,11 +135,22 @@ def map_(scope: Scope, directive: Directive) -> None:
             else:
                 remember = False
 
+    answers: dict[str, str] = {}
+
     def compute(request: Request) -> str:
-        found = table.find(source.evaluate(request), request)
-        if found is None:
-            return ""
-        return found.literal if found.literal is not None else found.evaluate(request)
+        text = source.evaluate(request)
+        if text in answers:
+            return answers[text]
+        found = table.find(text, request)
+        answer = "" if found is None else found.literal
+        if answer is None:
+            assert found is not None
+            return found.evaluate(request)
+        if not table.captures and len(text) <= LONGEST:
+            if len(answers) >= REMEMBERED:
+                answers.clear()
+            answers[text] = answer
+        return answer
 
     reads = {name for each in (source, *table.values()) for name in each.names}
     clean = all(each.literal is not None and each.literal.isprintable() for each in table.values())

@@ -50,7 +50,7 @@ class StreamSession(Request):
         return bool(self.connection.listen.options.udp)
 
     @property
-    def log_context(self) -> str:
+    def log_context(self) -> str:  # type: ignore[override]
         """Return what the error log says behind a message, as nginx has it."""
         connection = self.connection
         kind = "udp " if self.udp else ""

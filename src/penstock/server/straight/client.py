@@ -132,38 +132,25 @@ class StraightConnection(Connection):
         """Read what has come."""
         stream = self.stream
         if stream.secure:
-            self._resume_secure()
-            return
-        try:
-            data = recv(stream.fd, READ_SIZE)
-        except OSError:
-            data = None
-        if not data:
-            if data is not None:
-                self._over()
+            data = self._decrypted()
+            if data is None:
                 return
-            stream.ready = True  # who reads again learns of it
-            self._go_on(serve(self))
-            return
-        count = len(data)
-        stream.received += count
-        stream.ready = count == READ_SIZE
-        self._heard(data, count)
-
-    def _resume_secure(self) -> None:
-        """The same over TLS, where a part of a record may have come, or none of the client's bytes."""
-        try:
-            data = self.stream.recv_now()
-        except NetError:
-            data = b""
-        if data is None:
-            self._await_more()
-        elif data:
-            self._heard(data, len(data))
+            count = len(data)
         else:
-            self._over()
-
-    def _heard(self, data: bytes, count: int) -> None:
+            try:
+                data = recv(stream.fd, READ_SIZE)
+            except OSError:
+                data = None
+            if not data:
+                if data is not None:
+                    self._over()
+                    return
+                stream.ready = True  # who reads again learns of it
+                self._go_on(serve(self))
+                return
+            count = len(data)
+            stream.received += count
+            stream.ready = count == READ_SIZE
         requests = self.requests
         try:
             self._begin(data, count)
@@ -171,6 +158,18 @@ class StraightConnection(Connection):
             # Of what goes wrong here, the general transaction makes an answer.
             self.requests = requests
             self._again(data)
+
+    def _decrypted(self) -> bytes | None:
+        """What has come over TLS; None where a part of a record has, or the end, which is dealt with."""
+        try:
+            data = self.stream.recv_now()
+        except NetError:
+            data = b""
+        if data is None:
+            self._await_more()
+        elif not data:
+            self._over()
+        return data or None
 
     def interrupt(self, error: BaseException) -> None:
         """End it: the stream has been closed while nothing came."""

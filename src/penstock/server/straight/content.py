@@ -28,6 +28,7 @@ class StraightProxy:
         "_host",
         "_lines",
         "_may_tear",
+        "_passes_upgrade",
         "_plain",
         "_proxy",
         "_uri",
@@ -49,6 +50,7 @@ class StraightProxy:
         self._usual = self._writer(proxy.head)
         self._plain = self._writer(proxy.plain if heads is None else heads.plain)
         self._handshake = None if heads is None else self._writer(heads.handshake)
+        self._passes_upgrade = proxy.head.passes_upgrade
         pool = there.group.pool
         self._may_tear = proxy.may_tear and pool is not None and not pool.options.written
 
@@ -82,13 +84,15 @@ class StraightProxy:
         if "upgrade" in sent.fields:
             if self._handshake is not None:
                 write = self._handshake if asks(request) and not _goes_plain(request) else self._plain
-            elif proxy.may_upgrade and _goes_plain(request):
+            elif request.contexts is not None and proxy.may_upgrade and has_refused(request):
                 write = self._plain
             else:
                 write = self._usual
-                if not proxy.head.sends(request, "upgrade"):
+                if not (self._passes_upgrade and sent.fields["upgrade"]) and not proxy.head.sends(request, "upgrade"):
                     proxy.upgrade_lost(request)
-        elif self._handshake is not None or (proxy.may_upgrade and _goes_plain(request)):
+        elif self._handshake is not None or (
+            request.contexts is not None and proxy.may_upgrade and has_refused(request)
+        ):
             write = self._plain
         else:
             write = self._usual

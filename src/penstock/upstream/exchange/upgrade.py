@@ -79,9 +79,10 @@ class Upgrade:
         self._sent = line.stream.sent - line.mark
         self.stream: Stream | None = line.stream
         self.rest = rest
-        self.module = exchange.policy.module
-        self.read_timeout = exchange.policy.read_timeout
-        self.send_timeout = exchange.policy.send_timeout
+        policy = exchange.policy
+        self.module = policy.module
+        self.read_timeout = policy.read_timeout
+        self.send_timeout = policy.send_timeout
 
     @property
     def peer(self) -> Peer | None:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from penstock.http.errors import BadResponse
 from penstock.http.head_cache import Memo
-from penstock.http.response import ResponseHead, head_end, is_status_line, parse_response
+from penstock.http.response import ResponseHead, head_end, is_status_line, parse_response, plain_response
 from penstock.upstream.exchange.framing import ChunkedFraming, CloseFraming, Framing, LengthFraming
 
 BODILESS = frozenset({204, 304})
@@ -39,9 +39,13 @@ class Http1:
         """Read a head. Raises `BadResponse`; bytes that can be no status line make a bare 200 whose `length` is 0."""
         end = data.find(b"\r\n\r\n", seen - 3 if seen > 3 else 0) + 4
         if end >= 4:
-            known = _known.get(data[:end])
+            text = data[:end]
+            known = _known.get(text)
             if known is not None:
                 return known
+            plain = plain_response(text)
+            if plain is not None:
+                return self._noted(plain, text)
         if end < 4 or data.count(b"\n", 0, end) != data.count(b"\r\n", 0, end):
             end = head_end(data, seen)  # a line feed alone ends a line, and perhaps the head, too
         if end < 0:
@@ -55,6 +59,10 @@ class Http1:
             if is_status_line(data):
                 raise
             return bare()
+        return self._noted(head, text)
+
+    @staticmethod
+    def _noted(head: ResponseHead, text: bytes) -> ResponseHead:
         if head.status != 101 and _known.again(text):
             head.shared = True
             _known[text] = head
