@@ -111,7 +111,7 @@ def _measure(
             kept = replace(scenario, connections=count // _PER_CONNECTION + 1)
             rounds.ask_by_h2load(kept, proxy, count=_WARMUP, seconds=_SECONDS)
             return counter.count(proxy.pid, lambda: _asked(kept, proxy, count))
-        few = replace(scenario, connections=min(scenario.connections, _CONNECTIONS))
+        few = replace(scenario, connections=min(scenario.connections, max(_CONNECTIONS, 4 * scenario.streams)))
         with rounds.driving(few, proxy, loadgen, warmup=_WARMUP, count=count, seconds=_SECONDS) as client:
             client.ready()
             return counter.count(proxy.pid, lambda: client.go().count)

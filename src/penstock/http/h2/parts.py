@@ -67,7 +67,7 @@ class Part:
 class StreamTaker(Protocol):
     """Who is told what comes on a stream."""
 
-    def arrived(self, data: bytes, *, ended: bool) -> None:
+    def arrived(self, data: bytes, *, ended: bool = False) -> None:
         """Take bytes, or note their end."""
 
 

@@ -19,7 +19,6 @@ from penstock.http.h2.control import WireControl
 from penstock.http.h2.events import DataReceived, Event, WindowUpdated
 from penstock.http.h2.parts import (
     CONTINUATION,
-    DATA,
     END_HEADERS,
     END_STREAM,
     FRAME,
@@ -83,6 +82,8 @@ class Wire(WireControl):
             if event is not None:
                 yield event
         streams, head_at = self.streams, FRAME.unpack_from
+        is_open = self.granted - end >= _LOW_WATER
+        passed = 0
         while end - at >= 9:
             length, flags, sid = head_at(data, at)
             kind = length & 0xFF
@@ -92,27 +93,34 @@ class Wire(WireControl):
             sid &= 0x7FFFFFFF
             if self._block is not None and kind != CONTINUATION:
                 raise fault("client sent inappropriate frame while CONTINUATION was expected")
-            if kind == DATA:
+            if not kind:
                 stream = streams.get(sid)
-                if (
-                    stream is not None
-                    and stream.taker is not None
-                    and at <= end
-                    and length
-                    and not flags & PADDED
-                    and stream.receives
-                    and stream.granted >= length
-                    and self.granted - length >= _LOW_WATER
-                ):
-                    # What nearly all of them are: a whole frame, for somebody who waits for it.
-                    self.granted -= length
-                    self.payload += length
-                    stream.granted -= length
-                    ended = flags & END_STREAM
-                    if ended:
-                        stream.receives = False
-                    stream.taker.arrived(data[start:at], ended=bool(ended))
-                    continue
+                if stream is not None:
+                    left = stream.granted - length
+                    taker = stream.taker
+                    if (
+                        left >= 0
+                        and taker is not None
+                        and at <= end
+                        and length
+                        and stream.receives
+                        and is_open
+                        and not flags & PADDED
+                    ):
+                        # What nearly all of them are: a whole frame, for somebody who waits for it.
+                        passed += length
+                        stream.granted = left
+                        if flags & END_STREAM:
+                            stream.receives = False
+                            taker.arrived(data[start:at], ended=True)
+                        else:
+                            taker.arrived(data[start:at])
+                        continue
+            if passed:
+                self.granted -= passed
+                self.payload += passed
+                passed = 0
+            if not kind:
                 if flags & PADDED and length and start == end:
                     at = start - 9
                     awaited = 10
@@ -152,6 +160,8 @@ class Wire(WireControl):
                 event = self._control(kind, flags, sid, data[start:at])
             if event is not None:
                 yield event
+        self.granted -= passed
+        self.payload += passed
         if at < end:
             self._kept += data[at:]
             self._awaited = awaited

@@ -46,6 +46,7 @@ class LaneSending:
     )
 
     session: Session
+    sid: int
     half: HalfStream
     loop: Loop
     chunk: int

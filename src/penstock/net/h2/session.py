@@ -71,7 +71,6 @@ class Session:
         "_later",
         "_pending",
         "_pushed",
-        "_touched",
         "_waking",
         "_writer",
         "error",
@@ -84,6 +83,7 @@ class Session:
         "resting",
         "send_timeout",
         "stream",
+        "touched",
         "wire",
     )
 
@@ -111,7 +111,7 @@ class Session:
         self._writer: Fiber[None] | None = None
         self._hot = stream.hot
         self._later = False
-        self._touched: list[Lane] = []
+        self.touched: list[Lane] = []
         self._waking = False
         self._pushed = 0
         self.resting = False
@@ -147,16 +147,20 @@ class Session:
                     self.opened(event)
                 else:
                     self._happened(event)
-            for lane in self._touched:
-                lane.read_on()
+            for lane in self.touched:
+                side = lane.side
+                if side is not None:
+                    side.arrived()
+                else:
+                    lane.read_on()
         except ConnectionFault:
-            for lane in self._touched:
+            for lane in self.touched:
                 lane.unasked()
             raise
         finally:
-            for lane in self._touched:
+            for lane in self.touched:
                 lane.touched = False
-            self._touched.clear()
+            self.touched.clear()
             self.flush()
 
     def _happened(self, event: Event) -> None:
@@ -200,12 +204,7 @@ class Session:
         """Let a lane for which something has come read on, when all that came has been dealt with."""
         if not lane.touched:
             lane.touched = True
-            self._touched.append(lane)
-
-    def begin(self, lane: Lane, start: Callable[[], None]) -> None:
-        """Call `start` when all that came with the head of a stream has been dealt with."""
-        lane.start = start
-        self.touch(lane)
+            self.touched.append(lane)
 
     def room(self, half: HalfStream) -> int:
         """Return how much the next DATA frame of a stream may hold; not more than 0 if it has to wait."""
@@ -223,23 +222,23 @@ class Session:
         """Return whether a lane waits for something else than its own window."""
         return self.full or self.wire.may_send <= 0
 
-    def post(self, half: HalfStream, data: bytes | bytearray | memoryview) -> bool:
-        """Write a short message as one frame, which leaves with all else that is said in this turn; False if there is
-        no room for it now."""
-        wire, size = self.wire, len(data)
+    def post(self, lane: LaneSending, data: bytes | bytearray | memoryview, size: int) -> bool:
+        """Write a short message of `size` bytes, no more than a lane's `chunk`, as one frame. It leaves with all else
+        that is said in this turn; False if there is no room for it now."""
+        wire, half = self.wire, lane.half
         out = wire.out
         if (
             size > half.may_send
             or size > wire.may_send
-            or size > wire.peer_frame
             or self.queue
             or len(self._pending) + len(out) >= (LOW if self.resting else HIGH)
         ):
             return False
-        out += FRAME.pack(size << 8, 0, half.stream_id)
+        out += FRAME.pack(size << 8, 0, lane.sid)
         out += data
         half.may_send -= size
         wire.may_send -= size
+        lane.wire_sent += size + 9
         if not self._later and self._writer is None:
             self._later = True
             self._hot.afterwards.append(self.flush_now)

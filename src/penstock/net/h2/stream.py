@@ -99,7 +99,7 @@ class Lane(LaneSending):
 
     # -- what the session tells
 
-    def arrived(self, data: bytes, *, ended: bool) -> None:
+    def arrived(self, data: bytes, *, ended: bool = False) -> None:
         """Keep bytes that came, or the end of them, for who reads."""
         if data:
             inbox = self.inbox
@@ -111,7 +111,8 @@ class Lane(LaneSending):
         if ended:
             self.ended = True
         if not self.touched:
-            self.session.touch(self)
+            self.touched = True
+            self.session.touched.append(self)
 
     def read_on(self) -> None:
         """Let all that has come by now be read."""

@@ -218,7 +218,8 @@ class Http2Connection:
         ):
             wire.goaway()  # there have been enough
         lane = Lane(session, half, ended=ended)
-        session.begin(lane, View(self, lane, event.headers, wire.block_length, bodied=not ended).begin)
+        lane.start = View(self, lane, event.headers, wire.block_length, bodied=not ended).begin
+        session.touch(lane)
 
     def _refusal(self, ended: bool) -> str:
         """Why a stream is not taken; "" if it is."""
