@@ -67,9 +67,7 @@ def begin_answer(request: Request, answer: Answer, stream: Stream) -> Coroutine[
         elif answer.length is None:
             request.keep_alive = False
     head = render_head(request, answer, chunked=chunked)
-    body = answer.body
-    if head_only:
-        return _counted(request, stream, _write(request, stream, head), len(head))
+    body = b"" if head_only else answer.body
     if type(body) is not bytes:
         return _counted(request, stream, _send_body(request, answer, stream, head, chunked=chunked), len(head))
     if chunked:

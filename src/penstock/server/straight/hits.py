@@ -43,7 +43,7 @@ class Written:
 
     __slots__ = ("behind", "body", "by", "first", "head")
 
-    def __init__(self, by: object, head: ResponseHead, first: str, behind: bytes, body: bytes) -> None:
+    def __init__(self, by: object, head: ResponseHead, first: str, behind: bytes, body: memoryview) -> None:
         self.by = by
         self.head = head
         self.first = first
@@ -142,10 +142,10 @@ class StraightHits:
             ranges = self._ranges and ("accept-ranges" in head.fields or self._caching.force_ranges)
             lines = self._lines.of(head, entry.body_length, ranges)
         if lines is None:
-            return Written(self._mark, head, "", b"", b"")
+            return Written(self._mark, head, "", b"", memoryview(b""))
         first, before, after = lines
         behind = f"{before}{way.connection_line}{after}\r\n".encode("latin-1")
-        return Written(self._mark, head, first, behind, known.first[entry.start :])
+        return Written(self._mark, head, first, behind, memoryview(known.first)[entry.start :])
 
     def _finds(self, lookup: CacheLookup) -> bool:
         try:

@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from penstock.shared.cache_index import CacheIndex
     from penstock.upstream.exchange.temp_file import TempFile, TempFolder
 
-READ = 4096
+READ = 16384
 """Bytes of a file that are read at once: nearly always all up to the body, and often the body too."""
-MOST_KNOWN = 512
-"""Files that a process remembers: 4 MiB at most, with what has been written of them."""
+MOST_KNOWN = 4 << 20
+"""Bytes of files that a process remembers. Each counts for `ASIDE` bytes more."""
+ASIDE = 1024
 ABSENT = (errno.ENOENT, errno.ENOTDIR)
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 NAME = 2 * DIGEST
@@ -61,13 +62,14 @@ class KnownFile(OpenEntry):
     file: its inode, size and time of change. `noted` is the last second of which the index knows that it was given,
     `written` what somebody has made of it."""
 
-    __slots__ = ("key", "mark", "noted", "path", "written")
+    __slots__ = ("key", "mark", "noted", "path", "weight", "written")
 
     def __init__(self, key: bytes, path: bytes, entry: CacheEntry, first: bytes, about: os.stat_result) -> None:
         super().__init__(-1, entry, first, about.st_blocks * 512, about.st_ino)
         self.key = key
         self.path = path
         self.mark = about.st_ino, about.st_size, about.st_mtime_ns
+        self.weight = len(first) + ASIDE
         self.noted = 0
         self.written: object = None
 
@@ -102,6 +104,8 @@ class CacheStore:
 
     known: dict[bytes, KnownFile] = field(default_factory=dict)
     """Small files that this process has read, by digest: one that has not changed is not read again."""
+    weight: int = 0
+    """What they take, in bytes."""
 
     @property
     def index(self) -> CacheIndex:
@@ -147,9 +151,7 @@ class CacheStore:
             os.close(fd)
             raise
         if about.st_size <= len(first):
-            if len(self.known) >= MOST_KNOWN:
-                self.known.clear()
-            self.known[digest] = KnownFile(key, path.encode("latin-1"), entry, first, about)
+            self._remember(digest, KnownFile(key, path.encode("latin-1"), entry, first, about))
         return OpenEntry(fd, entry, first, about.st_blocks * 512, about.st_ino)
 
     def remembered(self, digest: bytes, key: bytes) -> KnownFile | None:
@@ -166,7 +168,15 @@ class CacheStore:
                 if known.mark == (about.st_ino, about.st_size, about.st_mtime_ns):
                     return known
         del self.known[digest]
+        self.weight -= known.weight
         return None
+
+    def _remember(self, digest: bytes, known: KnownFile) -> None:
+        if self.weight + known.weight > MOST_KNOWN:
+            self.known.clear()
+            self.weight = 0
+        self.known[digest] = known
+        self.weight += known.weight
 
     def put(self, file: TempFile, digest: bytes, now: int) -> None:
         """Let a file that has been written to its end be the entry, in place of an older one. Raises `OSError`."""

@@ -10,7 +10,7 @@ import pytest
 from penstock.http.cache.entry import CacheEntry
 from penstock.shared.cache_index import CacheIndex
 from penstock.upstream.cache.keeping import Keeping
-from penstock.upstream.cache.store import CacheStore, digest_of
+from penstock.upstream.cache.store import MOST_KNOWN, READ, CacheStore, digest_of
 from penstock.upstream.exchange.temp_file import TempFolder
 
 NAMES = map("store-test-{}".format, count())
@@ -83,3 +83,24 @@ def test_what_is_another_file_under_the_same_name_is_read_anew(tmp_path: Path) -
         opened.close()
     Path(kept.place(DIGEST)).unlink()
     assert kept.open(DIGEST, KEY) is None
+
+
+def test_what_is_remembered_of_files_is_bounded(tmp_path: Path) -> None:
+    kept = store(tmp_path)
+    for number in range(300):
+        key = b"%d" % number
+        digest = digest_of(key)
+        keeping = Keeping(kept, TempFolder(str(tmp_path)), digest, CacheEntry(key, b"head", 10, 5), lambda: None)
+        keeping.append(bytes(READ - 200))
+        keeping.complete(5)
+        keeping.close()
+        for _ in range(2):
+            opened = kept.open(digest, key)
+            assert opened is not None and opened.entry.key == key
+            opened.close()
+        assert kept.remembered(digest, key) is not None
+        assert kept.weight == sum(each.weight for each in kept.known.values()) <= MOST_KNOWN
+    Path(kept.place(digest)).unlink()
+    assert kept.open(digest, key) is None
+    assert kept.weight == sum(each.weight for each in kept.known.values())
+    assert sum(len(each.first) for each in kept.known.values()) > READ
