@@ -9,6 +9,8 @@ from penstock.config.key import Key
 from penstock.plan import phases
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from penstock.config.regex.pcre import Regex
     from penstock.config.scope import Scope
     from penstock.config.settings import Settings
@@ -121,6 +123,16 @@ class Server:
         self.tls: Any = None  # a `modules.tls.ssl.TlsOffer`, which is above this floor
         self.allow_connect = False
         self.meets_connect = False
+
+    def places(self) -> Iterator[Location]:
+        """Give every location, the server's own level and what stands inside of each."""
+        waiting = [self.root, *self.named.values()]
+        if self.locations is not None:
+            waiting += self.locations.below()
+        while waiting:
+            each = waiting.pop()
+            yield each
+            waiting += each.inner
 
     def __repr__(self) -> str:
         return f"<server {self.name!r}>"

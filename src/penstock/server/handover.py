@@ -157,7 +157,7 @@ def _fill(ending: Ending, service: Service, plan: Plan, fields: Fields, places: 
     fields.end()
     if not all(isinstance(pair, list) and list(map(type, pair)) == [str, str] for pair in held):
         raise Strange("a place in a zone is none")
-    ending.conversation = None if talk is None else _conversation(talk, ending)
+    ending.conversation = None if talk is None else _conversation(talk, ending, plan)
     tallies = received(plan, quotas)
     ending.spans = None if spans is None else TunnelSpans.received(service, plan, spans)
     ending.request = None
@@ -182,11 +182,11 @@ def _described_conversation(talk: Conversation) -> dict[str, Any]:
     return state_of(talk)
 
 
-def _conversation(state: dict[str, Any], ending: Ending) -> Conversation:
+def _conversation(state: dict[str, Any], ending: Ending, plan: Plan) -> Conversation:
     from penstock.server.websocket.handover import resumed
 
     try:
-        return resumed(state, ending)
+        return resumed(state, ending, plan)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise Strange(f"a conversation can not be gone on with: {error!r}") from None
 

@@ -58,7 +58,7 @@ class Terms:
     redial: RedialTerms | None = None
 
     def plain(self) -> dict[str, object]:
-        """Return them as numbers and text, without `redial`: the handshake that it needs stays where it came."""
+        """Return them as numbers and text, without `redial`, which a location says anew."""
         return {name: value for name, value in asdict(self).items() if name != "redial"}
 
 

@@ -9,9 +9,6 @@ from penstock.config.registry import HTTP_LEVELS
 from penstock.config.settings import Settings, directive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from penstock.plan.location import Location, Server
     from penstock.plan.plan import Plan
 
 MODULE = "tap"
@@ -38,17 +35,6 @@ def untapped(plan: Plan) -> frozenset[tuple[str, str]]:
         for listen in plan.listens
         if not listen.stream
         for server in listen.servers
-        for each in _places(server)
+        for each in server.places()
         if not each[TapRule].allowed
     )
-
-
-def _places(server: Server) -> Iterator[Location]:
-    """Every location of a server, with the server's own level and what stands inside of each."""
-    waiting = [server.root, *server.named.values()]
-    if server.locations is not None:
-        waiting += server.locations.below()
-    while waiting:
-        each = waiting.pop()
-        yield each
-        waiting += each.inner

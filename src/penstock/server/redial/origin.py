@@ -7,7 +7,7 @@ an idle tunnel costs little more than its handshake has bytes (experiments/tunne
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from penstock.http.fields import first_values
 from penstock.http.head import RequestHead
@@ -19,6 +19,7 @@ from penstock.modules.websocket.redial import NOTE, RedialNote
 from penstock.modules.websocket.websocket import WebSocket, answered_wrong
 from penstock.net.errors import NetError
 from penstock.server.finish import forget, release
+from penstock.shared.json_fields import Fields, Strange
 from penstock.upstream.errors import ProxyError
 from penstock.upstream.exchange.nobody import Nobody
 from penstock.upstream.exchange.upgrade import Parts, Upgrade
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from penstock.http.client import ClientConnection, ClientStream, TlsOfClient
     from penstock.http.response import ResponseHead
     from penstock.net.loop import Loop
+    from penstock.plan.location import Listen
+    from penstock.plan.plan import Plan
+    from penstock.server.service import Service
 
 SURE = frozenset((408, 425, 429))
 """Statuses of a client's fault that another try may change."""
@@ -92,6 +96,64 @@ class KeptHandshake:
         self.proxy_protocol = connection.proxy_protocol
         self.requests = connection.requests
         self.started = connection.started
+
+    def told(self) -> dict[str, object] | None:
+        """Tell another process all of it; None where something belongs to it that only this process has."""
+        captured = self.captures is not None and self.captures.re.groups
+        if captured or self.tls is not None or self.proxy_protocol is not None:
+            return None
+        return {
+            "head": self._head.decode("latin-1"),
+            "texts": [self._line, self._uri, self._args, self._host, self.protocol, self.server_name],
+            "variables": self.variables or {},
+            "place": [_plain(self.listen), self.server.name, self.location.kind, self.location.name],
+            "client": [self.client_address, self.client_port],
+            "peer": list(self.peer or ()),
+            "reached": list(self._reached),
+            "scheme": self.scheme,
+            "requests": self.requests,
+            "number": self.number,
+            "started": self.started,
+        }
+
+    @classmethod
+    def received(cls, told: dict[str, Any], service: Service, plan: Plan) -> KeptHandshake | None:
+        """Make it of what another process told; None where this configuration has no such location. Raises `Strange`.
+        """
+        fields = Fields(told, "handshake")
+        address, *names = fields.items("place")
+        texts, variables = fields.items("texts"), fields.plain_or_none("variables") or {}
+        client, peer, reached = fields.items("client"), fields.items("peer"), fields.items("reached")
+        made = cls.__new__(cls)
+        made._head = fields.text("head").encode("latin-1")
+        made.scheme = fields.text("scheme")
+        made.requests, made.number = fields.whole("requests"), fields.whole("number")
+        made.started = fields.real("started")
+        fields.end()
+        for each in (*texts, *variables.values()):
+            if each is not None and not isinstance(each, str):
+                raise Strange("a text of a handshake is none")
+        if len(texts) != 6 or any(list(map(type, pair)) != [str, int] for pair in (client, peer or client, reached)):
+            raise Strange("a handshake is not whole")
+        found = [
+            (listen, server, location)
+            for listen in plan.listens
+            if not listen.stream and _plain(listen) == address
+            for server in listen.servers
+            for location in server.places()
+            if [server.name, location.kind, location.name] == names
+        ]
+        if len(found) != 1:
+            return None
+        made.listen, made.server, made.location = found[0]
+        made._line, made._uri, made._args, made._host, made.protocol, made.server_name = texts
+        made.variables = variables or None
+        made.client_address, made.client_port = client
+        made.peer = (peer[0], peer[1]) if peer else None
+        made._reached = _same((reached[0], reached[1]))
+        made.captures = made.tls = made.proxy_protocol = None
+        made.service = service
+        return made
 
     @property
     def local_address(self) -> str:
@@ -179,6 +241,11 @@ class KeptHandshake:
         if head.joined("sec-websocket-extensions"):
             return NotDialled("upstream has chosen an extension that was not offered", final=True)
         return None
+
+
+def _plain(listen: Listen) -> object:
+    """Return the address that is listened on, as it is told."""
+    return list(listen.address) if isinstance(listen.address, tuple) else listen.address
 
 
 def _host_of(fields: dict[str, str]) -> str:

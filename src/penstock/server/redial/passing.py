@@ -57,7 +57,7 @@ class KeptConversation(Conversation):
 
     @property
     def portable(self) -> bool:
-        """Return whether another process can go on with it, which then does not redial it."""
+        """Return whether another process can go on with it."""
         return self.absence is None and super().portable
 
     @property
@@ -68,6 +68,7 @@ class KeptConversation(Conversation):
     def attach(self, tunnel: Tunnel) -> None:
         """Begin, before any byte moves."""
         super().attach(tunnel)
+        self.bridge.begin(len(tunnel.backend.unsent or b""))
         self._tap(tunnel)
 
     def _tap(self, tunnel: Tunnel) -> None:

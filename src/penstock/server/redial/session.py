@@ -47,7 +47,7 @@ class RedialConversation(KeptConversation):
 
     @property
     def portable(self) -> bool:
-        """Return whether another process can go on with it, which then does not redial it."""
+        """Return whether another process can go on with it."""
         return self.absence is None and super().portable
 
     @property

@@ -6,10 +6,12 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from penstock.server.redial.carried import described_redial, resumed_redial
 from penstock.server.websocket.session import Conversation
 from penstock.websocket.terms import terms_of
 
 if TYPE_CHECKING:
+    from penstock.plan.plan import Plan
     from penstock.server.tunnel import Ending
 
 
@@ -24,13 +26,17 @@ def state_of(talk: Conversation) -> dict[str, Any]:
         "pulses": talk.heart.state(),
         "close": (talk.close_code, talk.close_from),
         "until": None if talk.until == inf else talk.until,
+        "redial": described_redial(talk),
     }
 
 
-def resumed(state: dict[str, Any], ending: Ending) -> Conversation:
+def resumed(state: dict[str, Any], ending: Ending, plan: Plan) -> Conversation:
     """Go on with what another process gave; `attach` it to its tunnel. Raises `KeyError`, `TypeError` and `ValueError`
     where the values are none that `state_of` tells."""
-    talk = Conversation(terms_of(state["terms"]), ending, rsv=state["rsv"], compressed=state["compressed"])
+    terms = terms_of(state["terms"])
+    talk = resumed_redial(state["redial"], terms, ending, plan) or Conversation(
+        terms, ending, rsv=state["rsv"], compressed=state["compressed"]
+    )
     talk.up.restore(state["up"])
     talk.down.restore(state["down"])
     talk.heart.restore(state["pulses"])

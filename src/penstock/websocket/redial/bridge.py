@@ -71,6 +71,12 @@ class Bridge:
         self.state = state = REDIAL[self.state][event]
         return state
 
+    def begin(self, untaken: int) -> None:
+        """Begin where a conversation stands, with so many bytes that the backend has not taken. Of a message that is
+        under way nobody here has the beginning: it can not be sent again."""
+        self._untaken = untaken
+        self.complete = not untaken and self.up.between
+
     # -- while a backend takes what the client says
 
     def passing(self, data: bytes | bytearray | memoryview) -> None:

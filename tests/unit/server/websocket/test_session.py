@@ -83,7 +83,8 @@ def test_going_on_in_another_process(loop: Loop, run: Run) -> None:
         one.talk.over(one.tunnel, End.SHUTDOWN)
         one.tunnel.release()
 
-        two = Talk(loop, lambda ending: resumed(state, ending))
+        plan: Any = None  # no handshake is told of
+        two = Talk(loop, lambda ending: resumed(state, ending, plan))
         assert (two.talk.messages_in, two.talk.pings, two.talk.compressed) == (1, 1, True)
         assert two.talk.until == one.talk.until
         assert two.talk.terms is TERMS or two.talk.terms == TERMS
