@@ -126,8 +126,9 @@ class ClientService(Protocol):
         """Give back what a subrequest holds, and log it where that is configured."""
         ...
 
-    def mirror(self, parent: Request, uri: str, args: str) -> None:
-        """Send a copy of a request on its way, for which nobody waits."""
+    def mirror(self, parent: Request, uri: str, args: str, *, ended: bool = False) -> None:
+        """Send a copy of a request on its way, for which nobody waits. `ended`: the request has, and the copy knows
+        how."""
         ...
 
     def behind(self, parent: Request, work: Callable[[Request], Coroutine[Any, Any, None]]) -> None:

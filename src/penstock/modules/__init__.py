@@ -73,6 +73,7 @@ ORDER = (
     "gateways.memcached",
     "content.try_files",
     "content.mirror",
+    "content.post_action",
     "content.empty_gif",
     "logs.stub_status",
     "logs.status",

@@ -26,7 +26,7 @@ from penstock.server.room import Room
 from penstock.server.straight.client import StraightConnection
 from penstock.server.straight.way import is_on
 from penstock.server.stream.ports import DatagramPorts
-from penstock.server.subrequest import again, ask, behind, mirror
+from penstock.server.subrequest import afterwards, again, ask, behind, mirror
 from penstock.server.websocket.drain import dismiss
 from penstock.server.websocket.drain_servers import drain_servers
 from penstock.shared.counters import COUNTERS, Figures, Share
@@ -249,12 +249,12 @@ class Service:
 
     again, end_subrequest = staticmethod(again), staticmethod(finish)
 
-    def mirror(self, parent: Request, uri: str, args: str) -> None:
-        """Send a copy of a request on its way, as long as there is room for it."""
+    def mirror(self, parent: Request, uri: str, args: str, *, ended: bool = False) -> None:
+        """Send a copy of a request on its way, as long as there is room for it; what has `ended` goes to its place."""
         if self.live >= self.most:
             report(parent, WARN, f"a request is not mirrored: {self.most} worker_connections are not enough")
             return
-        self._keep(spawn(mirror(parent, uri, args, self.loop)))
+        self._keep(spawn((afterwards if ended else mirror)(parent, uri, args, self.loop)))
 
     def behind(self, parent: Request, work: Callable[[Request], Coroutine[Any, Any, None]]) -> None:
         """Do something with a copy of a request that its client does not wait for."""

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from penstock.config.key import Key
 from penstock.http.errors import BadMessage
 from penstock.http.head import RequestHead
-from penstock.http.request import Request
+from penstock.http.request import Answer, Redirect, Request
 from penstock.modules.access.delay import delay
 from penstock.modules.filters.bodies import pieces
 from penstock.net.errors import NetError
 from penstock.observe.errorlog import ERROR, report
-from penstock.server.engine import answer_to, content_of
+from penstock.server.engine import answer_from, answer_to, content_of
 from penstock.server.finish import finish
 from penstock.server.h1.send import make_page
 from penstock.server.transaction import report_mistake
@@ -77,8 +77,27 @@ async def mirror(parent: Request, uri: str, args: str, loop: Loop) -> None:
     request = _inside(parent, uri, args, frozenset())
     request.method = parent.method
     request.connection = Shadow(parent.connection, loop)
+    await _for_nobody(request, answer_to(request))
+
+
+async def afterwards(parent: Request, uri: str, args: str, loop: Loop) -> None:
+    """Run a request that has ended once more, for another path or a named location, and throw the answer away. Until
+    it has an answer of its own, variables tell how the first one ended. There is no body: it is gone."""
+    request = _inside(parent, parent.uri, parent.args, _FRAMING)
+    request.method = parent.method
+    request.location = parent.location
+    request.connection = Shadow(parent.connection, loop)
+    request.started, request.request_length = parent.started, parent.request_length
+    request.status, request.completed, request.attempts = parent.status, parent.completed, parent.attempts
+    request.bytes_sent, request.body_bytes_sent = parent.bytes_sent, parent.body_bytes_sent
+    there = Redirect(name=uri) if uri.startswith("@") else Redirect(uri, args)
+    await _for_nobody(request, answer_from(request, there))
+
+
+async def _for_nobody(request: Request, answering: Coroutine[Any, Any, Answer]) -> None:
+    """Wait for an answer, and throw it away."""
     try:
-        answer = await answer_to(request)
+        answer = await answering
         request.status = answer.status
         count = 0
         async for piece in pieces(answer.body):

@@ -32,7 +32,6 @@ from penstock.config.registry import (
     STREAM_LEVELS,
     block,
     inert,
-    refused,
 )
 from penstock.config.scope import Call, Scope
 from penstock.config.settings import Settings, directive, united
@@ -300,11 +299,5 @@ inert(
     where=HTTP_LEVELS,
     reason="files go to the socket through the kernel's page cache",
     nginx=PAGE,
-    module="http_core",
-)
-refused(
-    "post_action",
-    where=HTTP_LEVELS | IF_LOCATION,
-    advice="nothing runs after an answer; mirror sends a copy of the request elsewhere, access_log tells how it ended",
     module="http_core",
 )
