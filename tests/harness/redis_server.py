@@ -16,14 +16,19 @@ from harness.ports import free_port
 from harness.waiting import eventually
 
 
+def redis_program() -> str:
+    """The program; `REDIS_SERVER` names another one, such as that of Valkey. Skips where there is none."""
+    program = os.environ.get("REDIS_SERVER") or shutil.which("redis-server") or shutil.which("valkey-server")
+    if program is None:
+        pytest.skip("there is no redis-server here")
+    return program
+
+
 class RedisServer:
     """Runs until the `with` block ends. `more` are options of its command line."""
 
     def __init__(self, *more: str) -> None:
-        program = shutil.which("redis-server")
-        if program is None:
-            pytest.skip("there is no redis-server here")
-        self._program = program
+        self._program = redis_program()
         self._more = more
         self.port = free_port()
         self.directory = Path(tempfile.mkdtemp(prefix="penstock-test-redis-"))

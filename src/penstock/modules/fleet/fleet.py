@@ -69,13 +69,13 @@ class Fleet:
         self.sessions: list[FleetSessions] = []
 
     def stale(self, told: list[Reply]) -> None:
-        """Forget sessions of which another machine has said something else: Redis tells their keys."""
+        """Ask again for sessions of which another machine has said something: Redis tells their keys."""
         keys = told[1] if len(told) > 1 else None
         begin = self.options.base + b":s:"
         for key in keys if isinstance(keys, list) else ():
             if isinstance(key, bytes) and key.startswith(begin):
                 for each in self.sessions:
-                    each.forget(key.removeprefix(begin))
+                    each.changed(key.removeprefix(begin))
 
 
 FLEET: Key[Fleet] = Key("fleet")

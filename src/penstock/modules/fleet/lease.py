@@ -17,7 +17,7 @@ RENEW, MORE, ALL, ALL_IN_DOUBT = 0, 1, 2, 3
 CACHE_NEXT = (b"CLIENT", b"CACHING", b"YES")
 """What is read next is remembered by Redis, which tells when somebody else changes it."""
 
-_LEAN = frozenset({scripts.enter, scripts.leave_places, scripts.use, scripts.session})
+_LEAN = frozenset({scripts.enter, scripts.leave_places, scripts.use, scripts.look})
 """Scripts that do not need the lease's name."""
 
 
@@ -33,6 +33,7 @@ class Lease:
         leases = base + b":l"
         keys = [base, leases, leases + b":" + own, base + b":t"]
         self._heads = {script: script.head(keys, 1 if script in _LEAN else 2) for script in scripts.ALL}
+        self._heads[scripts.look] = b"*2\r\n$4\r\nMGET\r\n"
         self._length = int(options.lease * 1000).to_bytes(4, "little")
         self.channels = [base + b":ask", base + b":to:" + own]
         """What this worker listens to: what all are asked, and what it is told itself."""

@@ -125,9 +125,9 @@ class Link:
         self._call(script, packed, waiter)
         return True
 
-    def ask_and_watch(self, script: scripts.Script, packed: bytes, waiter: Waiter) -> bool:
-        """Ask as `ask` does, and be told when another client changes what was read (`invalidate`)."""
-        return self.run(CACHE_NEXT, _nothing) and self.ask(script, packed, waiter)
+    def ask_and_watch(self, key: bytes, waiter: Waiter) -> bool:
+        """Ask for the value of a key as `ask` does, and be told when another client changes it (`invalidate`)."""
+        return self.run(CACHE_NEXT, _nothing) and self.ask(scripts.look, key, waiter)
 
     def hold(self, digest: bytes) -> None:
         """Count a place that was taken without Redis's word; it is told soon."""

@@ -270,16 +270,6 @@ the number of the last period that was answered and what was used in it, and how
 then the number of the present period and what was used in it, for each."""
 
 
-SESSION = """
-local digest, life, server = struct.unpack('<c16dc8', ARGV[1])
-local key = KEYS[1] .. ':s:' .. digest
-if life > 0 then redis.call('SET', key, server, 'PX', string.format('%.0f', life)) end
-return {1, redis.call('GET', key) or ''}
-"""
-"""Where a session is. Told are its digest, how long what follows is to be remembered (milliseconds; 0: nothing is
-told), and what stands for its server (8 bytes). Answers [1, server], an empty one where nobody knows."""
-
-
 class Script:
     """A script and its digest, by which Redis knows it."""
 
@@ -307,5 +297,7 @@ renew = Script("renew", RENEW)
 go = Script("go", GO)
 drain = Script("drain", DRAIN)
 use = Script("use", USE)
-session = Script("session", SESSION)
-ALL = (enter, leave_places, renew, go, drain, use, session)
+ALL = (enter, leave_places, renew, go, drain, use)
+look = Script("look", "")
+"""No script but MGET, of one key, which is what it is told: of a script Redis remembers the keys that were named, not
+those that it read (`CLIENT TRACKING`)."""

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING
 
-from penstock.modules.fleet import scripts
 from penstock.modules.fleet.ask import Wait
 from penstock.modules.fleet.digests import Digests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from penstock.modules.fleet.fleet import Fleet
+    from penstock.modules.fleet.link import Link
+    from penstock.net.redis.replies import Reply
+    from penstock.upstream.peers.shared_sessions import SharedSessions
 
-_SESSION = struct.Struct("<16sd8s")
-_NOBODY = bytes(8)
+_LENGTH = 8
+"""Bytes that stand for a server."""
 
 
 class FleetSessions:
-    """The sessions of one zone. `fleet` is there once the configuration has been read; `forget` is told the digest of a
-    session of which another machine has said something else."""
+    """The sessions of one zone. `fleet` is there once the configuration has been read; `known` is what this machine
+    knows of them."""
 
-    __slots__ = ("_digests", "fleet", "forget")
+    __slots__ = ("_digests", "fleet", "known")
 
     def __init__(self, zone: str) -> None:
         self._digests = Digests(f"sticky {zone}")
         self.fleet: Fleet | None = None
-        self.forget: Callable[[bytes], None] = _ignore
+        self.known: SharedSessions | None = None
 
     @property
     def there(self) -> bool:
@@ -44,17 +43,40 @@ class FleetSessions:
         link = None if self.fleet is None else self.fleet.link
         if link is None:
             return None
-        packed = _SESSION.pack(digest, 0, _NOBODY)
-        reply = await Wait().of(lambda told: link.ask_and_watch(scripts.session, packed, told))
-        server = reply[1] if reply is not None and len(reply) > 1 else None
-        return server if isinstance(server, bytes) and len(server) == len(_NOBODY) else None
+        key = _key(link, digest)
+        reply = await Wait().of(lambda told: link.ask_and_watch(key, told))
+        return _server(reply)
 
     def say(self, digest: bytes, server: bytes, seconds: float) -> None:
         """Say where a session is, for so long. Nobody waits, and what Redis does not hear it is told with another use.
         """
         link = None if self.fleet is None else self.fleet.link
-        if link is not None:
-            link.ask_and_watch(scripts.session, _SESSION.pack(digest, seconds * 1000, server), _ignore)
+        if link is None:
+            return
+        key = _key(link, digest)
+        if link.run((b"SET", key, server, b"PX", b"%d" % (seconds * 1000)), _ignore):
+            link.ask_and_watch(key, _ignore)
+
+
+    def changed(self, digest: bytes) -> None:
+        """Ask where a session is now, if this machine knows it: another one has said something of it."""
+        link = None if self.fleet is None else self.fleet.link
+        if link is not None and self.known is not None and self.known.knows(digest):
+            link.ask_and_watch(_key(link, digest), lambda reply: self._heard(digest, reply))
+
+    def _heard(self, digest: bytes, reply: list[Reply] | None) -> None:
+        server = _server(reply)
+        if server is not None and self.known is not None:
+            self.known.correct(digest, server)
+
+
+def _server(reply: list[Reply] | None) -> bytes | None:
+    server = reply[0] if reply else None
+    return server if isinstance(server, bytes) and len(server) == _LENGTH else None
+
+
+def _key(link: Link, digest: bytes) -> bytes:
+    return link.options.base + b":s:" + digest
 
 
 def _ignore(told: object) -> None:

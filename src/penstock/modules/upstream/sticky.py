@@ -167,7 +167,7 @@ def _learn(scope: Scope, directive: Directive, words: tuple[Word, ...]) -> Stick
         return Sticky(lookup, create=create, sessions=StickySessions(memory, life), after_header=after_header)
     beyond = _beyond(scope, zone[0], sync)
     shared = SharedSessions(memory, life, beyond)
-    beyond.forget = shared.forget
+    beyond.known = shared
     return SharedSticky(lookup, create=create, sessions=shared, after_header=after_header)
 
 

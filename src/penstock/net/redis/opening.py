@@ -124,7 +124,7 @@ def _open(address: RedisAddress) -> tuple[socket.socket, str, str]:
     if address.socket_path:
         made = redis.UnixDomainSocketConnection(path=address.socket_path, **known)
     elif address.tls:
-        made = redis.SSLConnection(host=place[0], port=place[1], ssl_ca_data=address.trusted, **known)
+        made = redis.SSLConnection(host=place[0], port=place[1], **_verified(address), **known)
     else:
         made = redis.Connection(host=place[0], port=place[1], **known)
     made.connect()
@@ -136,6 +136,11 @@ def _open(address: RedisAddress) -> tuple[socket.socket, str, str]:
     sock: socket.socket = made._sock
     made._sock = None
     return sock, about.get("run_id", ""), about.get("redis_version", "")
+
+
+def _verified(address: RedisAddress) -> dict[str, object]:
+    """What the server's certificate has to be. Older versions of the library ask for no name unless they are told."""
+    return {"ssl_ca_data": address.trusted, "ssl_cert_reqs": "required", "ssl_check_hostname": True}
 
 
 def _place(address: RedisAddress) -> tuple[str, int]:
@@ -155,7 +160,7 @@ def _place(address: RedisAddress) -> tuple[str, int]:
             username=address.user,
             password=address.password,
             ssl=address.tls,
-            ssl_ca_data=address.trusted,
+            **(_verified(address) if address.tls else {}),
             socket_timeout=PATIENCE,
             socket_connect_timeout=PATIENCE,
         )

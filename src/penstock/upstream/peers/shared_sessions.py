@@ -53,14 +53,19 @@ class SharedSessions(StickySessions):
         with self.zone:
             self._put(self._digest(session), server, now - self.timeout / PARTS)
 
-    def forget(self, digest: bytes) -> None:
-        """Forget a session, if it is known: another machine has said something else of it."""
-        zone = self.zone
+    def knows(self, digest: bytes) -> bool:
+        """Return whether this machine knows something of a session."""
         own = self._own(digest)
-        with zone:
-            at = zone.find(own)
-            if at >= 0:
-                zone.remove(at)
+        with self.zone:
+            return self._found(own) is not None
+
+    def correct(self, digest: bytes, server: bytes) -> None:
+        """Take the word of another machine that has put a session elsewhere, if this one knows the session."""
+        own = self._own(digest)
+        with self.zone:
+            found = self._found(own)
+            if found is not None:
+                self._put(own, server, found[1])
 
     def _digest(self, session: str) -> bytes:
         return self._own(self.beyond.digest(session))

@@ -121,15 +121,19 @@ def test_one_whose_server_can_not_be_had_is_asked_for(group: Group, others: Othe
     assert chosen(group, Asking("s")) is other
 
 
-def test_what_another_machine_changed_is_forgotten(group: Group, others: Others) -> None:
+def test_what_another_machine_changed_counts(group: Group, others: Others) -> None:
     first = chosen(group, Asking(created="s"))
     other = next(each for each in group.peers if each is not first)
-    others.known[others.digest("s")] = short(server_id(other))
-    sessions_of(group).forget(others.digest("t"))
-    assert chosen(group, Asking("s")) is first
-    others.known[others.digest("s")] = short(server_id(other))
-    sessions_of(group).forget(others.digest("s"))
+    sessions, server = sessions_of(group), short(server_id(other))
+    assert sessions.knows(others.digest("s"))
+    assert not sessions.knows(others.digest("t"))
+    sessions.correct(others.digest("t"), server)
+    assert not sessions.knows(others.digest("t"))
+    sessions.correct(others.digest("s"), server)
+    told = len(others.told)
     assert chosen(group, Asking("s")) is other
+    assert others.asked == 0
+    assert len(others.told) == told, "that is no news"
 
 
 def test_a_fleet_that_is_not_there_is_not_asked(group: Group, others: Others) -> None:
