@@ -190,3 +190,25 @@ def test_one_that_finds_nobody_stays(proxy) -> None:
     asyncio.run(main())
 
 
+
+
+def test_one_whose_upstream_has_no_other_server_stays(proxy) -> None:
+    """It does not come back to the server that is to be left."""
+
+    async def main() -> None:
+        one = Backend("one")
+        async with serve(one.talk, "127.0.0.1", 0) as first:
+            port = first.sockets[0].getsockname()[1]
+            text = in_http(SITE.format(mark="", method="").replace(" server 127.0.0.1:{port:two};", ""))
+            front = await asyncio.to_thread(proxy, text, ports={"one": port})
+            client = Chatter()
+            running = asyncio.ensure_future(client.run(f"ws://127.0.0.1:{front.port()}/"))
+            await until(lambda: one.heard > 5)
+            await command(front, "drain", f"app/127.0.0.1:{port}", "--redial", "--spread", "0s")
+            await asyncio.to_thread(front.logged, "a WebSocket stays where it is", 30.0, "error.log")
+            client.stop.set()
+            await running
+            assert client.back == list(range(client.said))
+            assert len(one.headers) == 1
+
+    asyncio.run(main())

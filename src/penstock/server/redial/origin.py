@@ -195,15 +195,18 @@ class KeptHandshake:
         request.context(NOTE, lambda: note)
         return request
 
-    async def dial(self, loop: Loop, note: RedialNote, avoided: frozenset[Parts], attempts: list[Attempt]) -> Upgrade:
+    async def dial(
+        self, loop: Loop, note: RedialNote, avoided: frozenset[Parts], attempts: list[Attempt], *, strict: bool
+    ) -> Upgrade:
         """Send the handshake again, to a peer that is none of those, and return what has switched protocols.
 
-        Raises `NotDialled`. Whoever was tried is added to `attempts`.
+        Raises `NotDialled`, finally where there is nobody else and only another will do (`strict`). Whoever was tried
+        is added to `attempts`.
         """
         request = self.request(note)
         self.stream = Nobody(loop)  # it is here only as long as it is asked for
         try:
-            return await self._dial(request, avoided)
+            return await self._dial(request, avoided, strict)
         except ProxyError as error:
             raise NotDialled(str(error) or f"no upstream can be reached ({error.status})") from None
         except NetError as error:
@@ -216,11 +219,11 @@ class KeptHandshake:
             forget(request)
             del self.stream
 
-    async def _dial(self, request: Request, avoided: frozenset[Parts]) -> Upgrade:
+    async def _dial(self, request: Request, avoided: frozenset[Parts], strict: bool) -> Upgrade:
         proxy = self.location[Proxy]
         exchange = await exchange_again(proxy, request, None, avoided)
         if exchange is None:
-            raise NotDialled("there is no other upstream")
+            raise NotDialled("there is no other upstream", final=strict)
         head = await exchange.run()
         wrong = self._wrong(proxy, request, head)
         if wrong is not None:

@@ -115,9 +115,9 @@ class PeerSearch:
     async def _dial(self) -> Upgrade:
         origin, note, attempts = self._origin, self._note, self._attempts
         try:
-            return await origin.dial(self._loop, note, self._avoided, attempts)
+            return await origin.dial(self._loop, note, self._avoided, attempts, strict=self._strict)
         except NotDialled as error:
             if error.final or self._strict:
                 raise
         # Nobody else does: who was lost may be there again.
-        return await origin.dial(self._loop, note, frozenset(), attempts)
+        return await origin.dial(self._loop, note, frozenset(), attempts, strict=False)
