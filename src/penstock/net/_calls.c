@@ -40,17 +40,27 @@ static PyObject *calls_recv(PyObject *module, PyObject *args)
     return count < 0 ? failed() : PyBytes_FromStringAndSize(buffer, count);
 }
 
-static PyObject *calls_send(PyObject *module, PyObject *args)
+static PyObject *send_with(PyObject *args, int flags)
 {
     int fd;
     Py_buffer data;
     if (!PyArg_ParseTuple(args, "iy*:send", &fd, &data))
         return NULL;
-    ssize_t count = send(fd, data.buf, (size_t)data.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t count = send(fd, data.buf, (size_t)data.len, MSG_DONTWAIT | MSG_NOSIGNAL | flags);
     int error = errno;
     PyBuffer_Release(&data);
     errno = error;
     return count < 0 ? failed() : PyLong_FromSsize_t(count);
+}
+
+static PyObject *calls_send(PyObject *module, PyObject *args)
+{
+    return send_with(args, 0);
+}
+
+static PyObject *calls_send_last(PyObject *module, PyObject *args)
+{
+    return send_with(args, MSG_MORE);
 }
 
 /* The address as the socket module gives it; None for what is neither of IPv4 nor of IPv6. */
@@ -153,6 +163,17 @@ static PyObject *calls_nodelay(PyObject *module, PyObject *argument)
     return Py_None;
 }
 
+static PyObject *calls_finish(PyObject *module, PyObject *argument)
+{
+    long fd = PyLong_AsLong(argument);
+    if (fd == -1 && PyErr_Occurred())
+        return NULL;
+    if (shutdown((int)fd, SHUT_WR) < 0)
+        return failed();
+    Py_INCREF(Py_None);
+    return Py_None;
+}
+
 static PyObject *calls_close(PyObject *module, PyObject *argument)
 {
     long fd = PyLong_AsLong(argument);
@@ -167,6 +188,8 @@ static PyObject *calls_close(PyObject *module, PyObject *argument)
 static PyMethodDef methods[] = {
     {"recv", calls_recv, METH_VARARGS, "recv(fd, limit) -> bytes"},
     {"send", calls_send, METH_VARARGS, "send(fd, data) -> bytes taken"},
+    {"send_last", calls_send_last, METH_VARARGS, "send_last(fd, data) -> bytes taken; they wait for finish."},
+    {"finish", calls_finish, METH_O, "finish(fd): nothing more will be sent."},
     {"accept", calls_accept, METH_O, "accept(fd) -> (fd, address or None); the new one is non-blocking."},
     {"connect", calls_connect, METH_VARARGS, "connect(host, port, nodelay) -> (fd, errno): begins to."},
     {"watch", calls_watch, METH_VARARGS, "watch(epoll, fd, mask): registers it."},

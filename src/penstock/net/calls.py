@@ -10,7 +10,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, TypeAlias
 
-from penstock.net.bare_socket import bare_socket
+from penstock.net.bare_socket import bare_socket, socket_of
 from penstock.shared.compiled import are_wanted
 
 if TYPE_CHECKING:
@@ -25,6 +25,22 @@ def _recv(fd: int, limit: int, /) -> bytes:
 
 def _send(fd: int, data: bytes | bytearray | memoryview, /) -> int:
     return os.write(fd, data)
+
+
+def _send_last(fd: int, data: bytes | bytearray | memoryview, /) -> int:
+    sock = socket_of(fd)
+    try:
+        return sock.send(data, socket.MSG_MORE)
+    finally:
+        sock.detach()
+
+
+def _finish(fd: int, /) -> None:
+    sock = socket_of(fd)
+    try:
+        sock.shutdown(socket.SHUT_WR)
+    finally:
+        sock.detach()
 
 
 def _connect(host: str, port: int, nodelay: bool, /) -> tuple[int, int]:
@@ -48,6 +64,12 @@ recv: Callable[[int, int], bytes] = _recv
 
 send: Callable[[int, bytes | bytearray | memoryview], int] = _send
 """Write, and return how much was taken. Raises `OSError`."""
+
+send_last: Callable[[int, bytes | bytearray | memoryview], int] = _send_last
+"""Write what `finish` follows at once: the end leaves with it, in one segment. Raises `OSError`."""
+
+finish: Callable[[int], None] = _finish
+"""Say that nothing more will be sent (FIN). Raises `OSError`."""
 
 accept: Callable[[int], tuple[int, Name]] | None = None
 """Accept from a listening socket of TCP: the descriptor, non-blocking, and who it is. Raises `OSError`. None where the
@@ -74,4 +96,5 @@ if are_wanted():
         pass
     else:
         recv, send, accept = _calls.recv, _calls.send, _calls.accept
+        send_last, finish = _calls.send_last, _calls.finish
         connect, watch, nodelay, close = _calls.connect, _calls.watch, _calls.nodelay, _calls.close

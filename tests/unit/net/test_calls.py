@@ -19,6 +19,7 @@ class InPython:
 
     recv, send, connect = calls._recv, calls._send, calls._connect
     nodelay, close = calls._nodelay, os.close
+    send_last, finish = calls._send_last, calls._finish
 
 
 @pytest.fixture(params=["compiled", "python"])
@@ -48,6 +49,19 @@ def test_bytes_come_and_go(here, pair) -> None:
         here.recv(other.fileno(), 16384)
     one.close()
     assert here.recv(other.fileno(), 16384) == b""
+
+
+def test_the_end_follows_what_is_sent_last(here, pair) -> None:
+    one, other = pair
+    assert here.send_last(one.fileno(), b"hello") == 5
+    here.finish(one.fileno())
+    assert here.recv(other.fileno(), 16384) == b"hello"
+    assert here.recv(other.fileno(), 16384) == b""
+    with pytest.raises(BrokenPipeError):
+        here.send_last(one.fileno(), b"x")
+    for call in (here.finish, lambda fd: here.send_last(fd, b"x")):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            call(-1)
 
 
 def test_what_fails_says_why(here, pair) -> None:

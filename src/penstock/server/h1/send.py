@@ -81,7 +81,7 @@ def begin_answer(request: Request, answer: Answer, stream: Stream) -> Coroutine[
     if not (sent <= LONGEST and request.keep_alive and not request.pipelined and stream.post(data)):
         sent = stream.send_now(data) if request.keep_alive else stream.send_last(data)
         if sent != len(data):
-            return _counted(request, stream, _send_rest(request, stream, data, sent), len(head), sent)
+            return send_rest(request, stream, data, len(head), sent)
     request.bytes_sent += sent
     request.body_bytes_sent += size
     request.completed = True
@@ -107,6 +107,14 @@ async def _send_large(request: Request, stream: Stream, head: bytes, body: bytes
     """More than should be copied, or what may not go at once."""
     await _write(request, stream, head)
     await _paced(request, stream, body)
+
+
+def send_rest(
+    request: Request, stream: Stream, data: bytes, head: int, sent: int
+) -> Coroutine[object, None, None]:
+    """Send what is left of a whole answer, of which the kernel has taken the first `sent` bytes; `head` is the length
+    of its head."""
+    return _counted(request, stream, _send_rest(request, stream, data, sent), head, sent)
 
 
 async def _send_rest(request: Request, stream: Stream, data: bytes, sent: int) -> None:

@@ -36,7 +36,7 @@ class StreamPassage(Passage):
         """Write an answer, head and body; False, and nothing done, where that is not enough."""
         way = self.way
         fields = fields_of(way.content, head)
-        if fields is None or self.limit_rate is not None:
+        if fields is None or self.limit_rate is not None or not self.keep_alive:
             return False
         first, others = fields
         lane = self.connection.stream

@@ -286,7 +286,12 @@ class StraightConnection(Connection):
 
     def leave(self, request: Request) -> None:
         """End it politely: the last answer has been sent."""
-        self._go_on(end_politely(self, request))
+        stream = self.stream
+        if stream.ready or request.location[HttpCore].lingering_close == "always":
+            self._go_on(end_politely(self, request))
+            return
+        stream.shutdown_write()
+        self._over()
 
     def _over(self) -> None:
         """Close it."""

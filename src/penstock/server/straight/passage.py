@@ -26,6 +26,7 @@ from penstock.server.finish import forget, release
 from penstock.server.h1.send import begin_answer
 from penstock.server.head import signature
 from penstock.server.straight.begun import giving, raised, sent, told
+from penstock.server.straight.last import CLOSES, send_last
 from penstock.server.straight.request import StraightRequest
 from penstock.server.straight.switch import may_switch, switch
 from penstock.server.straight.whole import whole_body
@@ -204,27 +205,23 @@ class Passage(StraightRequest):
 
     def late(self) -> None:
         """Give up: it takes the backend too long."""
-        stream, self.stream = self.stream, None
-        if stream is None:
-            self._fail(timed_out(DOING, TimedOut()))
-            return
-        stream._writer = None
-        stream.close()
-        self._fail(timed_out("connecting to upstream", TimedOut()))
+        doing = DOING if self.stream is None else "connecting to upstream"
+        self._stop_dialling()
+        self._fail(timed_out(doing, TimedOut()))
 
     def end(self) -> None:
         """End it, as its connection is closed under it."""
-        stream, self.stream = self.stream, None
-        if stream is not None:
-            stream._writer = None
-            stream.close()
+        self._stop_dialling()
         self._fail(Cancelled())
 
-    def _client_gone(self) -> None:
+    def _stop_dialling(self) -> None:
         stream, self.stream = self.stream, None
         if stream is not None:
             stream._writer = None
             stream.close()
+
+    def _client_gone(self) -> None:
+        self._stop_dialling()
         exchange = self._exchange(ClientGone(ECONNRESET))
         exchange.log("info", "client prematurely closed connection, so upstream connection is closed too")
         self.over(self.way.passing.carry_on(self, exchange))
@@ -275,7 +272,9 @@ class Passage(StraightRequest):
         """Pass an answer on whose body came with its head."""
         connection, way = self.connection, self.way
         self.note(head)
-        if way.plain and self.keep_alive and self._post(head, body, line):
+        if connection.service.draining or connection.last:
+            self.keep_alive = False
+        if way.plain and self._post(head, body, line):
             return
         answer = Answer(head.status, body)
         answer.from_upstream = True
@@ -285,8 +284,6 @@ class Passage(StraightRequest):
         self._give_back(line, reusable=head.keep_alive)
         for change in way.filters:
             change(self, answer)
-        if connection.service.draining or connection.last:
-            self.keep_alive = False
         self.send(answer)
 
     def send(self, answer: Answer) -> None:
@@ -299,10 +296,9 @@ class Passage(StraightRequest):
 
     def _post(self, head: ResponseHead, body: bytes, line: KeptConnection) -> bool:
         """Write an answer's head and let it leave with its body; False, and nothing done, where that is not enough."""
-        connection, way = self.connection, self.way
-        client = connection.stream
+        way, keep = self.way, self.keep_alive
         lines = way.content.lines(head)
-        if lines is None or connection.service.draining or connection.last or self.limit_rate is not None:
+        if lines is None or self.limit_rate is not None:
             return False
         first, before, after = lines
         if head.chunked and self.method != "HEAD":
@@ -310,11 +306,16 @@ class Passage(StraightRequest):
                 return False  # it ends with the connection
             before += "Transfer-Encoding: chunked\r\n"
             body = encode_chunk(body) + LAST_CHUNK
-        text = f"{first}{signature(way.core.server_tokens)}{before}{way.connection_line}{after}\r\n"
+        stays = way.connection_line if keep else CLOSES
+        text = f"{first}{signature(way.core.server_tokens)}{before}{stays}{after}\r\n"
         data = text.encode("latin-1") + body
-        if len(data) > LONGEST or not client.post(data):
+        if keep and (len(data) > LONGEST or not self.connection.stream.post(data)):
             return False
         self.status = head.status
+        if not keep:
+            self._give_back(line, reusable=head.keep_alive)
+            send_last(self, data, len(body))
+            return True
         self.bytes_sent = len(data)
         self.body_bytes_sent = len(body)
         self.completed = True
