@@ -180,16 +180,20 @@ class Streamed:
             await push(stream, head, timeout)
             head = b""
         piece = await reading
+        end = b"" if coding is None else coding.end
         while piece:
             if kept is not None:
                 kept.append(piece)
                 if body.received > self._keep:
                     kept = None
-            await push(stream, head + (piece if coding is None else coding.piece(piece)), timeout)
+            head += piece if coding is None else coding.piece(piece)
+            if body.done:  # the end leaves with the last piece, where that is known to be the last
+                head, end = head + end, b""
+            await push(stream, head, timeout)
             head = b""
             piece = await body.read()
-        if coding is not None or head:
-            await push(stream, head if coding is None else head + coding.end, timeout)
+        if head or end:
+            await push(stream, head + end, timeout)
         if kept is not None:
             self._request.body = Spooled(b"".join(kept), None, body.received)
 

@@ -40,11 +40,14 @@ class FakeBackend:
 
 
 class FakeBody:
-    """What a client sends, a piece for each read; `late` is the number of the piece that has to be waited for."""
+    """What a client sends, a piece for each read; `late` is the number of the piece that has to be waited for. The end
+    is `known` with the last piece, or seen behind it."""
 
-    def __init__(self, pieces: list[bytes], late: int = -1) -> None:
+    def __init__(self, pieces: list[bytes], late: int = -1, *, known: bool = False) -> None:
         self.pieces = list(pieces)
         self.late = late
+        self.known = known
+        self.done = False
         self.received = 0
         self.read_count = 0
 
@@ -54,6 +57,7 @@ class FakeBody:
         self.read_count += 1
         piece = self.pieces.pop(0) if self.pieces else b""
         self.received += len(piece)
+        self.done = not self.pieces and (self.known or not piece)
         return piece
 
 
@@ -69,22 +73,23 @@ def sent(body: OutgoingBody, backend: FakeBackend) -> list[bytes]:
     return backend.writes
 
 
-def client(pieces: list[bytes], late: int = -1) -> Any:
-    return SimpleNamespace(body=FakeBody(pieces, late))
+def client(pieces: list[bytes], late: int = -1, *, known: bool = False) -> Any:
+    return SimpleNamespace(body=FakeBody(pieces, late, known=known))
 
 
 def test_a_body_in_memory_is_one_write_with_the_head() -> None:
     assert sent(InMemory(b"abc"), FakeBackend()) == [HEAD + b"abc"]
 
 
-@given(pieces=PIECES, late=st.integers(-1, 6))
-def test_a_body_as_it_comes_is_what_the_client_sent(pieces: list[bytes], late: int) -> None:
-    assert b"".join(sent(Streamed(client(pieces, late), 0, None), FakeBackend())) == HEAD + b"".join(pieces)
+@given(pieces=PIECES, late=st.integers(-1, 6), known=st.booleans())
+def test_a_body_as_it_comes_is_what_the_client_sent(pieces: list[bytes], late: int, known: bool) -> None:
+    writes = sent(Streamed(client(pieces, late, known=known), 0, None), FakeBackend())
+    assert b"".join(writes) == HEAD + b"".join(pieces)
 
 
-@given(pieces=PIECES, late=st.integers(-1, 6))
-def test_chunks_hold_what_the_client_sent_and_an_end(pieces: list[bytes], late: int) -> None:
-    data = b"".join(sent(Streamed(client(pieces, late), 0, CHUNKS), FakeBackend()))[len(HEAD) :]
+@given(pieces=PIECES, late=st.integers(-1, 6), known=st.booleans())
+def test_chunks_hold_what_the_client_sent_and_an_end(pieces: list[bytes], late: int, known: bool) -> None:
+    data = b"".join(sent(Streamed(client(pieces, late, known=known), 0, CHUNKS), FakeBackend()))[len(HEAD) :]
     found = b""
     while True:
         size, _, data = data.partition(b"\r\n")
@@ -101,6 +106,14 @@ def test_what_is_there_leaves_with_the_head_and_what_is_late_does_not_hold_it_up
     assert sent(Streamed(client([b"a", b"b"]), 0, None), FakeBackend()) == [HEAD + b"a", b"b"]
     assert sent(Streamed(client([b"a", b"b"], late=0), 0, None), FakeBackend()) == [HEAD, b"a", b"b"]
     assert sent(Streamed(client([]), 0, None), FakeBackend()) == [HEAD]
+
+
+def test_the_end_leaves_with_the_last_piece_where_it_is_known() -> None:
+    assert sent(Streamed(client([b"a", b"b"], known=True), 0, CHUNKS), FakeBackend()) == [
+        HEAD + b"1\r\na\r\n",
+        b"1\r\nb\r\n0\r\n\r\n",
+    ]
+    assert sent(Streamed(client([b"a"]), 0, CHUNKS), FakeBackend()) == [HEAD + b"1\r\na\r\n", b"0\r\n\r\n"]
 
 
 @pytest.mark.parametrize(("keep", "kept"), [(4, True), (3, False)])
