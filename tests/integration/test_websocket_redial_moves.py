@@ -192,15 +192,17 @@ def test_one_that_finds_nobody_stays(proxy) -> None:
 
 
 
-def test_one_whose_upstream_has_no_other_server_stays(proxy) -> None:
-    """It does not come back to the server that is to be left."""
+@pytest.mark.parametrize("other", ["none", "drained"])
+def test_one_whose_upstream_has_no_other_server_stays(proxy, other: str) -> None:
+    """It does not come back to the server that is to be left, and not to one that everybody is to leave."""
 
     async def main() -> None:
-        one = Backend("one")
-        async with serve(one.talk, "127.0.0.1", 0) as first:
-            port = first.sockets[0].getsockname()[1]
-            text = in_http(SITE.format(mark="", method="").replace(" server 127.0.0.1:{port:two};", ""))
-            front = await asyncio.to_thread(proxy, text, ports={"one": port})
+        one, two = Backend("one"), Backend("two")
+        async with serve(one.talk, "127.0.0.1", 0) as first, serve(two.talk, "127.0.0.1", 0) as second:
+            port, port_two = (each.sockets[0].getsockname()[1] for each in (first, second))
+            drained = " server 127.0.0.1:{port:two} drain;" if other == "drained" else ""
+            text = in_http(SITE.format(mark="", method="").replace(" server 127.0.0.1:{port:two};", drained))
+            front = await asyncio.to_thread(proxy, text, ports={"one": port, "two": port_two})
             client = Chatter()
             running = asyncio.ensure_future(client.run(f"ws://127.0.0.1:{front.port()}/"))
             await until(lambda: one.heard > 5)
@@ -209,6 +211,6 @@ def test_one_whose_upstream_has_no_other_server_stays(proxy) -> None:
             client.stop.set()
             await running
             assert client.back == list(range(client.said))
-            assert len(one.headers) == 1
+            assert len(one.headers) == 1 and not two.headers
 
     asyncio.run(main())

@@ -56,15 +56,17 @@ async def exchange_again(
     proxy: Proxy, request: Request, length: int | None, avoided: frozenset[Parts]
 ) -> Exchange | None:
     """Make the exchange for a request without a body that goes out as it did the first time: same location, same
-    variables. `length` is what it says of its body. Nobody at the addresses that are `avoided` is asked: None if there
-    is nobody else. Raises `ProxyError`."""
+    variables. `length` is what it says of its body. Nobody at the addresses that are `avoided` is asked, and with
+    them nobody who is drained: None if there is nobody else. Raises `ProxyError`."""
     there = _now(request.connection.service.plan, proxy.targets.fixed or await proxy.targets.find(request))
     prepared = proxy.prepare(request, there, length, chunked=False)
     local = None if proxy.bind is None else local_for(proxy.bind, request)
     exchange = proxy.exchange(request, prepared, proxy.policy, NOTHING, local)
     selection = exchange.selection
     group = selection.group
-    peers = [peer for peer in group.peers if address_parts(peer.address) in avoided] if avoided else ()
+    peers = [
+        peer for peer in group.peers if avoided and (peer.options.drain or address_parts(peer.address) in avoided)
+    ]
     if peers:
         if group.primary.single or len(peers) == len(group.peers):
             exchange.abandon()
