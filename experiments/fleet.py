@@ -60,6 +60,7 @@ def measure() -> None:
 
     with RedisServer() as redis:
         in_redis(redis)
+        in_library(redis)
         in_worker(redis)
 
 
@@ -110,6 +111,49 @@ def in_redis(redis: object) -> None:
         call(scripts.renew, lease.renewal(brings.MORE, packed))
     print(f"truth: {(busy() - before) / told:.1f} us of Redis for each place")
     print(f"memory: {(client.info('memory')['used_memory'] - before_bytes) / told:.0f} bytes for each key that is held")
+    client.close()
+
+
+def in_library(redis: object) -> None:
+    """Print what the same question costs who asks by the library's own client, and what packing it and reading its
+    answer cost here: sockets are in the first figures alone."""
+    import asyncio
+
+    from redis.asyncio import Redis
+
+    from penstock.net.redis.replies import ReplyReader
+
+    lease = Lease(FleetOptions(RedisAddress("x", 1), node="n1"))
+    packed = bytes((2, 0)) + b"".join(bytes([zone] * 16) + b"\xff\xff\0\0" for zone in (1, 2))
+    client = redis.client(protocol=3)  # type: ignore[attr-defined]
+    sha = client.script_load("return {1}")
+    count = 5000
+
+    def each(began: float) -> str:
+        return f"{(time.process_time() - began) / count * 1e6:.0f} us"
+
+    began = time.process_time()
+    for _ in range(count):
+        client.evalsha(sha, 4, b"a", b"b", b"c", b"d", packed)
+    print(f"a question by the library, waiting: {each(began)} of who asks")
+
+    async def ask() -> str:
+        waiting = Redis(host="127.0.0.1", port=redis.port, protocol=3)  # type: ignore[attr-defined]
+        await waiting.ping()
+        began = time.process_time()
+        for _ in range(count):
+            await waiting.evalsha(sha, 4, b"a", b"b", b"c", b"d", packed)  # type: ignore[misc]
+        took = each(began)
+        await waiting.aclose()
+        return took
+
+    print(f"by its asyncio client: {asyncio.run(ask())}")
+    reader = ReplyReader()
+    began = time.process_time()
+    for _ in range(count):
+        lease.command(scripts.enter, packed)
+        reader.feed(b"*1\r\n:1\r\n")
+    print(f"written and read here: {each(began)}")
     client.close()
 
 

@@ -134,7 +134,7 @@ class Session:
                 return
             self.feed(data)
             received(len(data))
-            while self.backlog > FULL and self.error is None:
+            while len(self._pending) + len(self.wire.out) > FULL and self.error is None:
                 await pause()  # the writer wakes us
             if self.error is not None:
                 raise self.error
@@ -280,7 +280,7 @@ class Session:
         self._later = False
         if self._writer is not None or self.error is not None or self.stream.closed:
             return
-        if self.backlog and self._push():
+        if (self._pending or self.wire.out) and self._push():
             self._writer = writer = Fiber(self._drain())
             writer.keep_error = True
             writer.resume()
@@ -288,18 +288,17 @@ class Session:
     def _push(self) -> bool:
         """Give the socket what it takes; whether to wait for it: for something is left, or a turn's worth is gone."""
         wire, stream = self.wire, self.stream
-        data: bytes | bytearray = self._pending
-        if wire.out:
-            data = data + wire.take() if data else wire.take()
+        data: bytes | bytearray | memoryview = self._pending + wire.take() if self._pending else wire.take()
+        size = left = len(data)
         try:
-            view = memoryview(data)
-            while view:
-                sent = stream.send_now(view)
-                if not sent:
+            while left:
+                count = stream.send_now(data)
+                left -= count
+                if not left or not count:
                     break
-                view = view[sent:]
-            self._pushed += len(data) - len(view)
-            self._pending = bytes(view)
+                data = memoryview(data)[count:]
+            self._pushed += size - left
+            self._pending = bytes(data) if left else b""
         except NetError as error:
             self._pending = b""
             self.lose(error)

@@ -66,8 +66,10 @@ class Http2Connection:
         "_acknowledged",
         "_alarm",
         "_guard",
+        "_last",
         "_new",
         "_resets",
+        "_until",
         "connection",
         "core",
         "extended",
@@ -117,6 +119,8 @@ class Http2Connection:
         self.lateness = Alarm(timers, self._late_requests)
         self._aborted = False
         self._acknowledged = False
+        self._last = core.keepalive_requests if core.keepalive_timeout[0] else 0
+        self._until = connection.started + core.keepalive_time
         self._new = 0
         self._resets = core.reset_timedout_connection
 
@@ -178,9 +182,9 @@ class Http2Connection:
     def _received(self, count: int) -> None:
         """Some bytes have been dealt with."""
         self._new = 0
-        self._guard.read(count, self.wire.payload)
-        connection = self.connection
-        if self.wire.in_head:
+        wire, connection = self.wire, self.connection
+        self._guard.read(count, wire.payload)
+        if wire.in_head:
             if not connection.reading:
                 connection.reading = True
                 self._alarm.set(self.core.client_header_timeout)
@@ -207,15 +211,11 @@ class Http2Connection:
                 return
         if wire.decoder.size > wire.limits.field:
             self._check_size(event)
-        connection, core = self.connection, self.core
+        connection = self.connection
         connection.requests += 1
         connection.idle = False
         self._alarm.deadline = inf
-        if (
-            connection.requests >= core.keepalive_requests
-            or not core.keepalive_timeout[0]
-            or connection.service.timers.now - connection.started > core.keepalive_time
-        ):
+        if connection.requests >= self._last or self._alarm.timers.now > self._until:
             wire.goaway()  # there have been enough
         lane = Lane(session, half, ended=ended)
         lane.start = View(self, lane, event.headers, wire.block_length, bodied=not ended).begin
