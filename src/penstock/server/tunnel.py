@@ -307,6 +307,8 @@ class Ending:
 
     def _explain(self, tunnel: Tunnel, reason: End) -> None:
         """One line for an end that nobody asked for."""
+        if reason is End.CLIENT_CLOSED or reason is End.BACKEND_CLOSED:
+            return
         explain(self.subject, f"{self.upgraded.module}_read_timeout", tunnel, reason)
 
 
