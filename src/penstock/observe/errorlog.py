@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from penstock.config.addresses import address_text
 from penstock.config.source import shown
@@ -121,6 +121,20 @@ class ErrorLog:
                 sink.write(line, level)
 
 
+Words: TypeAlias = tuple[str, str, str, str, str | None, str | None]
+"""What the context of a line is made of: client, server, request, upstream, host, referer."""
+
+
+def words_of(request: Any) -> Words:
+    """Return what lines about a request will need, after it has been let go."""
+    connection, head = request.connection, request.head
+    fields = head.fields
+    upstream = request.upstream_url
+    return (
+        connection.client_address, request.server.name, head.line, upstream, fields.get("host"), fields.get("referer")
+    )
+
+
 class Subject:
     """What a line is about, after the request itself has been let go: kept for the life of a tunnel.
 
@@ -130,7 +144,7 @@ class Subject:
 
     __slots__ = ("_context", "error_log", "number")
 
-    _context: str | tuple[str, str, str, str, str | None, str | None]
+    _context: str | Words
 
     # Any: a request, a connection, a `Subject`, or a plan: what it has decides what the line says.
     def __init__(self, subject: Any) -> None:
@@ -138,17 +152,15 @@ class Subject:
         if subject.parent is not None or getattr(subject, "log_context", None) is not None:
             self.number, self._context = _context(subject)
             return
-        connection, head = subject.connection, subject.head
-        fields = head.fields
-        self.number = connection.number
-        self._context = (
-            connection.client_address,
-            subject.server.name,
-            head.line,
-            subject.upstream_url,
-            fields.get("host"),
-            fields.get("referer"),
-        )
+        self.number = subject.connection.number
+        self._context = words_of(subject)
+
+    @classmethod
+    def kept(cls, log: ErrorLog | None, number: int, words: Words) -> Subject:
+        """Make one of what was kept of it."""
+        made = cls.__new__(cls)
+        made.error_log, made.number, made._context = log, number, words
+        return made
 
     @property
     def context(self) -> str:

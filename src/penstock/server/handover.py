@@ -16,7 +16,7 @@ from penstock.net.relay.tunnel import End, Tunnel
 from penstock.observe.handover import ReceivedPaths, Show, describe_lines, describe_subject
 from penstock.server.finish import forget
 from penstock.server.stream.ending import StreamEnding
-from penstock.server.tunnel import Ending, Since
+from penstock.server.tunnel import Ending
 from penstock.server.websocket.quotas import begin_to_count, described, received
 from penstock.shared.json_fields import Fields, Strange
 from penstock.upstream.exchange.handover import ReceivedState
@@ -44,8 +44,8 @@ def describe(ending: Ending, tunnel: Tunnel, show: Show) -> dict[str, object]:
     """
     late = ending.late_so_far(tunnel)
     return {
-        "connection": ending.connection.number,
-        "connected": ending.connection.started,
+        "connection": ending.number,
+        "connected": ending.connected,
         "started": ending.started,
         "client": ending.client,
         "server": ending.server_name,
@@ -136,10 +136,8 @@ def _fill(ending: Ending, service: Service, plan: Plan, fields: Fields, places: 
     """Give an ending what is told of it. Not through `Ending.__init__`, which reads an open connection: that was in
     another process."""
     ending.service = service
-    since = Since.__new__(Since)
-    since.number = fields.whole("connection")
-    since.started = fields.real("connected")
-    ending.connection = since
+    ending.number = fields.whole("connection")
+    ending.connected = fields.real("connected")
     ending.started = fields.real("started")
     ending.client = fields.text("client")
     ending.server_name = fields.text("server")

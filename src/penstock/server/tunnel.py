@@ -15,7 +15,7 @@ from penstock.modules.websocket.terms import Conversations
 from penstock.net.errors import NetError
 from penstock.net.relay.relay import relay
 from penstock.net.relay.tunnel import End, Tunnel
-from penstock.observe.errorlog import INFO, WARN, Subject, report
+from penstock.observe.errorlog import INFO, WARN, Subject, Words, report, words_of
 from penstock.server.finish import forget, let_go_of_body, release
 from penstock.server.head import render_head
 from penstock.shared.hints import HINTS
@@ -154,9 +154,9 @@ class Since:
 
     __slots__ = ("number", "started")
 
-    def __init__(self, connection: Connection | View) -> None:
-        self.number = connection.number
-        self.started = connection.started
+    def __init__(self, number: int, started: float) -> None:
+        self.number = number
+        self.started = started
 
 
 class Ending:
@@ -167,17 +167,20 @@ class Ending:
     """
 
     __slots__ = (
+        "_error_log",
+        "_words",
         "attempts",
         "body_bytes_sent",
         "bytes_sent",
         "client",
         "completed",
-        "connection",
+        "connected",
         "conversation",
         "endings",
         "finished",
         "lines",
         "location_name",
+        "number",
         "request",
         "request_length",
         "server_name",
@@ -185,7 +188,6 @@ class Ending:
         "spans",
         "started",
         "status",
-        "subject",
         "upgraded",
     )
 
@@ -207,12 +209,15 @@ class Ending:
         self.spans = None if request.contexts is None else TunnelSpans.begin(self.service, request)
         self.endings = request.endings
         self.lines = request.location[AccessLogs].freeze(request)
-        self.subject: Subject = Subject(request)
+        self._error_log = request.location.error_log
+        plain = request.parent is None and request.log_context is None
+        self._words: Words | Subject = words_of(request) if plain else Subject(request)
         self.request: Request | None = None
         for line in self.lines:
             if not line.self_contained:
                 self.request = request
-        self.connection = Since(connection)
+        self.number: int = connection.number
+        self.connected: float = connection.started
         self.client: str = connection.client_address
         self.server_name = request.server.name
         self.location_name = request.location.name
@@ -225,6 +230,21 @@ class Ending:
         self.status = request.status
         self.completed = False
         self.finished = 0.0
+
+    @property
+    def connection(self) -> Since:
+        """Return what is known of the connection, made when somebody asks: each tunnel has 48 bytes less so."""
+        return Since(self.number, self.connected)
+
+    @property
+    def subject(self) -> Subject:
+        """Return what lines of the error log about it are about, likewise."""
+        words = self._words
+        return words if isinstance(words, Subject) else Subject.kept(self._error_log, self.number, words)
+
+    @subject.setter
+    def subject(self, subject: Subject) -> None:
+        self._words = subject
 
     def __call__(self, tunnel: Tunnel, reason: End) -> None:
         """The tunnel has ended. (The relay calls this object: a bound method would be kept with every tunnel.)"""
