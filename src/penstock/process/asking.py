@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import socket
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from penstock.http.errors import excerpt
+from penstock.modules.fleet.channel import read_answers
 from penstock.observe.ask_workers import is_answer
 from penstock.process.worker.control import paths_in
 
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 10.0
 LONGEST_ANSWER = 256 << 20
+MOST_WORDS = 5
+"""Refusals of other machines that are told, where there are several."""
 
 
 class NobodyThere(Exception):
@@ -76,7 +81,22 @@ def ask_one(folder: str, question: Mapping[str, object]) -> ToldTunnels:
 def ask_fleet(folder: str, question: Mapping[str, object]) -> ToldTunnels:
     """Ask all machines of the fleet, by way of one worker of this one. `answers` of what is returned are those of the
     workers, `silent` is how many gave none. Raises `NobodyThere`, and `Refusal`."""
-    return ask_one(folder, {"do": "fleet", "ask": question})
+    told = ask_one(folder, {"do": "fleet", "ask": question})
+    if "packed" not in told:
+        return told  # a worker of an older version reads the answers itself
+    answers = read_answers(map(b64decode, told["packed"]))
+    refused = sorted({str(answer["error"]) for answer in answers if "error" in answer})
+    kept = [answer for answer in answers if "error" not in answer and is_answer(answer)]
+    if refused and not kept:
+        raise Refusal("; ".join(excerpt(words) for words in refused[:MOST_WORDS]))
+    return {
+        "pid": told["pid"],
+        "open": sum(answer["open"] for answer in kept),
+        "matched": sum(answer["matched"] for answer in kept),
+        "answers": kept,
+        "machines": told["machines"],
+        "silent": told["asked"] - len(kept),
+    }
 
 
 def _ask(path: str, question: Mapping[str, object]) -> ToldTunnels:

@@ -8,14 +8,15 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
-from penstock.http.errors import excerpt
 from penstock.modules.fleet.channel import (
     MOST_ANSWERED,
     MOST_OPEN,
     Gathering,
     Told,
+    deflate,
     fresh_id,
     pack_answer,
     pack_question,
@@ -23,7 +24,6 @@ from penstock.modules.fleet.channel import (
     read_question,
 )
 from penstock.net.fiber import Fiber, spawn
-from penstock.observe.ask_workers import is_answer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 PATIENCE = 1.5
 """Seconds for answers: what comes later is not waited for."""
-MOST_WORDS = 5
-"""Refusals of other machines that are told, where there are several."""
 _WALL = max(time.time() - time.monotonic() for _ in range(5))
 """What the clock of this machine's processes is behind the wall's. Taken once, before the workers are forked: an entry
 says the same each time it is asked for, so that the pages of a list fit together. A process that is held up between two
@@ -53,7 +51,7 @@ class FleetQuestions:
         link.listeners[b"message"] = self._pushed
 
     async def ask(self, question: Told) -> Told:
-        """Ask all machines. Raises `ValueError` where that can not be."""
+        """Ask all machines; what they answer is returned as it came. Raises `ValueError` where that can not be."""
         link = self._link
         if not link.up:
             raise ValueError(f"{link.options.address.shown} does not answer, by which the fleet is asked")
@@ -80,18 +78,13 @@ class FleetQuestions:
                 pass
         finally:
             del self._open[id]
-        answers = [answer for _, answer in sorted(gathering.answers.items())]
-        refused = sorted({str(answer["error"]) for answer in answers if "error" in answer})
-        if refused and len(refused) == len({str(answer.get("error")) for answer in answers}):
-            raise ValueError("; ".join(excerpt(words) for words in refused[:MOST_WORDS]))
-        kept = [answer for answer in answers if is_answer(answer) and "error" not in answer]
         return {
             "pid": os.getpid(),
-            "open": sum(answer["open"] for answer in kept),
-            "matched": sum(answer["matched"] for answer in kept),
-            "answers": kept,
+            "open": 0,
+            "matched": 0,
+            "packed": [b64encode(data).decode("ascii") for _, data in sorted(gathering.answers.items())],
             "machines": len({lease.partition(":")[0] for lease in wanted}),
-            "silent": len(wanted) - len(kept),
+            "asked": len(wanted),
         }
 
     async def _who(self) -> set[str]:
@@ -150,7 +143,11 @@ class FleetQuestions:
             entry["machine"] = self.machine
         answer["machine"] = self.machine
         answer["node"] = node
-        for piece in pack_answer(id, link.lease.name, answer):
+        data: list[bytes] = []
+        for part in deflate(answer):
+            data.append(part)
+            await asyncio.sleep(0)
+        for piece in pack_answer(id, link.lease.name, b"".join(data)):
             link.run((b"PUBLISH", link.options.base + b":to:" + asker.encode("ascii"), piece), _nothing)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from time import time
 from typing import TYPE_CHECKING
@@ -37,6 +38,13 @@ def oldest_of_machines(answers: list[ToldTunnels]) -> list[Entry]:
     # A machine with an older version says no more than the age.
     listed.sort(key=lambda entry: (float(entry.pop("since", now - entry["age"])), str(entry["id"])))
     return listed
+
+
+def as_json(found: ToldTunnels) -> str:
+    """Write what was gathered as JSON, a line for each tunnel: with indents, ten thousand take three times as long."""
+    head = json.dumps({**found, "tunnels": []}, indent=2)
+    lines = ",\n".join(f"    {json.dumps(entry)}" for entry in found["tunnels"])
+    return head.replace('"tunnels": []', f'"tunnels": [\n{lines}\n  ]') if lines else head
 
 
 def size_shown(count: float) -> str:

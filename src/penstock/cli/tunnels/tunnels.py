@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from penstock.cli.parsing import USAGE_ERROR, Parser
 from penstock.cli.tunnels.filters import add_filters, selection_of, time_of
-from penstock.cli.tunnels.table import COLUMNS, LEFT, age_shown, gather, oldest_of_machines, row, safe, summary
+from penstock.cli.tunnels.table import COLUMNS, LEFT, age_shown, as_json, gather, oldest_of_machines, row, safe, summary
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -106,7 +105,7 @@ def _list(folder: str, question: TunnelsQuestion, given: Namespace) -> int:
         found = gather(ask_workers(folder, question), question["limit"])
     found["tunnels"] = found["tunnels"][given.offset :]
     if given.json:
-        print(json.dumps(found, indent=2))
+        print(as_json(found))
         return 0
     columns = ("MACHINE", *COLUMNS) if given.fleet else COLUMNS
     machines = [(safe(str(entry.get("machine", ""))),) if given.fleet else () for entry in found["tunnels"]]

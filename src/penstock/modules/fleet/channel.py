@@ -6,7 +6,8 @@ A question is one message that every worker gets; each answers by itself, in pie
     {penstock:NAME}:to:LEASE  ID (16 bytes) NUMBER COUNT (2 bytes each) LENGTH (1 byte) LEASE, and a piece of the
                               answer, which is JSON, deflated
 
-Whoever can write to these channels can ask; what they are told is parsed with bounds, and believed in nothing else.
+Whoever can write to these channels can ask; what they are told is parsed with bounds, and believed in nothing else. A
+worker only gathers answers: the command that asked inflates and reads them, and not the loop that serves.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import os
 import struct
 import zlib
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 Told: TypeAlias = dict[str, Any]  # JSON, from another machine
@@ -22,6 +24,8 @@ Told: TypeAlias = dict[str, Any]  # JSON, from another machine
 PIECE = 128 << 10
 """Bytes of an answer in one message."""
 MOST_PIECES = 256
+AT_ONCE = 200
+"""Tunnels of an answer that are written before others have their turn."""
 LONGEST = 16 << 20
 """Bytes of one answer, inflated."""
 LONGEST_OF_ALL = 64 << 20
@@ -85,9 +89,23 @@ def read_question(data: bytes, own: str) -> AskedByFleet | None:
     return AskedByFleet(id.encode("ascii"), asker, question)
 
 
-def pack_answer(id: bytes, lease: str, answer: Told) -> list[bytes]:
-    """Write an answer in pieces."""
-    data = zlib.compress(json.dumps(answer).encode("ascii"), 1)
+def deflate(answer: Told) -> Iterator[bytes]:
+    """Write an answer, part by part: between two of them others may have their turn."""
+    deflater = zlib.compressobj(1)
+    tunnels = answer.get("tunnels")
+    rest = {name: value for name, value in answer.items() if name != "tunnels"}
+    text = json.dumps(rest if tunnels is None else {**rest, "tunnels": []})
+    if tunnels:
+        text = text.removesuffix("[]}") + "["
+        for at in range(0, len(tunnels), AT_ONCE):
+            yield deflater.compress(text.encode("ascii"))
+            text = (", " if at else "") + json.dumps(tunnels[at : at + AT_ONCE])[1:-1]
+        text += "]}"
+    yield deflater.compress(text.encode("ascii")) + deflater.flush()
+
+
+def pack_answer(id: bytes, lease: str, data: bytes) -> list[bytes]:
+    """Cut a deflated answer into pieces."""
     pieces = [data[at : at + PIECE] for at in range(0, len(data), PIECE)] or [b""]
     own = lease.encode("ascii")
     return [_HEAD.pack(id, number, len(pieces), len(own)) + own + piece for number, piece in enumerate(pieces)]
@@ -111,13 +129,13 @@ class Gathering:
     """The answers to one question, as they come: from those who were asked, one of each, and no more than there may be.
     """
 
-    __slots__ = ("_bytes", "_inflated", "_pieces", "answers", "wanted")
+    __slots__ = ("_bytes", "_pieces", "answers", "wanted")
 
     def __init__(self, wanted: set[str]) -> None:
-        self.wanted = set(wanted)
-        self.answers: dict[str, Told] = {}
+        self.wanted = wanted
+        self.answers: dict[str, bytes] = {}
         self._pieces: dict[str, dict[int, bytes]] = {}
-        self._bytes = self._inflated = 0
+        self._bytes = 0
 
     @property
     def complete(self) -> bool:
@@ -125,7 +143,7 @@ class Gathering:
         return self.wanted <= self.answers.keys()
 
     def add(self, piece: Piece) -> None:
-        """Add a piece. What can not be read counts as silence."""
+        """Add a piece."""
         lease = piece.lease
         if lease not in self.wanted or lease in self.answers or self._bytes + len(piece.data) > LONGEST_OF_ALL:
             return
@@ -134,16 +152,25 @@ class Gathering:
             return
         pieces[piece.number] = piece.data
         self._bytes += len(piece.data)
-        if len(pieces) < piece.pieces:
-            return
-        del self._pieces[lease]
-        text = _inflated(b"".join(pieces[number] for number in sorted(pieces)), LONGEST_OF_ALL - self._inflated)
-        self._inflated += len(text)
-        answer = _read(text)
-        if answer is not None:
-            self.answers[lease] = answer
-        else:
-            self.wanted.discard(lease)
+        if len(pieces) == piece.pieces:
+            del self._pieces[lease]
+            self.answers[lease] = b"".join(pieces[number] for number in sorted(pieces))
+
+
+def read_answers(packed: Iterable[bytes]) -> list[Told]:
+    """Read answers, which are deflated; what can not be read, or swells, is left out."""
+    found: list[Told] = []
+    left = LONGEST_OF_ALL
+    for data in packed:
+        text = _inflated(data, left)
+        left -= len(text)
+        try:
+            answer = json.loads(text)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(answer, dict):
+            found.append(answer)
+    return found
 
 
 def _inflated(data: bytes, most: int) -> bytes:
@@ -154,11 +181,3 @@ def _inflated(data: bytes, most: int) -> bytes:
     except zlib.error:
         return b""
     return text if reader.eof and not reader.unconsumed_tail and len(text) <= most else b""
-
-
-def _read(text: bytes) -> Told | None:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None

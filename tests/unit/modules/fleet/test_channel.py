@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from penstock.modules.fleet import channel
 from penstock.modules.fleet.channel import (
     Gathering,
+    deflate,
     fresh_id,
     pack_answer,
     pack_question,
+    read_answers,
     read_piece,
     read_question,
 )
@@ -50,7 +52,7 @@ def test_anything_is_read_or_left(data) -> None:
 def test_pieces_in_any_order(doubled) -> None:
     chance = random.Random(doubled)
     answer = {"pid": 1, "tunnels": [{"id": f"{number}-{chance.random()}"} for number in range(20_000)]}
-    pieces = pack_answer(ID, "n:1", answer)
+    pieces = pack_answer(ID, "n:1", b"".join(deflate(answer)))
     assert len(pieces) > 1
     pieces += pieces[:doubled]
     chance.shuffle(pieces)
@@ -59,30 +61,37 @@ def test_pieces_in_any_order(doubled) -> None:
         piece = read_piece(each)
         assert piece is not None
         found.add(piece)
-    assert found.answers == {"n:1": answer}
+    assert read_answers(found.answers.values()) == [answer]
     assert not found.complete
 
 
-def test_what_nobody_was_asked_and_what_swells_is_left() -> None:
-    asked = {"n:1"}
-    found = Gathering(asked)
-    (other,) = pack_answer(ID, "n:2", {"pid": 1})
+@pytest.mark.parametrize("count", [0, 1, channel.AT_ONCE, channel.AT_ONCE + 1, 3 * channel.AT_ONCE])
+def test_an_answer_is_written_in_parts(count) -> None:
+    answer = {"pid": 1, "tunnels": [{"id": str(number)} for number in range(count)], "open": 3}
+    parts = list(deflate(answer))
+    assert len(parts) == 1 + -(-count // channel.AT_ONCE)
+    assert read_answers([b"".join(parts)]) == [answer]
+    assert read_answers([b"".join(deflate({"error": "no"}))]) == [{"error": "no"}]
+
+
+def test_what_nobody_was_asked_is_left() -> None:
+    found = Gathering({"n:1"})
+    (other,) = pack_answer(ID, "n:2", b"".join(deflate({"pid": 1})))
     found.add(read_piece(other))
     assert found.answers == {}
+
+
+def test_what_swells_or_is_none_is_left_out() -> None:
     swollen = zlib.compress(b"[" + b" " * (channel.LONGEST + 10) + b"]")
-    head = pack_answer(ID, "n:1", {})[0][: -len(zlib.compress(b"{}", 1))]
-    found.add(read_piece(head + swollen))
-    assert found.answers == {}
-    assert found.complete, "it counts as one that says nothing"
-    assert asked == {"n:1"}, "and is missed"
+    good = b"".join(deflate({"pid": 1}))
+    assert read_answers([swollen, b"", good[:-1], zlib.compress(b"[]"), zlib.compress(b"{"), good]) == [{"pid": 1}]
 
 
 def test_all_answers_together_are_bounded() -> None:
-    names = [f"n:{number}" for number in range(10)]
-    found = Gathering(set(names))
-    for name in names:
-        (piece,) = pack_answer(ID, name, {"tunnels": "x" * (channel.LONGEST - 100)})
-        found.add(read_piece(piece))
-    assert sum(len(answer["tunnels"]) for answer in found.answers.values()) <= channel.LONGEST_OF_ALL
-    assert len(found.answers) == channel.LONGEST_OF_ALL // channel.LONGEST
-    assert found.complete
+    big = b"".join(deflate({"x": "x" * (channel.LONGEST - 100)}))
+    assert len(read_answers([big] * 10)) == channel.LONGEST_OF_ALL // channel.LONGEST
+    found = Gathering({f"n:{number}" for number in range(1000)})
+    for number in range(1000):
+        for piece in pack_answer(ID, f"n:{number}", bytes(2 * channel.PIECE)):
+            found.add(read_piece(piece))
+    assert sum(map(len, found.answers.values())) <= channel.LONGEST_OF_ALL
