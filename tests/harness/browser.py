@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from harness.ports import free_port
 from harness.waiting import eventually
 
 _FLAGS = (
@@ -54,8 +55,9 @@ class Browser:
         self._log = (Path(self._profile) / "driver.log").open("wb+")
         if trusts is not None:
             _trust(trusts, Path(self._profile))
+        # With 0 it takes a port for IPv6 that may be somebody's connection over IPv4, and ends.
         self._driver = subprocess.Popen(
-            [_program("chromedriver") or "chromedriver", "--port=0"],
+            [_program("chromedriver") or "chromedriver", f"--port={free_port()}"],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,

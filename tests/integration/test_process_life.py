@@ -487,4 +487,6 @@ def test_folder_that_is_not_there_is_fatal(proxy) -> None:
 def test_free_ports_are_free() -> None:
     """The ports of this file are reserved: the tests of busy ones must mean what they say."""
     with socket.socket() as sock:
+        # As servers do; the port may be an ended connection's still (TIME_WAIT).
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(("127.0.0.1", free_port()))

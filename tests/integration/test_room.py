@@ -247,9 +247,10 @@ def test_files_are_opened_where_descriptors_have_run_out(proxy, http_backend, wh
         for count in range(100):
             silent = stack.enter_context(RawClient(front.port("front")))
             silent.send(b"GET / HT")
-            if count > 40:
+            # Who has not asked yet is the oldest that may go: it begins while there are some left.
+            if count > 25:
                 assert client.send(ASKED[what]).response().status == 200, count
     assert "24: Too many" not in front.error_log().replace("(24: Too many open files), reusing", "")
     if what == "a log":
         # A request is logged when its answer has gone.
-        eventually(lambda: (front.directory / "x.log").read_text().count("name=x") == 59)
+        eventually(lambda: (front.directory / "x.log").read_text().count("name=x") == 74)
