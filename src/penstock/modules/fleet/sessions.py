@@ -57,7 +57,6 @@ class FleetSessions:
         if link.run((b"SET", key, server, b"PX", b"%d" % (seconds * 1000)), _ignore):
             link.ask_and_watch(key, _ignore)
 
-
     def changed(self, digest: bytes) -> None:
         """Ask where a session is now, if this machine knows it: another one has said something of it."""
         link = None if self.fleet is None else self.fleet.link

@@ -2,37 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-
+from harness.fibers import run
 from penstock.net.fiber import Fiber
-from penstock.net.loop import Loop, new_loop
+from penstock.net.loop import Loop
 from penstock.upstream.admission.gate import Gate
 from penstock.upstream.admission.rule import AdmissionRule
-
-
-def run(work: Callable[[Loop], Coroutine[object, None, None]]) -> None:
-    loop = new_loop()
-    failed: list[BaseException | None] = []
-
-    def ended(fiber: Fiber[None]) -> None:
-        failed.append(fiber.take_error())
-        loop.call_soon(loop.stop)
-
-    def begin() -> None:
-        fiber = Fiber(work(loop))
-        fiber.keep_error = True
-        fiber.resume()
-        fiber.on_done(ended)
-
-    try:
-        loop.call_soon(begin)
-        loop.call_later(15.0, loop.stop)
-        loop.run_forever()
-    finally:
-        loop.close()
-    assert failed, "it has not ended"
-    if failed[0] is not None:
-        raise failed[0]
 
 
 def test_each_address_has_its_turn() -> None:

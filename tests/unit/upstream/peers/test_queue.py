@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-
 import pytest
 
+from harness.fibers import run
 from penstock.net.fiber import Fiber
-from penstock.net.loop import Loop, new_loop
+from penstock.net.loop import Loop
 from penstock.upstream.peers.balancers import Balancer, LeastConn, PeerSelection
 from penstock.upstream.peers.group import Group
 from penstock.upstream.peers.hashing import IpHash
@@ -20,31 +19,6 @@ def group(queue: Queue, options: ServerOptions, count: int = 1, balancer: Balanc
     made = Group("app", peers, balancer=Queueing(balancer))
     made.queue = queue
     return made
-
-
-def run(work: Callable[[Loop], Coroutine[object, None, None]]) -> None:
-    loop = new_loop()
-    failed: list[BaseException | None] = []
-
-    def ended(fiber: Fiber[None]) -> None:
-        failed.append(fiber.take_error())
-        loop.call_soon(loop.stop)
-
-    def begin() -> None:
-        fiber = Fiber(work(loop))
-        fiber.keep_error = True
-        fiber.resume()
-        fiber.on_done(ended)
-
-    try:
-        loop.call_soon(begin)
-        loop.call_later(15.0, loop.stop)
-        loop.run_forever()
-    finally:
-        loop.close()
-    assert failed, "it has not ended"
-    if failed[0] is not None:
-        raise failed[0]
 
 
 @pytest.mark.parametrize("balancer", [PeerSelection, LeastConn])
