@@ -252,7 +252,8 @@ class Service:
     def mirror(self, parent: Request, uri: str, args: str, *, ended: bool = False) -> None:
         """Send a copy of a request on its way, as long as there is room for it; what has `ended` goes to its place."""
         if self.live >= self.most:
-            report(parent, WARN, f"a request is not mirrored: {self.most} worker_connections are not enough")
+            what = "post_action is left out" if ended else "a request is not mirrored"
+            report(parent, WARN, f"{what}: {self.most} worker_connections are not enough")
             return
         self._keep(spawn((afterwards if ended else mirror)(parent, uri, args, self.loop)))
 
