@@ -16,6 +16,7 @@ from penstock.modules.access.access import GRANTED
 from penstock.modules.access.delay import delay
 from penstock.modules.core.error_pages import ErrorPages
 from penstock.modules.core.http_core import HttpCore
+from penstock.modules.core.user_agent import is_msie6
 from penstock.observe.errorlog import ALERT, ERROR, INFO, report
 from penstock.plan import phases
 from penstock.plan.location import Handlers
@@ -231,11 +232,8 @@ def _disabled(request: Request, browsers: frozenset[str]) -> bool:
     agent = request.head.fields.get("user-agent")
     if agent is None or "none" in browsers:
         return False
-    if "msie6" in browsers and request.method == "POST":
-        at = agent.find("MSIE ")
-        version = agent[at + 5 : at + 8]
-        if at >= 0 and version[:1] in "456" and version[1:2] == "." and "SV1" not in agent:
-            return True
+    if "msie6" in browsers and request.method == "POST" and is_msie6(agent):
+        return True
     return "safari" in browsers and "Mac OS X" in agent and "Safari/" in agent and "Chrom" not in agent
 
 

@@ -13,6 +13,7 @@ from penstock.config.settings import Settings, added, directive, united
 from penstock.http.dates import parse_date
 from penstock.http.request import Answer, Request
 from penstock.modules.core.locations import compiled
+from penstock.modules.core.user_agent import is_msie6
 from penstock.observe.errorlog import ALERT, report
 
 PAGE = "ngx_http_gzip_module.html"
@@ -22,7 +23,6 @@ _ASKED = {
     coding: re.compile(rf"(?:^|[, ]){coding} *(?:,|$|; *(?:$|q=(?P<quality>[^, ]*)))", re.IGNORECASE | re.ASCII).search
     for coding in ("gzip", "br")
 }
-_OLD_MSIE = re.compile(r"MSIE [456]\.", re.ASCII).search
 _MORE_THAN_NOTHING = re.compile(r"1(?:\.0{0,3})?|0\.(?!0*$)[0-9]{1,3}", re.ASCII).fullmatch
 
 
@@ -134,5 +134,5 @@ def asks_for(coding: str, wanted: str) -> bool:
 
 def _is(agent: str, browser: Regex | str) -> bool:
     if isinstance(browser, str):
-        return _OLD_MSIE(agent) is not None and "SV1" not in agent
+        return is_msie6(agent)
     return browser.match(agent) is not None

@@ -50,15 +50,6 @@ inert(
     ),
 )
 refused(
-    "ancient_browser",
-    "ancient_browser_value",
-    "modern_browser",
-    "modern_browser_value",
-    where=HTTP_LEVELS,
-    advice="browsers are not told apart here; say which ones you mean in a map of $http_user_agent",
-    module="elsewhere",
-)
-refused(
     "geoip_city",
     "geoip_country",
     "geoip_org",

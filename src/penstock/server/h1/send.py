@@ -16,7 +16,7 @@ from penstock.http.request import Answer, FilePart, Request
 from penstock.http.status import error_page, refresh_page, shown
 from penstock.modules.access.delay import delay as wait
 from penstock.modules.core.http_core import HttpCore
-from penstock.modules.rewrite.browser import msie
+from penstock.modules.core.user_agent import is_msie
 from penstock.net.posting import LONGEST
 from penstock.server.head import product, render_head
 
@@ -269,7 +269,7 @@ def make_page(request: Request, answer: Answer) -> None:
 
 
 def _is_msie(request: Request) -> bool:
-    return bool(msie(request)) and "Opera" not in request.head.fields["user-agent"]
+    return is_msie(request.head.fields.get("user-agent", ""))
 
 
 def absolute(request: Request, location: str) -> str:
