@@ -176,12 +176,24 @@ class Page:
         return self._command("POST", "/execute/sync", {"script": script, "args": arguments})
 
     def wait_until(self, expression: str, timeout: float = 30.0) -> Any:
-        """The first truthy value of a JavaScript expression."""
+        """The first truthy value of a JavaScript expression. One that raises has none yet: a page may be built anew
+        between two looks at it."""
+        raised: BrowserError | None = None
+
+        def value() -> Any:
+            nonlocal raised
+            try:
+                found, raised = self.script(f"return ({expression})"), None
+            except BrowserError as error:
+                found, raised = None, error
+            return found
+
         try:
-            return eventually(lambda: self.script(f"return ({expression})"), timeout, every=0.05, why=expression)
+            return eventually(value, timeout, every=0.05, why=expression)
         except AssertionError as late:
             shown = self.script("return document.body.innerText")
-            raise AssertionError(f"{late}\nthe page shows:\n{shown}") from None
+            why = f"{late}\nand raised: {raised}" if raised else f"{late}"
+            raise AssertionError(f"{why}\nthe page shows:\n{shown}") from None
 
     def text(self, selector: str) -> str:
         """The visible text of the first element that matches."""

@@ -29,7 +29,7 @@ class Pebble:
     """It looks at challenges at `http_port` and `tls_port`. `uri` is its directory, `authority.certificate` vouches for
     its own server, `root()` for what it issues. `refuse_nonces` is how many of a hundred it calls bad."""
 
-    def __init__(self, http_port: int, tls_port: int, *, refuse_nonces: int = 5, seconds: int | None = None) -> None:
+    def __init__(self, http_port: int, tls_port: int, *, refuse_nonces: int = 0, seconds: int | None = None) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="pebble-"))
         self.authority = Authority(self.directory / "own")
         own = self.authority.issue("localhost", "127.0.0.1")

@@ -119,6 +119,14 @@ def test_the_address_answers_from_the_start_with_a_certificate_that_nobody_trust
         assert "can not be reached" in said and "there is none yet, next try in" in said
 
 
+def test_nonces_that_are_called_bad_hold_nothing_up(proxy, ports) -> None:
+    """The authority does so with every third one, several of them in a row."""
+    with Pebble(ports["http"], ports["tls"], refuse_nonces=33) as pebble:
+        server = proxy(configuration(pebble), ports=ports)
+        eventually(issued(ports["tls"]), 60, why="the certificate has come")
+        assert "no certificate from pebble" not in server.error_log()
+
+
 @pytest.mark.skipif(not os.environ.get("PENSTOCK_SOAK"), reason="takes a minute: make soak")
 def test_a_certificate_that_is_kept_is_not_ordered_again(proxy, pebble: Pebble, ports) -> None:
     server = proxy(configuration(pebble), ports=ports)

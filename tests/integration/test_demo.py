@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(120)
 DEMO = Path(__file__).resolve().parents[2] / "demo"
 # The backend's name, once the tunnel is open and the backend has said it.
 OPEN = "document.querySelector('[data-state=open]') && document.querySelector('#route-backend[data-backend]')"
-OPEN += ".dataset.backend"
+OPEN += "?.dataset.backend"
 WORDS = "[...document.querySelectorAll('.message .words')].map(item => item.innerText)"
 
 

@@ -49,6 +49,18 @@ def test_files_and_reload(nginx, http_backend) -> None:
         eventually(lambda: '"second"' in front.get("/").text)
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("amid", [b"", b"5", b"5\r\n", b"5\r\nhel", b"5\r\nhello\r\n", b"0\r\n"])
+def test_a_client_that_goes_amid_a_body_in_chunks(amid: bytes) -> None:
+    """Is one that goes, and has asked nothing."""
+    with HttpEcho() as backend:
+        with socket.create_connection(("127.0.0.1", backend.port)) as client:
+            client.sendall(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + amid)
+            client.shutdown(socket.SHUT_WR)
+            assert client.recv(100) == b""
+        assert backend.requests == []
+
+
 def test_websocket_echo(nginx, ws_backend) -> None:
     front = nginx(PLAIN, ports={"api": ws_backend.port})
     with connect(front.url("/ws/1", "ws")) as client:
@@ -107,6 +119,14 @@ def test_tls(nginx, authority, http_backend) -> None:
     with RawClient(front.port(), tls=authority.client_context()) as client:
         client.send("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert client.response().text == "secret"
+
+
+def test_an_expression_that_raises_has_no_value_yet(browser) -> None:
+    page = browser.open("data:text/html,<body>nothing yet")
+    page.script("setTimeout(() => document.body.innerHTML = '<b>there</b>', 300)")
+    assert page.wait_until("document.querySelector('b').innerText") == "there"
+    with pytest.raises(AssertionError, match="and raised: javascript error"):
+        page.wait_until("document.querySelector('i').innerText", 0.2)
 
 
 @pytest.mark.parametrize("goodbye", ["goaway", "reset"])

@@ -98,14 +98,20 @@ def _read(stream: Any, number: int) -> Echoed | None:
         body = _chunks(stream)
     else:
         body = stream.read(int(fields.get("content-length", "0")))
-    return Echoed(first, headers, body, number, head)
+    return None if body is None else Echoed(first, headers, body, number, head)
 
 
-def _chunks(stream: Any) -> bytes:
+def _chunks(stream: Any) -> bytes | None:
+    """A body in chunks, or None where the connection ends amid it."""
     body = b""
-    while size := int(stream.readline().partition(b";")[0], 16):
+    while line := stream.readline():
+        size = int(line.partition(b";")[0], 16)
+        if not size:
+            break
         body += stream.read(size)
         stream.readline()
-    while stream.readline().strip():
+    else:
+        return None
+    while (line := stream.readline()).strip():
         pass
-    return body
+    return body if line else None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from time import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import requests
 from acme import challenges, client, crypto_util, errors, messages
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 PATIENCE = 90
 """Seconds that an authority has to look at challenges, and again to issue."""
+
+NONCES = 6
+"""How often a request is sent anew whose nonce is called bad; each time the library tries twice."""
 
 _CURVES: dict[str, ec.EllipticCurve] = {"256": ec.SECP256R1(), "384": ec.SECP384R1(), "521": ec.SECP521R1()}
 _LOST = ("accountDoesNotExist", "unauthorized")
@@ -228,8 +231,8 @@ class Authority:
         mac = found.decode().strip()
         return messages.ExternalAccountBinding.from_data(key.public_key(), name, mac, directory)
 
-    def _network(self, key: jwk.JWK | None) -> client.ClientNetwork:
-        made = client.ClientNetwork(
+    def _network(self, key: jwk.JWK | None) -> SignedPosts:
+        made = SignedPosts(
             key, alg=_algorithm(key), verify_ssl=self.issuer.verify, user_agent=f"penstock/{__version__}", timeout=30
         )
         if self.issuer.verify and self.issuer.trusted is not None:
@@ -239,6 +242,22 @@ class Authority:
 
     def _directory(self, network: client.ClientNetwork) -> messages.Directory:
         return client.ClientV2.get_directory(self.issuer.uri, network)
+
+
+class SignedPosts(client.ClientNetwork):
+    """The library's way to an authority, with more patience: one that has restarted, or that is many machines, may call
+    several nonces bad in a row (RFC 8555, 6.5), and has done nothing yet then."""
+
+    def post(self, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send a request signed with the account's key, with another nonce as long as one is called bad. Raises
+        `messages.Error`."""
+        for _ in range(NONCES - 1):
+            try:
+                return super().post(*args, **kwargs)
+            except messages.Error as error:
+                if error.code != "badNonce":
+                    raise
+        return super().post(*args, **kwargs)
 
 
 class _told:
