@@ -80,6 +80,7 @@ ORDER = (
     "logs.metrics",
     "control.api",
     "control.dashboard",
+    "content.random_index",
     "content.index",
     "content.autoindex",
     "content.brotli_static",

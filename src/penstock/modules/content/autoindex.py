@@ -51,7 +51,7 @@ class Autoindex(Settings):
         try:
             entries = _entries(path)
         except (OSError, ValueError) as error:
-            return _failed(request, path, error)
+            return not_listed(request, path, error)
         kind = "json" if self.format == "jsonp" and not callback else self.format
         answer = Answer(200, content_type=TYPES[kind])
         body = self._page(request, answer, kind, entries, callback)
@@ -97,7 +97,8 @@ def _entries(path: str) -> list[Entry]:
     return found
 
 
-def _failed(request: Request, path: str, error: OSError | ValueError) -> Outcome:
+def not_listed(request: Request, path: str, error: OSError | ValueError) -> Outcome:
+    """Refuse a directory that can not be read, as nginx does, with its line in the log."""
     number = getattr(error, "errno", None) or 0
     if isinstance(error, ValueError) or number in ABSENT or number in DENIED:
         report(request, ERROR, os_failure("opendir()", number, path))

@@ -21,7 +21,6 @@ refused(
     "flv",
     "mp4",
     "dav_methods",
-    "random_index",
     where=HTTP_LEVELS | LIMIT_EXCEPT,
     advice="this is about files, not about proxying; keep it in an nginx beside Penstock",
     module="elsewhere",
