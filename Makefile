@@ -60,9 +60,9 @@ test-general: $(VENV)/.dev
 test-relay: $(VENV)/.dev
 	@$(BIN)/python tools/tests.py --part relay $(ARGS)
 
-# What a change has to pass; .ci/run calls it. Up to three tests of a part that failed are run again, and named.
+# What a change has to pass; .ci/run calls it. Up to ten tests of a part that failed have two more tries, and are named.
 test-all: $(VENV)/.dev
-	@$(BIN)/python tools/tests.py --part together --part alone --part relay --again 3 $(ARGS)
+	@$(BIN)/python tools/tests.py --part together --part alone --part relay --again 10 $(ARGS)
 
 # Ten times everything beside a running Penstock and four busy processes: hours.
 test-busy: $(VENV)/.dev

@@ -8,7 +8,7 @@ machine to themselves), `relay` (those about tunnels once more, with the relay i
 built). Without `--part`, together and alone.
 
 Every part runs, whatever became of those before it. A test that fails is run again only with `--again N`: up to N of a
-part, one after another, and each is named in the summary. `--times N` runs everything N times, for a look at tests
+part, one after another, and what fails then once more; each that passes so is named in the summary with its try. `--times N` runs everything N times, for a look at tests
 that need luck. All temporary files of a run are in one folder, which goes at the end; what is left in it by then, and
 a process that a test left behind, is a failure.
 """
@@ -36,6 +36,9 @@ _TUNNELS += ("tests/integration/test_applications.py", "tests/integration/test_t
 _KNOWN = ("pytest-of-", "penstock-test-port-locks-", "report-", "bytecode")
 
 
+_TRIES = ("second", "third")
+"""What `--again` gives to a test that failed. One that fails for a reason fails in each."""
+
 _AT_ONCE = str((os.cpu_count() or 1) + 1)
 
 
@@ -62,11 +65,11 @@ PARTS = {
 
 @dataclass(slots=True)
 class Tally:
-    """Count what became of the tests; `failed` and `again` hold their names."""
+    """Count what became of the tests; `failed` holds their names, `again` those that passed later with their try."""
 
     passed: int = 0
     failed: list[str] = field(default_factory=list)
-    again: list[str] = field(default_factory=list)
+    again: list[tuple[str, str]] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     trouble: list[str] = field(default_factory=list)
 
@@ -105,7 +108,7 @@ def main() -> int:
 def _options() -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(description="Run the tests; unknown arguments go to pytest.", allow_abbrev=False)
     parser.add_argument("--part", action="append", choices=sorted(PARTS), help="may be given several times")
-    parser.add_argument("--again", type=int, default=0, metavar="N", help="run up to N failed ones of a part again")
+    parser.add_argument("--again", type=int, default=0, metavar="N", help="run up to N failed ones of a part up to twice again")
     parser.add_argument("--times", type=int, default=1, metavar="N", help="run everything N times")
     return parser.parse_known_args()
 
@@ -115,13 +118,14 @@ def _run(part: Part, others: Sequence[str], folder: Path, again: int) -> Tally:
     paths = [] if _names_paths(others) else _paths(part)
     arguments = [*part.options, *others, *paths]
     tally = _pytest(part, arguments, folder)
-    if not tally.failed or tally.trouble or len(tally.failed) > again:
-        return tally
-    print(f"== {len(tally.failed)} failed, and are run once more, one after another", flush=True)
-    second = _pytest(part, [*arguments, "-n", "0", "--last-failed", "--last-failed-no-failures", "none"], folder)
-    tally.passed += second.passed
-    tally.again = [name for name in tally.failed if name not in second.failed]
-    tally.failed, tally.trouble = second.failed, second.trouble
+    for which in _TRIES:
+        if not tally.failed or tally.trouble or len(tally.failed) > again:
+            break
+        print(f"== {len(tally.failed)} failed, and have a {which} try, one after another", flush=True)
+        late = _pytest(part, [*arguments, "-n", "0", "--last-failed", "--last-failed-no-failures", "none"], folder)
+        tally.passed += late.passed
+        tally.again += [(name, which) for name in tally.failed if name not in late.failed]
+        tally.failed, tally.trouble = late.failed, late.trouble
     return tally
 
 
@@ -203,8 +207,8 @@ def _say(total: Tally, seconds: float) -> int:
     print("\n== all parts")
     for reason, count in sorted(total.skipped.items()):
         print(f"skipped {count}: {reason}")
-    for name in total.again:
-        print(f"passed at the second try only, and worth an issue: {name}")
+    for name, which in total.again:
+        print(f"passed at the {which} try only, and worth an issue: {name}")
     for what in total.trouble:
         print(f"trouble: {what}")
     for name in total.failed:
