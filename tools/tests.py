@@ -8,9 +8,9 @@ machine to themselves), `relay` (those about tunnels once more, with the relay i
 built). Without `--part`, together and alone.
 
 Every part runs, whatever became of those before it. A test that fails is run again only with `--again N`: up to N of a
-part, one after another, and what fails then once more; each that passes so is named in the summary with its try. `--times N` runs everything N times, for a look at tests
-that need luck. All temporary files of a run are in one folder, which goes at the end; what is left in it by then, and
-a process that a test left behind, is a failure.
+part, one after another, and what fails then once more; each that passes so is named in the summary with its try.
+`--times N` runs everything N times, for a look at tests that need luck. All temporary files of a run are in one folder,
+which goes at the end; what is left in it by then, and a process that a test left behind, is a failure.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def main() -> int:
 def _options() -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(description="Run the tests; unknown arguments go to pytest.", allow_abbrev=False)
     parser.add_argument("--part", action="append", choices=sorted(PARTS), help="may be given several times")
-    parser.add_argument("--again", type=int, default=0, metavar="N", help="run up to N failed ones of a part up to twice again")
+    parser.add_argument("--again", type=int, default=0, metavar="N", help="give N failed ones of a part more tries")
     parser.add_argument("--times", type=int, default=1, metavar="N", help="run everything N times")
     return parser.parse_known_args()
 

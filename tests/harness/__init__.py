@@ -44,7 +44,8 @@ what a test provokes.
     harness.certs     Authority(directory).issue("name", ...) -> Pair(certificate, key)
     harness.browser   Browser, Page: headless Chromium over the W3C WebDriver protocol
     harness.vanishing Vanishing: a client behind a network that drops everything when told to (root only)
-    harness.waiting   eventually(predicate, timeout)
+    harness.waiting   eventually(predicate, timeout); PENSTOCK_TESTS_LATE=0.7: everything that waits looks later
+    harness.slow      PENSTOCK_TESTS_SLOW=19: servers are slow beside the tests that ask them
 
 Fixtures of conftest.py: proxy, nginx, http_backend, ws_backend, asgi_backend, raw_backend (a factory),
 authority, browser, vanishing. `PENSTOCK_BINARY` names another program with nginx's command line to run in place of

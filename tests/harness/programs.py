@@ -22,6 +22,7 @@ from typing import IO, Protocol, Self
 
 from harness.binary import installed
 from harness.forks.forked import Forked, ForkServer, ServerHasEnded
+from harness.slow import slow_down
 
 AT_ONCE = re.compile(r"(?:PYTHON|LD_|LC_|LANG|MALLOC_|GLIBC_|OPENSSL_|SSL_|PENSTOCK_|TZ$)")
 """Variables that are read when a process begins, or when something is imported."""
@@ -101,28 +102,44 @@ def start(
     user: int | None = None,
     fresh: bool = False,
 ) -> Program:
-    """Start a program. `session`: it is the leader of a new one. `user` runs it, and its only group has that number,
-    too. `fresh`: it is a new process in any case; so it is with a `user`, who may not read what others can."""
+    """Start a program. `session`: it is the leader of a new one, as servers are. `user` runs it, and its only group has
+    that number, too. `fresh`: it is a new process in any case; so it is with a `user`, who may not read what others
+    can."""
+    process = _start(command, cwd, env, (stdin, stdout, stderr), session, user, fresh)
+    if session:
+        slow_down(process.pid)
+    return process
+
+
+def _start(
+    command: Sequence[str],
+    cwd: str | os.PathLike[str] | None,
+    env: Mapping[str, str] | None,
+    streams: tuple[Stream, Stream, Stream],
+    session: bool,
+    user: int | None,
+    fresh: bool,
+) -> Program:
     variables = os.environ if env is None else env
     kept = _commanded if len(command) > 1 and command[1][:1].isalpha() else _serving
     server = None if fresh or user is not None or not _may_be_forked(command) else kept.for_variables(variables)
     if server is not None:
-        with _Streams(stdin, stdout, stderr) as streams:
-            numbers = dict(enumerate(streams.theirs))
+        with _Streams(*streams) as made:
+            numbers = dict(enumerate(made.theirs))
             try:
                 pid, told = server.fork(command[0], command[1:], variables, cwd or ".", numbers, session=session)
             except ServerHasEnded:
                 # What it could not import, it has written on standard error; a new process will say it again.
                 kept.close()
             else:
-                return Forked(command, pid, told, *streams.keep())
+                return Forked(command, pid, told, *made.keep())
     return subprocess.Popen(
         command,
         cwd=cwd,
         env=env,
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
+        stdin=streams[0],
+        stdout=streams[1],
+        stderr=streams[2],
         start_new_session=session,
         user=user,
         group=user,

@@ -1,5 +1,6 @@
 """The harness itself, against nginx: what it says about a proxy must be true before anything rests on it."""
 
+import os
 import signal
 import socket
 
@@ -88,6 +89,14 @@ def test_scripts(nginx, raw_backend) -> None:
     (answer,) = split_responses(received)
     assert answer.body == b"body"
     assert backend.conversations[0].received.startswith(b"GET / HTTP/1.")
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_servers_are_slow_where_that_is_asked_for(proxy, monkeypatch, fresh: bool) -> None:
+    monkeypatch.setattr("harness.slow.SLOW", 7)
+    front = proxy("http { server { listen 127.0.0.1:{port:front}; return 200; } }", fresh=fresh)
+    assert front.get().status == 200
+    assert os.getpriority(os.PRIO_PROCESS, front.pid) == 7 != os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def test_a_wrong_configuration_is_refused(nginx) -> None:
