@@ -49,14 +49,16 @@ Search: TypeAlias = "tuple[LocationTree, str, Location | None, dict[Location, st
 
 DONE = frozenset(
     (
-        "access", "autoindex", "empty_gif", "gzip_static", "index", "random_index", "realip", "ssl_verify", "static",
-        "try_files", "gateways", "websocket", "websocket_origins", "websocket_protocols", "otel",
+        "access", "autoindex", "empty_gif", "gzip_static", "index", "internal_redirect", "random_index", "realip",
+        "ssl_verify", "static", "try_files", "gateways", "websocket", "websocket_origins", "websocket_protocols",
+        "otel",
     )
 )  # fmt: skip
 """Modules whose handlers do what they always do: they read at most files and clocks."""
 UNDONE = {
     "auth_basic": "asks for a name and a password; taken as given",
     "auth_request": "asks another location whether to let the request in; taken as allowed",
+    "auth_require": "lets in by variables; taken as set",
     "limit_conn": "counts connections against a limit; taken as below it",
     "limit_req": "counts requests against a rate; taken as below it",
     "websocket_admission": "lets handshakes in at a bounded rate; taken as let in",

@@ -52,11 +52,11 @@ def test_off_asks_for_nothing(tmp_path: Path, line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["random_index on;", "modsecurity on;", "dav_methods PUT;", "auth_jwt off off;"]
+    "line", ["mp4;", "modsecurity on;", "dav_methods PUT;", "auth_jwt off off;"]
 )
 def test_the_thing_itself_is_refused(tmp_path: Path, line: str) -> None:
     (found,) = mistakes(SERVER.format(line), tmp_path)
-    assert found.startswith(f'"{line.split()[0]}" directive is not supported')
+    assert found.startswith(f'"{line.split()[0].rstrip(";")}" directive is not supported')
 
 
 @pytest.mark.parametrize(
@@ -76,8 +76,6 @@ def test_the_thing_itself_is_refused(tmp_path: Path, line: str) -> None:
         ("pagespeed on;", "gzip"),
         ("opentracing_propagate_context;", "traceparent"),
         ("auth_oidc x;", "auth_request"),
-        ("auth_require $a;", "map"),
-        ("internal_redirect @a;", "rewrite"),
         ("proxy_allow_upstream $a;", "map"),
         ("js_content main.hello;", "JavaScript"),
         ("js_header_filter a;", "JavaScript"),

@@ -14,8 +14,9 @@ from penstock.config.settings import NOT, Settings, directive, phase
 from penstock.config.tree import Word
 from penstock.config.values import decimal
 from penstock.config.variables import Template
-from penstock.http.request import Outcome, Redirect, Request, special
+from penstock.http.request import Outcome, Redirect, Request
 from penstock.modules.core.document_root import Files
+from penstock.modules.core.error_pages import ended_with
 from penstock.modules.core.files.paths import ups, within
 from penstock.modules.core.files.symlinks import call_of, status_of
 from penstock.modules.core.http_core import HttpCore
@@ -61,10 +62,6 @@ def _try(call: Call, word: Word) -> Try:
     return Try(call.template(word), folder)
 
 
-SILENT = frozenset({408, 444, 499})
-"""Codes after which nginx closes the connection without an answer."""
-
-
 class FirstFile(Settings):
     """Files and directories (with a final slash) are looked for in their order. No level inherits it."""
 
@@ -94,9 +91,7 @@ class FirstFile(Settings):
                 _use_file(request, files, name, folder=each.folder)
                 return None
         if wanted.code is not None:
-            answer = special(wanted.code)
-            answer.silent = wanted.code in SILENT
-            return answer
+            return ended_with(wanted.code)
         uri = _below(wanted.last, request, files.aliased)
         if uri.startswith("@"):
             return Redirect(name=uri)

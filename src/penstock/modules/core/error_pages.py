@@ -16,8 +16,18 @@ from penstock.modules.core.line_values import location_of
 
 PAGE = "ngx_http_core_module.html"
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+SILENT = frozenset({408, 444, 499})
+"""nginx ends the connection for these without an answer."""
 SHOWN_AS_400 = frozenset({494, 495, 496, 497})
 """nginx's own codes, which no client is to see."""
+
+
+def ended_with(status: int) -> Answer:
+    """Make the answer to a request that the configuration ends with a status: its page, or no answer at all."""
+    answer = Answer(status)
+    answer.silent = status in SILENT
+    answer.special = not answer.silent
+    return answer
 
 
 @dataclass(frozen=True, slots=True)

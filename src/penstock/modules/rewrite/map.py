@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from penstock.config.errors import ConfigError
 from penstock.config.regex.pcre import Regex
 from penstock.config.regex.regex import MatchFailed
@@ -23,6 +25,25 @@ _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 def lower(text: str) -> str:
     """Return ASCII letters in lower case, other bytes as they are."""
     return text.lower() if text.isascii() else text.translate(_LOWER)
+
+
+class Table(Protocol):
+    """What is looked up, and by which texts."""
+
+    default: Template | None
+
+    @property
+    def captures(self) -> bool:
+        """Return whether a look-up may leave captures in the request."""
+        ...
+
+    def values(self) -> list[Template]:
+        """Return every value there may be."""
+        ...
+
+    def find(self, text: str, request: Request) -> Template | None:
+        """Find the value for a text."""
+        ...
 
 
 class MapTable:
@@ -135,6 +156,11 @@ def map_(scope: Scope, directive: Directive) -> None:
             else:
                 remember = False
 
+    declare_look_up(scope, source, target, table, remember=remember)
+
+
+def declare_look_up(scope: Scope, source: Template, target: Word, table: Table, *, remember: bool) -> None:
+    """Declare the variable `target` names: what a table has for the text of `source`."""
     answers: dict[str, str] = {}
 
     def compute(request: Request) -> str:
@@ -157,7 +183,7 @@ def map_(scope: Scope, directive: Directive) -> None:
     declare(scope.compilation, target, compute, reads, remember=remember, clean=clean)
 
 
-def _lone(line: Directive, table: MapTable) -> str:
+def _lone(line: Directive, table: Table) -> str:
     """What was meant by a word alone in a map."""
     word = line.name.text
     if any(value.text == word for value in table.values()):
@@ -165,22 +191,30 @@ def _lone(line: Directive, table: MapTable) -> str:
     return f"a result is missing: {word} result;"
 
 
-def _entry(scope: Scope, table: MapTable, line: Directive) -> None:
+def pair_of(scope: Scope, table: Table, line: Directive, name: str) -> Template | None:
+    """Read one line of a table: its value; None for that of `default`, which the table has then."""
     if line.block is not None:
-        raise ConfigError('unexpected "{"', line.span, hint="a map holds pairs: value result;")
+        raise ConfigError('unexpected "{"', line.span, hint=f"a {name} holds pairs: value result;")
     if len(line.args) != 1:
         raise ConfigError(
-            "invalid number of the map parameters",
+            f"invalid number of the {name} parameters",
             line.span,
             hint=_lone(line, table) if not line.args else "a pair: value result; with spaces, quote them",
         )
-    key = line.name
     value = scope.compilation.variables.template(line.args[0].text, line.args[0].span)
-    if key.text == "default":
-        if table.default is not None:
-            raise ConfigError("duplicate default map parameter", line.span)
-        table.default = value
+    if line.name.text != "default":
+        return value
+    if table.default is not None:
+        raise ConfigError(f"duplicate default {name} parameter", line.span)
+    table.default = value
+    return None
+
+
+def _entry(scope: Scope, table: MapTable, line: Directive) -> None:
+    value = pair_of(scope, table, line, "map")
+    if value is None:
         return
+    key = line.name
     if key.text.startswith("~"):
         caseless = key.text.startswith("~*")
         pattern = key._replace(text=key.text[2 if caseless else 1 :])

@@ -15,6 +15,7 @@ from penstock.config.variables import Setter, Template
 from penstock.http.request import Answer, Request, special
 from penstock.http.uri import unescape_redirect
 from penstock.modules.core.document_root import Files
+from penstock.modules.core.error_pages import ended_with
 from penstock.modules.core.http_core import HttpCore
 from penstock.modules.core.line_values import location_of
 from penstock.modules.rewrite.captured_text import CapturedText
@@ -22,10 +23,7 @@ from penstock.observe.errorlog import ERROR, NOTICE, report
 from penstock.plan.location import Location
 
 STOP: Final = object()
-CLOSE: Final = 444
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-SILENT: Final = frozenset({408, CLOSE, 499})
-"""nginx ends the connection for these without an answer."""
 
 
 class Run:
@@ -131,9 +129,7 @@ def answer(status: int, text: Template | None) -> Op:
             run.request, status, _evaluated(run.request, status, text), "return", span
         )
     if status >= 400 and (text is None or text.literal == ""):
-        if status in SILENT:
-            return lambda run: _silence(status)
-        return lambda run: special(status)
+        return lambda run: ended_with(status)
 
     def op(run: Run) -> Answer:
         request = run.request
@@ -155,12 +151,6 @@ def _evaluated(request: Request, status: int, text: Template | None) -> str:
     value = text.evaluate(request)
     request.status = 0
     return value
-
-
-def _silence(status: int) -> Answer:
-    made = Answer(status)
-    made.silent = True
-    return made
 
 
 def stop(run: Run) -> Any:

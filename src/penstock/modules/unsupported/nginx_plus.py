@@ -23,13 +23,6 @@ PREFIXES = ("proxy", "fastcgi", "grpc", "uwsgi", "scgi", "memcached", "tunnel")
 
 refused("auth_jwt", "auth_oidc", where=GUARDED, advice=GUARD, module="paid", off=("off",))
 refused("auth_jwt_require", "auth_jwt_claim_set", "auth_jwt_header_set", where=GUARDED, advice=GUARD, module="paid")
-refused(
-    "auth_require",
-    where=GUARDED,
-    advice="a guard must not vanish without a word: map the variables to one that is 0 where access is denied, and say "
-    "if ($denied) { return 403; }",
-    module="paid",
-)
 inert("auth_jwt_key_cache", "auth_jwt_leeway", where=HTTP_LEVELS, reason=DETAIL, module="paid")
 inert(
     *(f"auth_jwt_{name}" for name in "key_file key_request type".split()),
@@ -58,12 +51,6 @@ refused(
     advice="values are kept in the configuration: map { include FILE; }, and a reload when the file changes",
     module="paid",
 )
-refused(
-    "num_map",
-    where=HTTP,
-    advice="name the numbers in a map, ranges as regular expressions: map $remote_port $a { 443 1; ~^80..$ 1; }",
-    module="paid",
-)
 inert(
     "ssl_key_log",
     where=HTTP | SERVER,
@@ -79,12 +66,6 @@ inert(
     reason="keys of connections are not written down; backends can do so",
     module="paid",
     told="keys of connections are not written down here",
-)
-refused(
-    "internal_redirect",
-    where=SERVER | LOCATION,
-    advice="see rewrite ... last and try_files; error_page 418 = @name with return 418 goes on in a named location",
-    module="paid",
 )
 refused(
     *(f"{prefix}_allow_upstream" for prefix in PREFIXES),
