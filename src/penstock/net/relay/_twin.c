@@ -19,6 +19,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #define SIZE 81920 /* as BUFFER in side.py */
 #define BATCH 256  /* as in loop.py */
@@ -310,6 +311,8 @@ static PyObject *twin_over(PyObject *object, PyObject *args)
     }
     forget(entry);
     forget(peer);
+    (void)close(fd); /* whatever it says, the descriptor is gone */
+    (void)close(other);
     return Py_BuildValue("KK", (unsigned long long)entry->read, (unsigned long long)peer->read);
 }
 
@@ -359,7 +362,7 @@ static PyMethodDef methods[] = {
     {"dismiss", twin_dismiss, METH_O,
      "dismiss(fd) -> (read, last, trouble, errno, kept): gives a descriptor back; neither of the pair is carried then."},
     {"over", twin_over, METH_VARARGS,
-     "over(fd, other) -> (read, read by other) or None: forgets a pair whose two ends have said all they had to say."},
+     "over(fd, other) -> (read, read by other) or None: closes a pair whose two ends have said all they had to say."},
     {NULL, NULL, 0, NULL},
 };
 

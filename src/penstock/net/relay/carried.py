@@ -6,7 +6,7 @@ when somebody wants to see one. Nearly every tunnel ends without them, see `over
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from penstock.net.bare_socket import socket_of
 from penstock.net.relay.compiled import NOTHING, SHORT
@@ -17,52 +17,54 @@ if TYPE_CHECKING:
     from penstock.net.relay.tunnel import End
 
 
-Folded: TypeAlias = tuple[int, int, tuple[float, float]]
-"""What two sides can be made of: the descriptors of the client's socket and the backend's, which the loop watches for
-reading, and the seconds for which each may take nothing."""
-
-
 class Carried:
     """The part of a tunnel that knows of the twin. `client` and `backend` are its sides while it lives."""
 
-    __slots__ = ("_backend", "_client", "_engaged", "_folded", "loop", "opened", "reason", "websocket")
+    # What is rare has its usual value in the class, of `Tunnel` as well, and a place in `__dict__` once it changes.
+    __slots__ = ("__dict__", "_backend", "_client", "_engaged", "_limits", "loop", "opened", "reason", "websocket")
 
     loop: Loop
     opened: float
     reason: End | None
     websocket: bool
     """Whether both sides speak WebSocket, so that a close frame from each is the end of both."""
-    _client: Side | None
-    _backend: Side | None
-    _folded: Folded | None
+    _client: Side | int
+    """The client's side; its descriptor while there is none; the bytes that were read from it once it is over."""
+    _backend: Side | int
+    _limits: tuple[float, float] | None
+    """The seconds for which client and backend may take nothing, as long as no sides are made of the two descriptors,
+    which the loop watches for reading."""
 
     @property
     def client(self) -> Side:
         """Return the client's side, made now if there is none yet."""
-        if self._folded is not None:
+        if self._limits is not None:
             self._unfold()
-        assert self._client is not None, "the tunnel has ended"
-        return self._client
+        side = self._client
+        assert isinstance(side, Side), "the tunnel has ended"
+        return side
 
     @property
     def backend(self) -> Side:
         """Return the backend's side likewise."""
-        if self._folded is not None:
+        if self._limits is not None:
             self._unfold()
-        assert self._backend is not None, "the tunnel has ended"
-        return self._backend
+        side = self._backend
+        assert isinstance(side, Side), "the tunnel has ended"
+        return side
 
     @property
     def backend_fd(self) -> int:
         """Return the descriptor of the backend's side, by which a living tunnel is told from others of its client."""
-        return self.backend.fd if self._folded is None else self._folded[1]
+        side = self._backend
+        return side if isinstance(side, int) else side.fd
 
     @property
     def plain(self) -> bool:
         """Return whether the twin, if there is one, may carry it as long as nobody wants to look at its bytes."""
         if self.loop.hot.twin is None:
             return False
-        return self._folded is not None or (type(self._client) is Side and type(self._backend) is Side)
+        return self._limits is not None or (type(self._client) is Side and type(self._backend) is Side)
 
     @property
     def portable(self) -> bool:
@@ -70,27 +72,28 @@ class Carried:
         know than can be told."""
         if self.reason is not None:
             return False
-        return self._folded is not None or (type(self._client) is Side and type(self._backend) is Side)
+        return self._limits is not None or (type(self._client) is Side and type(self._backend) is Side)
 
     @property
     def engaged(self) -> bool:
         """Return whether the twin has it."""
         return self._engaged
 
-    def fold(self, client: int, backend: int, send_timeouts: tuple[float, float]) -> None:
+    def fold(self, client: int, backend: int, limits: tuple[float, float]) -> None:
         """Begin as two descriptors that the loop watches for reading, and let the twin carry what comes."""
-        self._client = self._backend = None
-        self._folded = client, backend, send_timeouts
+        self._client = client
+        self._backend = backend
+        self._limits = limits
         now = self.opened
         self._entrust(client, 0, now, backend, 0, now)
 
     def _unfold(self) -> None:
-        assert self._folded is not None
-        client, backend, (client_timeout, backend_timeout) = self._folded
-        self._folded = None
+        limits, client, backend = self._limits, self._client, self._backend
+        assert limits is not None and isinstance(client, int) and isinstance(backend, int)
+        self._limits = None
         hot = self.loop.hot
-        left = Side(socket_of(client), hot, client_timeout)
-        right = Side(socket_of(backend), hot, backend_timeout)
+        left = Side(socket_of(client), hot, limits[0])
+        right = Side(socket_of(backend), hot, limits[1])
         left.mask = right.mask = READING
         self.join(left, right)
 
@@ -113,7 +116,11 @@ class Carried:
         self._engaged = True
         hot.handlers.pop(one, None)
         hot.handlers.pop(other, None)
-        hot.carried[one] = hot.carried[other] = self
+        carried = hot.carried
+        missing = (one if one > other else other) + 1 - len(carried)
+        if missing > 0:
+            carried += [None] * missing
+        carried[one] = carried[other] = self
 
     def dismiss(self, about: Side | None = None) -> tuple[int, int, bytes]:
         """Take it back from the twin: the trouble there was with reading from `about`, its errno, and what the other
@@ -128,7 +135,7 @@ class Carried:
         self._engaged = False
         for side in sides:
             side.read, side.last, trouble, errno, kept = twin.dismiss(side.fd)
-            del hot.carried[side.fd]
+            hot.carried[side.fd] = None
             side.equip()
             hot.handlers[side.fd] = side.on_event
             if side is about:
@@ -144,26 +151,30 @@ class Carried:
 
     def told(self, fd: int, mask: int) -> None:
         """Deal with what is no bytes that the twin passed on whole: it has given the tunnel back."""
-        folded = self._folded
         twin = self.loop.hot.twin
-        if folded is not None and twin is not None:
-            one, other, _ = folded
-            totals = twin.over(fd, other if fd == one else one)
+        if self._limits is not None and twin is not None:
+            client, backend = self._client, self._backend
+            assert isinstance(client, int) and isinstance(backend, int)
+            totals = twin.over(fd, backend if fd == client else client)
             if totals is not None:
-                self.said_goodbye(folded, totals if fd == one else totals[::-1], by_client=fd == one)
+                carried = self.loop.hot.carried
+                carried[client] = carried[backend] = None
+                self._engaged = False
+                self.said_goodbye(*totals, by_client=fd == client)
                 return
         side = self.client
         (side if side.fd == fd else side.peer).given_back(mask)
 
-    def said_goodbye(self, folded: Folded, totals: tuple[int, int], *, by_client: bool) -> None:
-        """End: each side has sent a close frame, and one of them its FIN."""
+    def said_goodbye(self, read: int, read_other: int, *, by_client: bool) -> None:
+        """End: each side has sent a close frame, and one of them its FIN, and both sockets are closed. So many bytes were
+        read from that one, and from the other."""
         raise NotImplementedError
 
     def _figures(self, *, of_client: bool) -> tuple[int, float]:
         """Return the bytes read from a side, and when the last came."""
         twin = self.loop.hot.twin
-        folded = self._folded
-        if folded is not None and twin is not None:
-            return twin.figures(folded[0] if of_client else folded[1])
-        side = self.client if of_client else self.backend
+        side = self._client if of_client else self._backend
+        if isinstance(side, int):
+            assert twin is not None
+            return twin.figures(side)
         return twin.figures(side.fd) if self._engaged and twin is not None else (side.read, side.last)

@@ -44,7 +44,7 @@ class Twin(Protocol):
         """Give a socket back: bytes read, when last, the trouble, its errno, and what the peer did not take."""
 
     def over(self, fd: int, other: int, /) -> tuple[int, int] | None:
-        """Forget both sockets of a pair that was given back as OVER, and count the bytes read from either; None, and
+        """Close both sockets of a pair that was given back as OVER, and count the bytes read from either; None, and
         nothing done, where it was given back for another reason."""
 
 

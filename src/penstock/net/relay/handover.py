@@ -77,15 +77,11 @@ def adopt(
     client.setblocking(False)
     backend.setblocking(False)
     now = loop.hot.now
-    tunnel = Tunnel(
-        loop,
-        _side(client, loop, state.client, now),
-        _side(backend, loop, state.backend, now),
-        state.idle_timeout,
-        on_end,
-    )
+    tunnel = Tunnel(loop, state.idle_timeout, on_end)
+    tunnel.join(_side(client, loop, state.client, now), _side(backend, loop, state.backend, now))
     tunnel.equip()
-    tunnel.half_close = state.half_close
+    if not state.half_close:
+        tunnel.half_close = False
     tunnel.opened = min(state.opened, now)
     tunnel.ending = state.first, state.refusal, state.errno
     tunnel.paused = True

@@ -49,20 +49,21 @@ def relay(
         and not (to_client or to_backend or client._unread or backend._unread)
     ):
         # Nearly every tunnel: the twin has it at once.
-        tunnel = Tunnel(loop, None, None, idle_timeout or inf, on_end, alarm)
-        tunnel.owner = owner
-        tunnel.half_close = half_close
+        tunnel = Tunnel(loop, idle_timeout or inf, on_end, alarm, owner)
+        if not half_close:
+            tunnel.half_close = False
         tunnel.websocket = websocket
         tunnel.start()
-        tunnel.fold(_watched(client), _watched(backend), _limits(*send_timeouts))
+        tunnel.fold(watched(client), watched(backend), limits(*send_timeouts))
         return tunnel
     client_sock, client_mask, said = client.release()
     backend_sock, backend_mask, answered = backend.release()
     left = side_of(client, client_sock, send_timeouts[0])
     right = side_of(backend, backend_sock, send_timeouts[1])
-    tunnel = Tunnel(loop, left, right, idle_timeout or inf, on_end, alarm)
-    tunnel.owner = owner
-    tunnel.half_close = half_close
+    tunnel = Tunnel(loop, idle_timeout or inf, on_end, alarm, owner)
+    tunnel.join(left, right)
+    if not half_close:
+        tunnel.half_close = False
     tunnel.websocket = websocket
     tunnel.equip()
     if watch is not None:
@@ -84,13 +85,13 @@ def relay(
 
 
 @lru_cache(maxsize=256)
-def _limits(client: float | None, backend: float | None) -> tuple[float, float]:
+def limits(client: float | None, backend: float | None) -> tuple[float, float]:
     """The seconds for which each side may take nothing: one pair for all tunnels that have the same, 64 bytes less for
     each."""
     return client or inf, backend or inf
 
 
-def _watched(stream: Stream) -> int:
+def watched(stream: Stream) -> int:
     """Take a stream's descriptor over, for nothing but bytes to be waited for."""
     hot = stream.hot
     fd, mask = stream.release_fd()

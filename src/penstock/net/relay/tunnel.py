@@ -12,9 +12,8 @@ from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from penstock.net.calls import close
 from penstock.net.loop import Loop
-from penstock.net.relay.carried import Carried, Folded
+from penstock.net.relay.carried import Carried
 from penstock.net.relay.side import Side
 from penstock.net.relay.states import FlowState, flow_from
 from penstock.net.timers import Alarm
@@ -47,55 +46,40 @@ class Tunnel(Carried):
     `client` and `backend` are its sides while it lives; `from_client` and `from_backend` count bytes,
     `opened` is on the loop's monotonic clock. `owner` is for whoever keeps books of it."""
 
-    __slots__ = (
-        "_alarm",
-        "_first",
-        "_refusal",
-        "_totals",
-        "errno",
-        "guard",
-        "half_close",
-        "idle_timeout",
-        "on_end",
-        "owner",
-        "paused",
-    )
+    __slots__ = ("_alarm", "idle_timeout", "on_end", "owner")
+
+    guard: TunnelGuard | None = None
+    half_close = True
+    """Whether what one side says may end before the other's: without it, one end is the end of both."""
+    errno = 0
+    paused = False
+    _first: End | None = None
+    _refusal: End | None = None
 
     def __init__(
         self,
         loop: Loop,
-        client: Side | None,
-        backend: Side | None,
         idle_timeout: float,
         on_end: Callable[[Tunnel, End], None],
         alarm: Alarm | None = None,
+        owner: object = None,
     ) -> None:
-        """Both sides; or neither, where it is folded next (`Carried.fold`)."""
+        """Nothing moves, and no deadline is looked at: `join` or `fold` is next."""
         self.loop = loop
         self.idle_timeout = idle_timeout
         self.on_end: Callable[[Tunnel, End], None] | None = on_end
         self.opened = loop.hot.now
-        self.owner: object = None
-        self.guard: TunnelGuard | None = None
-        self.half_close = True
-        """Whether what one side says may end before the other's: without it, one end is the end of both."""
+        self.owner = owner
         self.websocket = False
         self.reason = None
-        self.errno = 0
-        self.paused = False
-        self._first: End | None = None
-        self._refusal: End | None = None
-        self._totals = (0, 0)
         self._engaged = False
+        self._limits = None
         if alarm is None:
             alarm = Alarm(loop.timers, self)
         else:
             alarm.deadline = inf
             alarm.callback = self
         self._alarm = alarm
-        self._folded = None
-        if client is not None and backend is not None:
-            self.join(client, backend)
         loop.tunnels.add(self)
 
     def join(self, client: Side, backend: Side) -> None:
@@ -113,12 +97,12 @@ class Tunnel(Carried):
     @property
     def from_client(self) -> int:
         """Count the bytes read from the client so far."""
-        return self._totals[0] if self.reason else self._figures(of_client=True)[0]
+        return self._client if self.reason else self._figures(of_client=True)[0]  # type: ignore[return-value]
 
     @property
     def from_backend(self) -> int:
         """Count the bytes read from the backend so far."""
-        return self._totals[1] if self.reason else self._figures(of_client=False)[0]
+        return self._backend if self.reason else self._figures(of_client=False)[0]  # type: ignore[return-value]
 
     @property
     def last(self) -> float:
@@ -130,7 +114,7 @@ class Tunnel(Carried):
         """Return how it is with what the client says, and with what the backend says."""
         if self.reason is not None:
             return FlowState.CLOSED, FlowState.CLOSED
-        if self._folded is not None:
+        if self._limits is not None:
             return FlowState.FLOWING, FlowState.FLOWING
         return flow_from(self.client), flow_from(self.backend)
 
@@ -206,16 +190,15 @@ class Tunnel(Carried):
     def release(self) -> tuple[socket.socket, socket.socket, bytes, bytes]:
         """Give both sockets away, without `on_end`: client, backend, and what is unsent to each."""
         self.dismiss()
-        to_client, to_backend = self.client.unsent or b"", self.backend.unsent or b""
-        self._leave(End.SHUTDOWN, (self.client.read, self.backend.read))
         client, backend = self.client, self.backend
-        self._client = self._backend = None
+        to_client, to_backend = client.unsent or b"", backend.unsent or b""
+        self._leave(End.SHUTDOWN, client.read, backend.read)
         return client.release(), backend.release(), to_client, to_backend
 
     @property
     def transport(self) -> str:
         """Return what carries its client's side, while it lives: "h1", "h2", or "tcp"; each perhaps with "-tls"."""
-        found = "h1" if self._folded is not None else self.client.transport
+        found = "h1" if self._limits is not None else self.client.transport
         return found.replace("h1", "tcp") if getattr(self.owner, "bare", False) else found
 
     # -- for the sides
@@ -297,7 +280,7 @@ class Tunnel(Carried):
             (self._client, End.CLIENT_SEND_TIMEOUT),
             (self._backend, End.BACKEND_SEND_TIMEOUT),
         ):
-            if side is not None and side.unsent is not None:
+            if isinstance(side, Side) and side.unsent is not None:
                 until = side.stuck + side.send_timeout
                 if until <= now:
                     if not self.held_up(late, side):
@@ -315,9 +298,11 @@ class Tunnel(Carried):
         if due != inf:
             self._alarm.at(due)
 
-    def _leave(self, reason: End, totals: tuple[int, int]) -> None:
+    def _leave(self, reason: End, from_client: int, from_backend: int) -> None:
         self.reason = reason
-        self._totals = totals
+        self._client = from_client
+        self._backend = from_backend
+        self._limits = None
         self.loop.tunnels.discard(self)
         self._alarm.close()
 
@@ -327,26 +312,22 @@ class Tunnel(Carried):
         if self._engaged:
             self.dismiss()
         client, backend = self.client, self.backend
-        self._leave(reason, (client.read, backend.read))
-        self._client = self._backend = None
+        self._leave(reason, client.read, backend.read)
         client.close()
         backend.close()
         on_end, self.on_end = self.on_end, None
         if on_end is not None:
             on_end(self, reason)
 
-    def said_goodbye(self, folded: Folded, totals: tuple[int, int], *, by_client: bool) -> None:
+    def said_goodbye(self, read: int, read_other: int, *, by_client: bool) -> None:
         """End: each side has sent a close frame, and one of them its FIN. Nothing that is to come counts any more, and
         passing FIN on to wait for the other's would take four calls of the system and two turns of the loop."""
-        reason = End.CLIENT_CLOSED if by_client else End.BACKEND_CLOSED
-        self._leave(reason, totals)
-        client, backend, _ = folded
-        self._folded = None
-        self._engaged = False
-        carried = self.loop.hot.carried
-        del carried[client], carried[backend]
-        close(client)
-        close(backend)
+        if by_client:
+            reason = End.CLIENT_CLOSED
+            self._leave(reason, read, read_other)
+        else:
+            reason = End.BACKEND_CLOSED
+            self._leave(reason, read_other, read)
         on_end, self.on_end = self.on_end, None
         if on_end is not None:
             on_end(self, reason)

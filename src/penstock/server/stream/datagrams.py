@@ -189,8 +189,8 @@ class DatagramFlow:
             meters.opened(connection.service.timers.now - session.started)
         upgraded.release()
         connection.tunnelled = True
-        tunnel = Tunnel(loop, client, far, upgraded.read_timeout, ending)
-        tunnel.owner = ending
+        tunnel = Tunnel(loop, upgraded.read_timeout, ending, owner=ending)
+        tunnel.join(client, far)
         ending.lacks = far.lacks
         session.no_longer(upgraded)
         release(session)

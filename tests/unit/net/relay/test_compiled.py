@@ -105,6 +105,10 @@ def test_close_frames_are_remembered(frames: int) -> None:
         assert fd == bench.right.fileno()
         totals = bench.twin.over(fd, bench.left.fileno())
         assert totals == ((2, 6) if frames else None)
+        if frames:
+            for each in (bench.left, bench.right):
+                with pytest.raises(OSError, match="Bad file descriptor"):
+                    os.fstat(each.detach())
         assert bench.twin.dismiss(fd)[2] == (NOTHING if frames else END)
         with pytest.raises(ValueError, match="never engaged"):
             bench.twin.over(100_000, fd)
