@@ -50,8 +50,8 @@ BATCH = 256
 class HotSelector(selectors.EpollSelector):
     """asyncio's selector, which calls the handlers of hot descriptors itself.
 
-    `carried`: by their descriptors, the tunnels that the compiled relay has, which hear of what it gives back. A list: as a
-    dictionary it was 58 bytes more for each tunnel.
+    `carried`: by their descriptors, the tunnels that the compiled relay has, which hear of what it gives back. A list:
+    a dictionary would be 58 bytes more for each tunnel.
     `now` is the monotonic clock in seconds, refreshed once per poll. What is put into `afterwards` is called once,
     before the next poll: by then all is known that one poll has brought. `outbox` are the streams to which something
     was posted meanwhile. `greed` counts what fibers did without waiting since then, see `Waiting.breathe`.

@@ -166,8 +166,8 @@ class Carried:
         (side if side.fd == fd else side.peer).given_back(mask)
 
     def said_goodbye(self, read: int, read_other: int, *, by_client: bool) -> None:
-        """End: each side has sent a close frame, and one of them its FIN, and both sockets are closed. So many bytes were
-        read from that one, and from the other."""
+        """End: each side has sent a close frame, and one of them its FIN, and both sockets are closed. So many bytes
+        were read from that one, and from the other."""
         raise NotImplementedError
 
     def _figures(self, *, of_client: bool) -> tuple[int, float]:

@@ -86,8 +86,8 @@ def relay(
 
 @lru_cache(maxsize=256)
 def limits(client: float | None, backend: float | None) -> tuple[float, float]:
-    """The seconds for which each side may take nothing: one pair for all tunnels that have the same, 64 bytes less for
-    each."""
+    """Give the seconds for which each side may take nothing: one pair for all tunnels that have the same, 64 bytes less
+    for each."""
     return client or inf, backend or inf
 
 
