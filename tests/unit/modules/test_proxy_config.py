@@ -32,6 +32,8 @@ def at_location(text: str) -> str:
         ("upstream a { keepalive x; server 127.0.0.1; }", 'invalid value "x" in "keepalive" directive'),
         ("upstream a { keepalive 1 global; server 127.0.0.1; }", 'invalid parameter "global"'),
         ("upstream a { keepalive 1; keepalive 2; server 127.0.0.1; }", '"keepalive" directive is duplicate'),
+        (at_location("proxy_cache nosuch;"), '"proxy_cache" zone "nosuch" is unknown'),
+        ("fastcgi_cache nosuch; server { listen 80; }", '"fastcgi_cache" zone "nosuch" is unknown'),
         (at_location("proxy_pass backend;"), "invalid URL prefix"),
         (at_location("proxy_pass ws://backend;"), "invalid URL prefix"),
         (at_location("proxy_pass http://backend:80;"), 'upstream "backend" may not have port 80'),
@@ -93,3 +95,9 @@ def test_what_was_meant(tmp_path) -> None:
 )
 def test_accepted(text: str, tmp_path) -> None:
     assert not mistakes(text, tmp_path)
+
+
+def test_a_zone_that_is_unknown_is_named_once(tmp_path):
+    two = "location /a { proxy_pass http://backend; } location /b { proxy_pass http://backend; }"
+    said = mistakes(f"proxy_cache nosuch; {GROUPS} server {{ listen 80; {two} }}", tmp_path)
+    assert said == ['"proxy_cache" zone "nosuch" is unknown']

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from penstock.config import values
-from penstock.config.errors import ConfigError
 from penstock.config.kinds import Kind, choices, custom, flag, number, offset, seconds, template
 from penstock.config.os_errors import os_failure
 from penstock.config.registry import HTTP_LEVELS
@@ -71,6 +70,20 @@ def _templates(call: Call) -> tuple[Template, ...]:
     return tuple(call.template(word) for word in call.args)
 
 
+def _zone(call: Call) -> Template:
+    """Take a name that some `*_cache_path` gives, perhaps further below, whether or not anybody uses it here."""
+    name = call.template(call.args[0])
+    if name.literal not in (None, "off"):
+        call.compilation.defer(lambda: _known(call, name))
+    return name
+
+
+def _known(call: Call, name: Template) -> None:
+    if name.literal not in caches(call.compilation):
+        hint = f"define it in http: {call.name}_path /var/cache/x keys_zone={name.text}:10m;"
+        raise call.fail(f'"{call.name}" zone "{name.text}" is unknown', hint=hint)
+
+
 def _use_stale(call: Call) -> frozenset[str]:
     known = [each for each in CONDITIONS if each != "non_idempotent"]
     if call.name.startswith("fastcgi_"):
@@ -96,7 +109,7 @@ class Caching(Storing, abstract=True):
     cache: Template | None = directive(
         "*_cache",
         where=HTTP_LEVELS,
-        takes=template,
+        takes=custom(_zone, syntax="value"),
         shown="off",
         doc="The zone of a `*_cache_path`, or `off`. Handshakes of WebSockets, and whoever else asks for an upgrade, "
         "go past it.",
@@ -161,15 +174,6 @@ class Caching(Storing, abstract=True):
             return
         compilation = scope.compilation
         stores = caches(compilation)
-        if name.literal is not None:
-            span = self.origin("cache")
-
-            def known() -> None:
-                if name.literal not in stores:
-                    hint = f"define it in http: {self.prefix}_cache_path /var/cache/x keys_zone={name.text}:10m;"
-                    raise ConfigError(f'"{self.prefix}_cache" zone "{name.text}" is unknown', span, hint=hint)
-
-            compilation.defer(known)
         if self.cache_key is None and self.prefix != "proxy":
             compilation.problems.warn(
                 f'no "{self.prefix}_cache_key" for "{self.prefix}_cache"',
