@@ -14,7 +14,7 @@ from typing import Self
 
 from harness.binary import Binary, DidNotStart, Refusal, penstock
 from harness.ports import free_port
-from harness.processes import children
+from harness.processes import children, gone
 from harness.programs import Program, start
 from harness.raw import RawClient, Response
 from harness.waiting import eventually
@@ -238,15 +238,17 @@ class Proxy:
         assert code == 0, f"exit code {code}:\n{self._said()}"
 
     def kill(self) -> None:
-        """SIGKILL to the master and its workers."""
+        """SIGKILL to the master and its workers; returns when nobody has their addresses any more."""
         if self._process is None:
             return
+        family = children(self._process.pid)
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
         self._process.wait()
         self._process = None
+        eventually(lambda: all(gone(pid) for pid in family), why="killed workers are gone")
 
     def assert_clean(self) -> None:
         """Fail on alerts, emergencies and tracebacks in the log that `expect` does not cover."""

@@ -111,6 +111,7 @@ def test_after_the_death_of_the_master_nothing_half_written_is_given(
         client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n").recv_until(whole[:1000])
         # The workers first: one that outlives its master would go on writing.
         master = front.pid
+        family = children(master)
         os.kill(master, signal.SIGSTOP)
         for pid in workers:
             os.kill(pid, signal.SIGKILL)
@@ -118,6 +119,8 @@ def test_after_the_death_of_the_master_nothing_half_written_is_given(
         assert front._process is not None
         front._process.wait(30)
         front._process = None
+        # Who is being killed has its address a moment longer.
+        eventually(lambda: all(gone(pid) for pid in family))
     begun = [path for path in (front.directory / "kept").rglob("*") if path.is_file()]
     assert len(begun) == 2
     (front.directory / "nginx.pid").unlink()  # or the harness would take the dead one for the new one
