@@ -233,11 +233,15 @@ KINDS: list[type[Settings]] = []
 
 
 # Any: `when` takes the class that the method is in, and the method stays what it is.
-def phase(number: int, *, when: Callable[[Any], object] = bool) -> Callable[[Any], Any]:
-    """Mark a method of a `Settings` class as a handler of a phase, in the locations where `when(settings)` holds."""
+def phase(
+    number: int, *, when: Callable[[Any], object] = bool, later: bool = False
+) -> Callable[[Any], Any]:
+    """Mark a method of a `Settings` class as a handler of a phase, in the locations where `when(settings)` holds.
+    `later`: it is a judge that may answer by a `Later`."""
 
     def mark(method: Any) -> Any:
         method.phases = [*getattr(method, "phases", ()), (number, when)]
+        method.later = later
         return method
 
     return mark

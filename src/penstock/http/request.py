@@ -65,8 +65,8 @@ class Answer:
     `headers` are in the order they go out, without Server, Date, Content-Type, Content-Length, Last-Modified, Location
     and Connection, which have fields of their own or are the wire's. `length` is the body's length, None where only its
     end will tell. `special` asks for the error page of that status in place of a body. `upgraded` is set on a 101 that
-    becomes a tunnel. `silent` closes the connection without a word (`return 444`).
-    `says_server`, `says_date`: a Server or Date among `headers` stands in place of our own.
+    becomes a tunnel. `silent` closes the connection without a word (`return 444`). `says_server`, `says_date`: a Server
+    or Date among `headers` stands in place of our own.
     """
 
     # No defaults of the class: CPython is slow to find what a class has, too.
@@ -297,6 +297,7 @@ class Request:
         "variables",
     )
     log_context: str | None = None  # what the log says behind a message, where it is not what nginx says of requests
+    listens_on = False  # whether the client may have said all there is, and wants an answer all the same: a stream's
 
     def __init__(self, connection: ClientConnection, head: RequestHead, server: Server) -> None:
         # What the client sent.
@@ -332,8 +333,7 @@ class Request:
         self.pipelined = False
         self.status = 0
         self.answer: Answer | None = None
-        self.bytes_sent = 0
-        self.body_bytes_sent = 0
+        self.bytes_sent = self.body_bytes_sent = 0
         self.request_length = 0
         self.attempts: list[Attempt] | None = None
         self.upstream_head: ResponseHead | None = None

@@ -14,10 +14,11 @@ from penstock.config.tree import Directive, Word
 from penstock.config.values import decimal, number, rate
 from penstock.config.variables import variable
 from penstock.http.request import Outcome, Request, special
-from penstock.modules.access.delay import delay
+from penstock.modules.access.delay import Delay
 from penstock.modules.access.zones import Shared, Wanted, define, name_and_size
 from penstock.observe.errorlog import ERROR, INFO, LEVELS, report
 from penstock.plan import phases
+from penstock.plan.later import Later
 from penstock.shared.zone import Zone
 
 PAGE = "ngx_http_limit_req_module.html"
@@ -134,13 +135,11 @@ class LimitReq(Settings):
         """Return whether a request may have to wait here, and is not just let through or refused."""
         return not self.dry_run and any(limit.delay < limit.burst for limit in self.limits)
 
-    @phase(phases.PREACCESS, when=lambda self: self.limits and self.delays)
-    async def decide(self, request: Request) -> Outcome:
-        """Count the request; wait, or refuse it."""
+    @phase(phases.PREACCESS, when=lambda self: self.limits and self.delays, later=True)
+    def decide(self, request: Request) -> Outcome | Later[Outcome]:
+        """Count the request; let it wait, or refuse it."""
         refused, wait = self._judge(request)
-        if wait:
-            await delay(request, wait)
-        return refused
+        return Delay(wait) if wait else refused
 
     @phase(phases.PREACCESS, when=lambda self: self.limits and not self.delays)
     def decide_at_once(self, request: Request) -> Outcome:

@@ -15,6 +15,7 @@ from penstock.config.settings import KINDS, NOT, Settings
 from penstock.config.settings import directive as setting
 from penstock.config.tree import Directive, Word
 from penstock.config.variables import Template
+from penstock.modules.awaited import Awaited
 from penstock.plan import phases
 from penstock.plan.location import INNER_LOCATIONS, LOCATIONS, OWN_LOCATION, Handler, Handlers, Location, Server
 from penstock.plan.match import LocationTree
@@ -204,7 +205,10 @@ def _handlers(location: Location) -> tuple[Handlers, ...]:
         for number, name, when in kind.handlers:
             if when(settings):
                 handler = getattr(settings, name)
-                found[number].append((handler, iscoroutinefunction(handler)))
+                if getattr(handler, "later", False):
+                    found[number].append((Awaited(handler), True))
+                else:
+                    found[number].append((handler, iscoroutinefunction(handler)))
     found[phases.REWRITE if location.kind == "server" else phases.SERVER_REWRITE].clear()
     return tuple(tuple(handlers) for handlers in found)
 

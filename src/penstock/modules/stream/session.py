@@ -38,6 +38,8 @@ class StreamSession(Request):
 
     __slots__ = ("preread", "received")
 
+    listens_on = True
+
     def __init__(self, connection: ClientConnection) -> None:
         super().__init__(connection, NO_HEAD, connection.server)
         self.started = connection.started

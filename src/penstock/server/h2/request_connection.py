@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from penstock.plan.location import Listen, Server
     from penstock.plan.match import LocationTree
     from penstock.server.h2.connection import Http2Connection
+    from penstock.server.straight.way import Way
 
 Host: TypeAlias = "tuple[Server, LocationTree, bool]"
 """A server, its locations, whether slashes are merged there."""
@@ -108,7 +109,8 @@ class View:
         self.passage = passage
         self.stream.fiber = self
         try:
-            passage.go(passage.location.way)
+            way: Way = passage.location.way
+            passage.go(way, way.judges)
         except Exception as error:
             passage.stumble(error)
 

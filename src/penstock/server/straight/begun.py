@@ -31,7 +31,7 @@ async def told(outcome: Outcome) -> Outcome:
     return outcome
 
 
-async def raised(error: Exception) -> Outcome:
+async def raised(error: BaseException) -> Outcome:
     """Raise an error where others are dealt with."""
     try:
         raise error

@@ -225,7 +225,7 @@ class StraightConnection(Connection):
         self.passage = passage
         way = passage.location.way
         try:
-            passage.go(way)
+            passage.go(way, way.judges)
         except Exception as error:
             passage.stumble(error)
 

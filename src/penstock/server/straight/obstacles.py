@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penstock.config.registry import module_of
+from penstock.modules.awaited import Awaited
 from penstock.modules.core.http_core import HttpCore
 from penstock.modules.events.event_stream import EVENTS, EventStreams
 from penstock.modules.filters.slice import Slices
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from penstock.plan.location import Handler, Listen, Location, Server
 
 JUDGES = (phases.PREACCESS, phases.ACCESS, phases.PRECONTENT)
-"""Phases of those who are asked on the straight way, too, where they answer at once."""
+"""Phases of those who are asked on the straight way, too, where they need no coroutine to wait in."""
 NOT_FOUND = {
     "named": "it has a name: requests come here from another location",
     "if": "it is an if: requests come here from the location around it",
@@ -112,7 +113,7 @@ def obstacles(server: Server, location: Location) -> list[Obstacle]:
         found += [
             Obstacle(f"{named(handler)} may have to wait", _written(handler))
             for handler, waits in by_phase[number]
-            if waits
+            if waits and not isinstance(handler, Awaited)
         ]
     if location[HttpCore].satisfy == "any" and by_phase[phases.ACCESS]:
         found.append(Obstacle("satisfy any weighs several judges", location[HttpCore].origin("satisfy")))

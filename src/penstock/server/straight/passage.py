@@ -26,6 +26,7 @@ from penstock.server.finish import forget, release
 from penstock.server.h1.send import begin_answer
 from penstock.server.head import signature
 from penstock.server.straight.begun import giving, raised, sent, told
+from penstock.server.straight.judged import give_up, halt
 from penstock.server.straight.last import CLOSES, send_last
 from penstock.server.straight.request import StraightRequest
 from penstock.server.straight.switch import may_switch, switch
@@ -39,6 +40,7 @@ from penstock.upstream.peers.keepalive import KeptConnection
 if TYPE_CHECKING:
     from penstock.http.head import RequestHead
     from penstock.http.response import ResponseHead
+    from penstock.modules.awaited import Judge
     from penstock.net.stream import Stream
     from penstock.plan.location import Server
     from penstock.server.straight.client import StraightConnection
@@ -70,13 +72,13 @@ class Passage(StraightRequest):
 
     # -- to the backend
 
-    def go(self, way: Way) -> None:
-        """Ask the judges, and send the request to a backend. Whatever happens, somebody goes on with it."""
+    def go(self, way: Way, judges: tuple[Judge, ...]) -> None:
+        """Ask judges, and send the request to a backend. Whatever happens, somebody goes on with it."""
         self.way = way
-        for judge in way.judges:
+        for judge in judges:
             outcome = judge(self)
             if outcome is not None and outcome is not GRANTED:
-                self.over(told(outcome))
+                halt(self, judge, outcome)
                 return
         if way.kept is not None:
             way.kept.give(self)
@@ -92,8 +94,7 @@ class Passage(StraightRequest):
             if refused is not None:
                 self.over(told(refused))
                 return
-        policy = way.policy
-        group = way.group
+        policy, group = way.policy, way.group
         client = self.connection.stream
         now = client.hot.now
         self.selection: PeerSelection | None = None
@@ -212,7 +213,7 @@ class Passage(StraightRequest):
     def end(self) -> None:
         """End it, as its connection is closed under it."""
         self._stop_dialling()
-        self._fail(Cancelled())
+        give_up(self, Cancelled())
 
     def _stop_dialling(self) -> None:
         stream, self.stream = self.stream, None
@@ -385,11 +386,10 @@ class Passage(StraightRequest):
 
     def _exchange(self, begun: Stream | BaseException | None = None) -> Exchange:
         """The exchange that goes on with this: from a stream, from a failure, or without a peer."""
-        passing = self.way.passing
         selection, self.selection = self.selection, None  # which has the request, as the request has it
         prepared = self.way.content.prepared(self, self.written)
         prepared.selection = selection
-        exchange = Exchange(self, prepared, passing.policy, NOTHING)
+        exchange = Exchange(self, prepared, self.policy, NOTHING)
         if begun is not None:
             exchange.peer, self.peer = self.peer, None
             exchange.line, self.line = self.line, None

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from penstock.http.request import NO_BODY, Held, Request
+from penstock.http.request import NO_BODY, Held, Outcome, Request
 
 if TYPE_CHECKING:
     from penstock.config.key import KeyedValues
     from penstock.config.regex.regex import Match
     from penstock.http.client import ClientConnection
     from penstock.http.head import RequestHead
+    from penstock.plan.later import Later
     from penstock.plan.location import Server
 
 
@@ -45,6 +46,8 @@ class StraightRequest(Request):
     endings: list[Callable[[], None]] | None = None
     held: list[Held | Request] | None = None
     contexts: KeyedValues | None = None
+    later: Later[Outcome] | None = None
+    """What a judge will say who is waited for."""
 
     def __init__(
         self, connection: ClientConnection, head: RequestHead, server: Server, started: float, length: int

@@ -1,8 +1,8 @@
 """What a location's straight way is made of, decided once for each location.
 
-A location has one where all that its requests meet on their way is known to answer at once: nothing rewrites, whoever
-judges a request does so without waiting, and its content is `proxy_pass` to a place that is fixed, or what is kept in a
-cache. `obstacles.py` says what keeps the others off it.
+A location has one where all that its requests meet on their way does without coroutines: nothing rewrites, whoever
+judges a request answers at once or calls back (`judged.py`), and its content is `proxy_pass` to a place that is fixed,
+or what is kept in a cache. `obstacles.py` says what keeps the others off it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from penstock.config.variables import SomeRequest
-from penstock.http.request import Outcome
+from penstock.modules.awaited import Awaited, Judge
 from penstock.modules.core.http_core import HttpCore
 from penstock.modules.filters.conditional import Conditional
 from penstock.modules.filters.ranges import Ranges
@@ -24,8 +23,6 @@ from penstock.server.straight.hits import StraightHits
 from penstock.server.straight.obstacles import JUDGES, obstacles, passing_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from penstock.modules.proxy.targets import Destination
     from penstock.plan.location import Location, Server
     from penstock.upstream.exchange.policy import Policy
@@ -67,8 +64,10 @@ class Way:
         self.core = location[HttpCore]
         self.kept: StraightHits | None = None
         self.talks = location[Conversations].terms is not None
-        self.judges: tuple[Callable[[SomeRequest], Outcome], ...] = tuple(
-            handler for number in JUDGES for handler, _ in location.phases[number]
+        self.judges: tuple[Judge, ...] = tuple(
+            handler.begin if isinstance(handler, Awaited) else handler
+            for number in JUDGES
+            for handler, _ in location.phases[number]
         )
         self.filters = tuple(
             handler for handler, _ in location.filters if not isinstance(getattr(handler, "__self__", None), IDLE)
