@@ -223,7 +223,7 @@ class Counted:
         found: dict[str, Any] = self._ask("garbage")
         return found
 
-    def settle(self, expected: Counts | None = None, timeout: float = 10.0) -> Counts:
+    def settle(self, expected: Counts | None = None, timeout: float = 30.0) -> Counts:
         """Wait until it is as `expected`, or until it holds nothing of any client and stays so; what it holds then."""
         from harness.waiting import eventually
 

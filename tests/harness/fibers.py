@@ -7,7 +7,7 @@ from penstock.net.loop import Loop, new_loop
 
 
 def run(work: Callable[[Loop], Coroutine[object, None, None]]) -> None:
-    """Run a fiber to its end on a loop of its own, and raise what it raised; 15 seconds at the most."""
+    """Run a fiber to its end on a loop of its own, and raise what it raised; a minute at the most."""
     loop = new_loop()
     failed: list[BaseException | None] = []
 
@@ -23,7 +23,7 @@ def run(work: Callable[[Loop], Coroutine[object, None, None]]) -> None:
 
     try:
         loop.call_soon(begin)
-        loop.call_later(15.0, loop.stop)
+        loop.call_later(60.0, loop.stop)
         loop.run_forever()
     finally:
         loop.close()

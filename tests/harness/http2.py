@@ -28,6 +28,8 @@ from h2.events import (
 from h2.settings import SettingCodes
 from h2.stream import StreamInputs
 
+from harness.waiting import PATIENCE
+
 Fields = list[tuple[str, str]]
 
 
@@ -87,7 +89,7 @@ class Http2Client:
         *,
         tls: ssl.SSLContext | None = None,
         name: str = "localhost",
-        timeout: float = 10.0,
+        timeout: float = PATIENCE,
         greedy: bool = True,
         settings: dict[SettingCodes | int, int] | None = None,
         address: str = "127.0.0.1",

@@ -17,12 +17,12 @@ from harness.ports import free_port
 from harness.processes import children, gone
 from harness.programs import Program, start
 from harness.raw import RawClient, Response
-from harness.waiting import eventually
+from harness.waiting import PATIENCE, eventually
 
 _PLACEHOLDER = re.compile(r"\{(port|value):([A-Za-z0-9_]+)\}|\{dir\}")
 _TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 _FORBIDDEN = re.compile(r"\[(?:alert|emerg)\]|Traceback \(most recent call last\)")
-_START_SECONDS = 15.0
+_START_SECONDS = 60.0
 
 
 class Proxy:
@@ -154,7 +154,7 @@ class Proxy:
         """A port by its name in the configuration, or the first one that was not given."""
         return self.ports[name or self._listening[0]]
 
-    def client(self, port: str | None = None, timeout: float = 15.0) -> RawClient:
+    def client(self, port: str | None = None, timeout: float = PATIENCE) -> RawClient:
         """A raw connection."""
         return RawClient(self.port(port), timeout)
 
@@ -166,7 +166,7 @@ class Proxy:
         method: str = "GET",
         body: bytes = b"",
         port: str | None = None,
-        timeout: float = 15.0,
+        timeout: float = PATIENCE,
     ) -> Response:
         """One request on a connection of its own, and its response."""
         fields = {"Host": "localhost", "Connection": "close", **(headers or {})}
@@ -209,7 +209,7 @@ class Proxy:
     def access_log(self, name: str = "access.log") -> str:
         return _text(self.directory / name)
 
-    def logged(self, pattern: str, timeout: float = 15.0, name: str = "access.log") -> re.Match[str]:
+    def logged(self, pattern: str, timeout: float = PATIENCE, name: str = "access.log") -> re.Match[str]:
         """The first match of a regex in a log, waiting for it."""
         found = eventually(
             lambda: re.search(pattern, _text(self.directory / name)),
@@ -221,7 +221,7 @@ class Proxy:
 
     # The end
 
-    def stop(self, number: signal.Signals = signal.SIGTERM, timeout: float = 10.0) -> None:
+    def stop(self, number: signal.Signals = signal.SIGTERM, timeout: float = PATIENCE) -> None:
         """End with SIGTERM (or SIGQUIT for a graceful end), wait, and look at the error log."""
         if self._process is None:
             return

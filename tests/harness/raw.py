@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from harness.waiting import PATIENCE
+
 
 @dataclass(slots=True)
 class Response:
@@ -39,7 +41,7 @@ class RawClient:
     """
 
     def __init__(
-        self, port: int, timeout: float = 15.0, tls: ssl.SSLContext | None = None, name: str = "localhost"
+        self, port: int, timeout: float = PATIENCE, tls: ssl.SSLContext | None = None, name: str = "localhost"
     ) -> None:
         self.socket: socket.socket = socket.create_connection(("127.0.0.1", port), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -133,7 +135,7 @@ class RawClient:
         return bool(data)
 
 
-def raw_http(port: int, data: bytes | str, timeout: float = 15.0) -> bytes:
+def raw_http(port: int, data: bytes | str, timeout: float = PATIENCE) -> bytes:
     """Send `data` to 127.0.0.1:`port`; everything received until the end, a reset or `timeout` seconds."""
     received = b""
     with RawClient(port, timeout) as client:

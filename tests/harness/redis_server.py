@@ -43,7 +43,7 @@ class RedisServer:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        eventually(self._answers, 15.0, why="redis-server answers")
+        eventually(self._answers, why="redis-server answers")
         return self
 
     def _answers(self) -> bool:

@@ -20,6 +20,7 @@ from harness.crowd_frames import CLOSE, HANDSHAKE_KEY, NO_CODE, Frames, close_co
 from harness.http2 import Http2Client
 from harness.proxy import Proxy
 from harness.raw import RawClient
+from harness.waiting import PATIENCE
 
 TRANSPORTS = ("h1", "h1tls", "h2", "h2tls")
 
@@ -59,7 +60,7 @@ class Talker:
         """What came next; b"" at the end."""
         raise NotImplementedError
 
-    def hear(self, seconds: float = 15.0) -> tuple[int, bytes] | None:
+    def hear(self, seconds: float = PATIENCE) -> tuple[int, bytes] | None:
         """The next frame; None at the end."""
         deadline = time.monotonic() + seconds
         while not self.told:

@@ -15,10 +15,13 @@ T = TypeVar("T")
 LEAST_LOOKS = 10
 """Looks that are taken before a wait is given up: on a machine that stands still for a while, one may take seconds."""
 
+PATIENCE = 30.0
+"""Seconds that a wait has unless it says otherwise: what comes at all comes sooner, on a busy machine too."""
+
 LATE = float(os.environ.get("PENSTOCK_TESTS_LATE", "0"))
 
 
-def eventually(probe: Callable[[], T], timeout: float = 15.0, every: float = 0.02, why: str = "") -> T:
+def eventually(probe: Callable[[], T], timeout: float = PATIENCE, every: float = 0.02, why: str = "") -> T:
     """The first truthy value `probe` returns within `timeout` seconds, else `AssertionError` saying `why`."""
     if LATE:
         time.sleep(LATE)

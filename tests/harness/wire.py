@@ -12,6 +12,7 @@ from websockets.utils import accept_key
 from harness.backends.scripted import Conversation, read_head
 from harness.crowd_frames import HANDSHAKE_KEY, Frames, close_code, masked, plain
 from harness.raw import RawClient
+from harness.waiting import PATIENCE
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
@@ -28,7 +29,7 @@ _ASK = (
 class WireClient(RawClient):
     """A client that has shaken hands and does nothing by itself."""
 
-    def __init__(self, port: int, target: str = "/", timeout: float = 10.0, more: str = "") -> None:
+    def __init__(self, port: int, target: str = "/", timeout: float = PATIENCE, more: str = "") -> None:
         super().__init__(port, timeout)
         self.send(_ASK.format(target=target, more=more))
         answer = self.response()

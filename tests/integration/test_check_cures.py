@@ -40,7 +40,7 @@ def websocket(path: str, **options: Any) -> Observe:
         try:
             with connect(front.url(path, "ws"), **options) as client:
                 client.send("name?")
-                return client.recv(timeout=5)
+                return client.recv(timeout=20)
         except InvalidStatus as refused:
             return refused.response.status_code
 
@@ -99,7 +99,7 @@ def servers(path: str, headers: list[dict[str, str]]) -> Observe:
             clients = [stack.enter_context(connect(uri, additional_headers=each)) for each in headers]
             for client in clients:
                 client.send("name?")
-            return len({client.recv(timeout=5) for client in clients})
+            return len({client.recv(timeout=20) for client in clients})
 
     return observe
 
@@ -111,7 +111,7 @@ def backend_restarts(front: Proxy, first: Any, second: Any) -> object:
         eventually(lambda: first.connections + second.connections == 2 or client.close_code is not None)
         try:
             client.send("name?")
-            client.recv(timeout=5)
+            client.recv(timeout=20)
         except ConnectionClosed as closed:
             return closed.rcvd and closed.rcvd.code
         return "nothing"

@@ -52,7 +52,7 @@ def test_from_nothing_to_a_websocket_and_back(ws_backend) -> None:
     with running("--from", f"localhost:{port}", "--to", f"localhost:{ws_backend.port}") as proxy:
         with connect(f"ws://localhost:{port}/chat?room=1", origin=f"http://localhost:{port}") as client:
             client.send("hello")
-            assert client.recv(5) == "hello"
+            assert client.recv(20) == "hello"
         path, headers = ws_backend.handshakes[0]
         assert path == "/chat?room=1"
         assert headers["Host"] == f"localhost:{port}"
@@ -85,7 +85,7 @@ def test_its_tunnels_are_found(ws_backend, shared_folder) -> None:
         stack.enter_context(running("--from", f"localhost:{ports[0]}", *to, **place))
         with connect(f"ws://localhost:{ports[0]}/chat", proxy=None) as client:
             client.send("hello")
-            client.recv(5)
+            client.recv(20)
             shown = tunnels("--json")
             assert shown.returncode == 0, shown.stderr
             (entry,) = json.loads(shown.stdout)["tunnels"]
@@ -99,7 +99,7 @@ def test_its_tunnels_are_found(ws_backend, shared_folder) -> None:
                 assert [line.split(" in ")[0] for line in counts] == ["0 open", "1 open"]
             assert tunnels("close", "--all", "--code", "1012").returncode == 0
             with pytest.raises(ConnectionClosed) as ended:
-                client.recv(5)
+                client.recv(20)
             assert ended.value.rcvd is not None and ended.value.rcvd.code == 1012
 
 
@@ -108,10 +108,10 @@ def test_ctrl_c_tells_open_tunnels(ws_backend) -> None:
     with running("--from", f"localhost:{port}", "--to", str(ws_backend.port)) as proxy:
         with connect(f"ws://localhost:{port}/") as client:
             client.send("hello")
-            client.recv(5)
+            client.recv(20)
             os.killpg(proxy.process.pid, signal.SIGINT)
             with pytest.raises(ConnectionClosed) as ended:
-                client.recv(8)
+                client.recv(20)
             assert ended.value.rcvd is not None
             assert ended.value.rcvd.code == 1001
         assert proxy.process.wait(10) == 0
@@ -252,7 +252,7 @@ def test_tls_that_a_client_can_trust(ws_backend, tmp_path: Path) -> None:
         context.set_alpn_protocols(["http/1.1"])
         with connect(f"wss://localhost:{port}/", ssl=context) as client:
             client.send("hello")
-            assert client.recv(5) == "hello"
+            assert client.recv(20) == "hello"
         assert ws_backend.handshakes[0][1]["X-Forwarded-Proto"] == "https"
         moved = get(port, "/page")
         assert (moved.status, moved.header("Location")) == (301, f"https://localhost:{port}/page")
@@ -291,7 +291,7 @@ def test_what_is_printed_runs_with_both(shape, nginx, proxy, ws_backend, tmp_pat
         front = launch(text)
         with connect(f"ws://127.0.0.1:{port}/chat") as client:
             client.send("hello")
-            assert client.recv(5) == "hello"
+            assert client.recv(20) == "hello"
         front.logged(r"101  GET /chat -> \S+:\d+")
     (tmp_path / "nginx.conf").write_text(done.stdout)
     assert check.run(["-c", str(tmp_path / "nginx.conf")]) == 0
@@ -318,7 +318,7 @@ def test_printed_tls_is_warned_of_by_neither(nginx, proxy, ws_backend, authority
             assert tls.selected_alpn_protocol() in wanted
         with connect(f"wss://localhost:{port}/chat", ssl=authority.client_context()) as client:
             client.send("hello")
-            assert client.recv(5) == "hello"
+            assert client.recv(20) == "hello"
         assert "deprecated" not in front.error_log()
     (tmp_path / "nginx.conf").write_text(done.stdout)
     for version in ("penstock", "nginx/1.22", "nginx/1.31"):
@@ -334,7 +334,7 @@ def test_penstocks_own_form(proxy, ws_backend) -> None:
     front = proxy(done.stdout.replace("/dev/stdout", "access.log"))
     with connect(f"ws://127.0.0.1:{port}/chat") as client:
         client.send("hello")
-        assert client.recv(5) == "hello"
+        assert client.recv(20) == "hello"
     front.logged(r"101  WebSocket /chat -> [^ ]+(, \S+)?  [\d.]+ s, 1 messages in, 1 out")
 
 
@@ -406,4 +406,4 @@ def test_what_init_writes_carries_a_websocket(proxy, tmp_path: Path) -> None:
         proxy(text)
         with connect(f"ws://127.0.0.1:{port}/") as client:
             client.send("hello")
-            assert client.recv(5) == "hello"
+            assert client.recv(20) == "hello"

@@ -71,7 +71,7 @@ def test_the_numbers_are_what_clients_did_and_orders_are_obeyed(front) -> None:
         for client in clients:
             for _ in range(5):
                 client.send("hello")
-                assert client.recv(5) == "hello"
+                assert client.recv(20) == "hello"
         page = browser.open(front.url("/dashboard"))
         tile = "document.querySelector('#tile-{} dd')?.textContent"
         page.wait_until(f"{tile.format('tunnels')} === '9'")
@@ -138,7 +138,7 @@ def test_pages_of_tunnels_are_sorted_and_cut_by_the_workers(front) -> None:
         for number, client in enumerate(clients):
             for _ in range(number):
                 client.send("x")
-                client.recv(5)
+                client.recv(20)
         whole = tunnels(front, "&sort=messages&limit=100")
         assert (whole["matched"], len(whole["listed"])) == (7, 7)
         counts = [each["messages_in"] for each in whole["listed"]]
@@ -160,7 +160,7 @@ def test_redials_are_shown_for_each_tunnel_and_in_total(front) -> None:
             kept.send("close 1012")
             eventually(lambda count=count: [each["redials"] for each in tunnels(front)["listed"]] == [count])
         kept.send("still here")
-        assert kept.recv(5) == "still here"
+        assert kept.recv(20) == "still here"
         eventually(lambda: json.loads(front.get("/status").text)["redials"] == {"continued": 2})
         assert json.loads(front.get("/status").text)["tunnels"]["listed"][0]["redials"] == 2
         page = front.get("/status", {"Accept": "text/html"}).text

@@ -60,7 +60,7 @@ def test_a_tunnel_is_served_while_a_download_runs(proxy, ws_backend) -> None:
         front = proxy(CONFIGURATION, ports={"back": ws_backend.port, "bulk": int(bulk.stdout.readline())})
         with connect(f"ws://127.0.0.1:{front.port()}/") as tunnel:
             tunnel.send("before")
-            assert tunnel.recv(timeout=5) == "before"
+            assert tunnel.recv(timeout=20) == "before"
             tunnel.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             command = [sys.executable, "-c", READER, str(front.port())]
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:

@@ -48,7 +48,7 @@ def exposed(tmp_path_factory):
         front = stack.enter_context(Proxy(FRONT, ports={"back": back.port}, values=values))
         with connect(front.url("/", "ws"), proxy=None) as client:
             client.send("hello")
-            assert client.recv(5) == "hello"
+            assert client.recv(20) == "hello"
         with pytest.raises(InvalidStatus):
             connect(front.url("/none", "ws"), proxy=None)
 

@@ -25,7 +25,9 @@ from harness.proxy import Proxy, in_http
 from harness.waiting import eventually
 from penstock.websocket.handshake import accept_key
 
-INTERVAL = 0.3
+INTERVAL = 1.0
+"""Seconds. It is also the time that an answer has: nobody who is well takes so long, on a busy machine either."""
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nback"
 FRONT = """
     log_format up '$uri $status $upstream_addr';
@@ -74,7 +76,7 @@ def test_one_is_killed_and_comes_back_cold(proxy: Launcher, good: AsgiBackend, w
     sick.close()
     began = time.monotonic()
     judged(front, port, "unhealthy")
-    assert time.monotonic() - began < 5, "within an interval, on a machine that has other things to do"
+    assert time.monotonic() - began < 10, "within an interval, on a machine that has other things to do"
     before = len(front.access_log().splitlines())
     assert asked(front) == {200}
     eventually(lambda: len(front.access_log().splitlines()) >= before + 12)
@@ -157,7 +159,7 @@ def test_one_that_must_pass_first_gets_nothing_before(proxy: Launcher) -> None:
 
 
 def test_one_that_flaps_and_one_whose_tls_is_none(proxy: Launcher, good: AsgiBackend, authority: Authority) -> None:
-    """Who is well for each second check only costs no request. Checks speak the TLS that requests speak, too, and that
+    """Who is well for each third check only costs no request. Checks speak the TLS that requests speak, too, and that
     is bounded as well."""
     count = 0
 
@@ -166,7 +168,7 @@ def test_one_that_flaps_and_one_whose_tls_is_none(proxy: Launcher, good: AsgiBac
         path = talk.received.split(b" ")[1]
         if path == b"/health":
             count += 1
-        bad = path == b"/health" and count % 2
+        bad = path == b"/health" and count % 3
         talk.socket.sendall(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" if bad else OK)
 
     pair = authority.issue("app")
@@ -176,7 +178,7 @@ def test_one_that_flaps_and_one_whose_tls_is_none(proxy: Launcher, good: AsgiBac
         upstream secure {{ server 127.0.0.1:{{port:tls}}; server 127.0.0.1:{{port:plain}}; }}
         server {{ listen 127.0.0.1:{{port:other}}; location / {{ proxy_pass https://secure; {HTTP_CHECK} }} }}
     """
-    text = FRONT.format(http=HTTP_CHECK.replace("300ms", "50ms"), zone="") + secure.replace("{{", "{")
+    text = FRONT.format(http=HTTP_CHECK.replace("1000ms", "200ms fails=2"), zone="") + secure.replace("{{", "{")
     with (
         RawBackend([read_head, answer]) as sick,
         RawBackend([read_head, OK], tls=context) as tls,
@@ -190,6 +192,6 @@ def test_one_that_flaps_and_one_whose_tls_is_none(proxy: Launcher, good: AsgiBac
 
         def flapped() -> bool:
             assert asked(front, 5) == {200}
-            return front.error_log().count("is healthy") >= 5
+            return front.error_log().count("is healthy") >= 3
 
         eventually(flapped)

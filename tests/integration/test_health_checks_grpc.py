@@ -25,7 +25,7 @@ CONF = """
             location / {{
                 grpc_pass {scheme}://app;
                 grpc_next_upstream off;
-                health_check interval=100ms type=grpc {more};
+                health_check interval=1s type=grpc {more};
             }}
         }}
     }}

@@ -28,7 +28,7 @@ def test_a_tunnel_shows_when_it_opens(proxy, ws_backend) -> None:
         assert front.access_log("open.log") == "open GET /ws 101 0\n"
         assert front.access_log("close.log") == front.access_log("usual.log") == ""
         client.send("hello")
-        assert client.recv(5) == "hello"
+        assert client.recv(20) == "hello"
     front.logged(r"close GET /ws 101 \d\d", name="usual.log")
     assert front.get("/plain").status == 200
     front.logged("plain", name="usual.log")

@@ -203,7 +203,7 @@ def test_a_tunnel_is_seen_before_it_ends(proxy: Any, ws_backend: Any, collector:
         assert (shake.trace_id.hex(), shake.parent_span_id.hex()) == (PARENT[3:35], PARENT[36:52])
         assert (shake.kind, attributes(shake)["http.status_code"]) == (2, 101)
         client.send("hello")
-        assert client.recv(5) == "hello"
+        assert client.recv(20) == "hello"
         collector.wait(3)
     front.logged("GET /ws", name="access.log")
     collector.wait(4)
@@ -223,7 +223,7 @@ def test_a_tunnel_as_one_span(proxy: Any, ws_backend: Any, collector: OtlpCollec
     front = proxy(tunnel_conf(collector, "otel_tunnel_spans close;"), ports={"api": ws_backend.port})
     with connect(front.url("/ws", "ws"), proxy=None) as client:
         client.send("hello")
-        client.recv(5)
+        client.recv(20)
         front.get("/nothing")
         collector.wait(1)
     _, span = collector.wait(2)
@@ -245,7 +245,7 @@ def test_an_upgrade_goes_on_with_the_spans_of_a_tunnel(proxy: Any, ws_backend: A
         os.kill(old, signal.SIGQUIT)
         eventually(lambda: gone(old))
         client.send("hello")
-        assert client.recv(5) == "hello"
+        assert client.recv(20) == "hello"
         assert len(collector.spans) == 1, "it has not ended"
     first, last = collector.wait(2)
     assert (last.parent_span_id, last.links[0].span_id) == (first.span_id, first.span_id)

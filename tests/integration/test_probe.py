@@ -455,11 +455,11 @@ def cutter(nginx, backend, seconds: int):
 
 def test_a_cutter_and_whose_fault_it_is(nginx, ws_backend) -> None:
     front = cutter(nginx, ws_backend, 1)
-    found = probe(f"ws://127.0.0.1:{ws_backend.port}/", "--via", f"127.0.0.1:{front.port('front')}", "--idle", "2s")
+    found = probe(f"ws://127.0.0.1:{ws_backend.port}/", "--via", f"127.0.0.1:{front.port('front')}", "--idle", "4s")
     assert found.code == 7
     via = {step["step"]: step for step in found.found["via"]["steps"]}
     assert "without a close frame" in via["idle"]["summary"]
-    assert 0.5 < via["idle"]["survived_seconds"] < 2.5
+    assert 0.5 < via["idle"]["survived_seconds"] < 4
     assert "proxy_read_timeout" in via["idle"]["advice"][0]
     assert found.found["verdict"]["at_fault"] == "proxy"
     assert found.found["direct"]["healthy"]

@@ -71,7 +71,7 @@ def test_buffer_is_written_at_every_end(proxy) -> None:
     time.sleep(0.3)
     front.get("/buffered")
     front.send_signal(signal.SIGTERM)
-    assert front._process.wait(5) == 0
+    assert front._process.wait(20) == 0
     assert front.access_log("buffered.log").count("GET /buffered 200") == 3
 
 

@@ -225,7 +225,7 @@ def test_a_client_that_stops_amid_its_body_is_no_failure_of_the_backend(
         assert client.closed(), "without a word"
     front.logged(rf"^{408 if stalls else 499} 127.0.0.1:{backend.port}\n")
     assert "[error]" not in front.error_log() and "upstream timed out" not in front.error_log()
-    assert backend.conversations[0].ended.wait(5)
+    assert backend.conversations[0].ended.wait(20)
 
 
 def test_connections_are_kept_and_left(proxy, raw_backend) -> None:
@@ -273,7 +273,7 @@ def test_client_abort_drops_the_backend(proxy, raw_backend) -> None:
     with front.client() as client:
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         eventually(lambda: backend.conversations and backend.conversations[0].received)
-    assert backend.conversations[0].ended.wait(3)
+    assert backend.conversations[0].ended.wait(20)
     front.logged("^499$")
 
 
@@ -298,7 +298,7 @@ def test_client_abort_within_the_answer(proxy, raw_backend, location: str) -> No
     with front.client() as client:
         client.send(f"GET {location} HTTP/1.1\r\nHost: a\r\n\r\n")
         client.recv_until(b"abc")
-    assert backend.conversations[0].ended.wait(3)
+    assert backend.conversations[0].ended.wait(20)
     front.logged("^200$")
 
 

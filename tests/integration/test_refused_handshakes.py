@@ -101,7 +101,7 @@ def test_tunnels_that_end_alike_are_said_once(proxy) -> None:
         clients = [connect(front.url("/quiet", "ws"), proxy=None) for _ in range(12)]
         for client in clients:
             with client, pytest.raises(ConnectionClosed):
-                client.recv(5)
+                client.recv(20)
         line = front.logged(r"1\d tunnels of location /quiet .* either side for 0.3 s; .*", name="error.log")[0]
         assert "websocket_ping" in line
         assert front.error_log().count("tunnels of location") == 1

@@ -52,7 +52,7 @@ def opened(front, stack, path: str, count: int) -> list:
     clients = [stack.enter_context(connect(front.url(path, "ws"), proxy=None)) for _ in range(count)]
     for client in clients:
         client.send("hello")
-        assert client.recv(5) == "hello"
+        assert client.recv(20) == "hello"
     return clients
 
 
@@ -133,7 +133,7 @@ def test_close_with_a_code_spread_over_a_while(two) -> None:
     assert max(gone) > 0.7, "not all at once"
     for client in staying:
         client.send("still")
-        assert client.recv(5) == "still"
+        assert client.recv(20) == "still"
     assert eventually(lambda: listed(front)["open"] == 2)
     assert tunnels(front, "close", "--peer", peer).returncode == 1
     eventually(lambda: figures(front).get(("tunnels_closed_total", "proxy", "1012")) == 12)
@@ -200,7 +200,7 @@ def test_tunnels_stay_visible_over_a_reload(two) -> None:
     assert eventually(lambda: figures(front)["tunnels_open",] == 6)
     for client in clients:
         client.send("still")
-        assert client.recv(5) == "still"
+        assert client.recv(20) == "still"
 
 
 def test_tunnels_of_a_program_that_took_over_another_s_place(two) -> None:
@@ -218,12 +218,12 @@ def test_tunnels_of_a_program_that_took_over_another_s_place(two) -> None:
         assert (entry["messages_in"], entry["peer"]) == (1, f"127.0.0.1:{front.ports['one']}")
         for client in clients:
             client.send("more")
-            assert client.recv(5) == "more"
+            assert client.recv(20) == "more"
         assert eventually(lambda: figures(front)["tunnel_messages_total", "in"] == 4), "what flowed here"
         assert tunnels(front, "close", "--location", "/a", "--code", "4000").returncode == 0
         for client in clients:
             with pytest.raises(ConnectionClosed) as closed:
-                client.recv(5)
+                client.recv(20)
             assert closed.value.rcvd is not None and closed.value.rcvd.code == 4000
     finally:
         new = front.pid
@@ -257,7 +257,7 @@ def test_metrics_equal_what_clients_did(two) -> None:
     for number, client in enumerate(clients):
         for _ in range(number):
             client.send("x" * 200)
-            client.recv(5)
+            client.recv(20)
     messages = 9 + sum(range(9))
     eventually(lambda: figures(front)["tunnel_messages_total", "in"] == messages)
     now = figures(front)
@@ -274,7 +274,7 @@ def test_metrics_equal_what_clients_did(two) -> None:
     for client in clients[4:6]:
         client.send("close 3999")
         with pytest.raises(ConnectionClosed):
-            client.recv(5)
+            client.recv(20)
     RawClient(front.port()).send("GET /none HTTP/1.1\r\nHost: a\r\n\r\n").response()
     with pytest.raises(Exception, match="HTTP 404"):
         connect(front.url("/none", "ws"), proxy=None)

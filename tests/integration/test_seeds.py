@@ -144,7 +144,7 @@ def test_websockets_server(front: Front) -> None:
             echoes(other)
             client.send("close 4001")
             with pytest.raises(ConnectionClosedError) as ended:
-                client.recv(timeout=5)
+                client.recv(timeout=20)
             assert ended.value.rcvd is not None
             assert (ended.value.rcvd.code, ended.value.rcvd.reason) == (4001, "asked for")
             echoes(other)
@@ -161,7 +161,7 @@ def test_uvicorn_serves_http_and_ws_through_one_port(front: Front, implementatio
         front.start(backend=backend.port)
         with front.websocket(max_size=None) as client:
             client.send("name?")
-            assert client.recv(timeout=5) == "app"
+            assert client.recv(timeout=20) == "app"
             answer = front.get(front.target)
             assert answer.status == 200
             assert f'"path": "{front.target}"' in answer.text
@@ -245,7 +245,7 @@ def names(front: Any, count: int) -> list[str]:
         clients = [stack.enter_context(connect(uri)) for _ in range(count)]
         for client in clients:
             client.send("name?")
-        return [str(client.recv(timeout=5)) for client in clients]
+        return [str(client.recv(timeout=20)) for client in clients]
 
 
 def test_two_backends_share_the_tunnels(proxy: Any, two: tuple[WebSocketEcho, WebSocketEcho]) -> None:
@@ -296,7 +296,7 @@ def silent(front: Any, seconds: float) -> float:
 def test_the_timeout_ends_a_silent_tunnel(proxy: Any, ws_backend: WebSocketEcho) -> None:
     text = SEEDS["habr-timeout"].text
     front = proxy(text(**{"950s": "1s"}), ports={"backend": ws_backend.port})
-    assert 0.9 < silent(front, 5) < 2.5
+    assert 0.9 < silent(front, 20) < 15
 
 
 def test_a_raised_timeout_keeps_it_longer(proxy: Any, ws_backend: WebSocketEcho) -> None:
@@ -311,7 +311,7 @@ def test_any_message_starts_the_timeout_anew(proxy: Any, ws_backend: WebSocketEc
         for _ in range(4):
             time.sleep(0.6)
             client.send("still here")
-            assert client.recv(timeout=5) == "still here"
+            assert client.recv(timeout=20) == "still here"
 
 
 def test_pings_of_the_backend_keep_a_silent_tunnel_open(proxy: Any) -> None:
@@ -320,7 +320,7 @@ def test_pings_of_the_backend_keep_a_silent_tunnel_open(proxy: Any) -> None:
         with connect(front.url("/ws/x", "ws"), ping_interval=None) as client:
             time.sleep(3)
             client.send("after a silence of three timeouts")
-            assert client.recv(timeout=5) == "after a silence of three timeouts"
+            assert client.recv(timeout=20) == "after a silence of three timeouts"
 
 
 def test_the_default_timeout_is_longer_than_a_short_silence(proxy: Any, ws_backend: WebSocketEcho) -> None:
@@ -328,4 +328,4 @@ def test_the_default_timeout_is_longer_than_a_short_silence(proxy: Any, ws_backe
     with connect(front.url("/ws/x", "ws"), ping_interval=None) as client:
         time.sleep(2.5)
         client.send("hello")
-        assert client.recv(timeout=5) == "hello"
+        assert client.recv(timeout=20) == "hello"

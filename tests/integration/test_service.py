@@ -270,7 +270,7 @@ def test_processes_say_what_they_are(proxy) -> None:
         eventually(lambda: title(worker) == "penstock: worker process is shutting down")
         client.send("Host: a\r\n\r\n")
         assert client.response("GET").status == 200
-    front._process.wait(5)
+    front._process.wait(20)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])

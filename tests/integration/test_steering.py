@@ -87,7 +87,7 @@ def test_drain_and_back(front) -> None:
         assert state["since"] < 30
         for client in held:
             client.send("still")
-            assert client.recv(5) == "still"
+            assert client.recv(20) == "still"
         assert state["tunnels"] + peers(front)[two]["tunnels"] == 6
         penstock(front, "drain", f"app/127.0.0.1:{one}", "--undo")
         assert used(front) == {one, two}
@@ -113,7 +113,7 @@ def drained(front, one: str, clients: list) -> None:
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 1012
     for client in others:
         client.send("still")
-        assert client.recv(5) == "still"
+        assert client.recv(20) == "still"
 
 
 def test_set_add_remove_and_a_reload(front) -> None:

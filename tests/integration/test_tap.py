@@ -103,19 +103,19 @@ def test_frames_of_one_tunnel_in_both_directions(front) -> None:
     with connect(front.url("/chat", "ws"), compression=None) as one, connect(front.url("/chat", "ws")) as other:
         for client in (one, other):
             client.send("hello")
-            assert client.recv(5) == "hello"
+            assert client.recv(20) == "hello"
         (name,) = [each["id"] for each in tunnels(front) if not each["compressed"]]
         with Tapped(front, name) as tap:
             tap.until("a WebSocket", note=True)
             other.send("not asked for")
-            other.recv(5)
+            other.recv(20)
             one.send("caf\u00e9 \x1b[2J\n")
-            assert one.recv(5) == "caf\u00e9 \x1b[2J\n"
+            assert one.recv(20) == "caf\u00e9 \x1b[2J\n"
             one.send(b"\x00\x01")
-            one.recv(5)
-            one.ping(b"there?").wait(5)
+            one.recv(20)
+            one.ping(b"there?").wait(20)
             one.send("y" * 100_000)
-            one.recv(5)
+            one.recv(20)
             tap.until(r"backend  text          100000  yyy")
             one.close(4001, "bye")
             tap.until(r"client   close              5  4001 bye")
@@ -138,10 +138,10 @@ def test_compressed_messages_are_read(front) -> None:
         for number in range(5):
             text = f'{{"number": {number}, "token": "s3cret", "text": "the same again and again and again"}}'
             client.send(text)
-            assert client.recv(5) == text
+            assert client.recv(20) == text
             tap.until(rf'client   text deflated +\d+  \{{"number": {number}, "token": "s3cret"')
         client.send(["in ", "two"])
-        assert client.recv(5) == "in two"
+        assert client.recv(20) == "in two"
         tap.until(r"text\+ deflated +\d+  in $")
         assert not any(" backend " in each for each in tap.lines)
 
@@ -150,18 +150,18 @@ def test_a_tunnel_that_is_only_relayed(front) -> None:
     """It is relayed as before while nobody looks on, and again when the one who looked has gone."""
     with connect(front.url("/raw", "ws"), compression=None) as client:
         client.send("before")
-        assert client.recv(5) == "before"
+        assert client.recv(20) == "before"
         for _ in range(2):
             with Tapped(front, "--kind", "tunnel") as tap:
                 tap.until("relayed as it is", note=True)
                 for word in ("one", "two", "three"):
                     client.send(word)
-                    assert client.recv(5) == word
+                    assert client.recv(20) == word
                     tap.until(f"client   text +{len(word)}  {word}$")
                     tap.until(f"backend  text +{len(word)}  {word}$")
                 tap.end()
             client.send("between")
-            assert client.recv(5) == "between"
+            assert client.recv(20) == "between"
 
 
 def test_what_is_no_websocket_is_counted(proxy, raw_backend) -> None:
@@ -197,7 +197,7 @@ def test_where_nobody_may_look(front, path) -> None:
         tap = stack.enter_context(Tapped(front, "--all", "--for", "2s"))
         if path == "/private":
             client.send("secret")
-            client.recv(5)
+            client.recv(20)
         assert tap.process.wait(30) == 1
         tap.until(r"1 tunnels may not be shown \(tap off\)", note=True)
         assert tap.lines == []
@@ -243,7 +243,7 @@ def test_a_file_for_the_developer_tools_and_nothing_secret_in_it(front, tmp_path
         tap.until("a WebSocket", note=True)
         tap.until("an event stream", note=True)
         client.send("one s3cret17 two")
-        client.recv(5)
+        client.recv(20)
         front.story.tell()
         reader.until(b"data: event 1\n\n")
         tap.until("data: event 1")
@@ -281,7 +281,7 @@ def test_who_does_not_read_holds_up_nobody(front) -> None:
             assert client.recv(10) == "z" * 3000
         front.logged(r"tap by .* ended", name="error.log", timeout=60)
         client.send("still there")
-        assert client.recv(5) == "still there"
+        assert client.recv(20) == "still there"
         tap.process.send_signal(signal.SIGCONT)
 
 
@@ -291,16 +291,16 @@ def test_two_look_at_one_tunnel(front) -> None:
             for tap in (one, other):
                 tap.until("a WebSocket", note=True)
             client.send("first")
-            client.recv(5)
+            client.recv(20)
             for tap in (one, other):
                 tap.until("backend  text +5  first")
             one.end()
             eventually(lambda: front.error_log().count("ended after") >= 2)
             client.send("second")
-            client.recv(5)
+            client.recv(20)
             other.until("backend  text +6  second")
         client.send("third")
-        assert client.recv(5) == "third"
+        assert client.recv(20) == "third"
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def echoes(client: ClientConnection) -> None:
     """Text, binary, more than a frame of 64 KiB; both ways."""
     for message in ("hello", b"\0\xff", "grüße, 世界", "x" * 70_000, b"\0" * 200_000):
         client.send(message)
-        assert client.recv(timeout=5) == message
+        assert client.recv(timeout=20) == message
 
 
 class ScgiWebSocket(ThreadedServer):
@@ -169,9 +169,9 @@ def test_uwsgi_serves_requests(proxy: Any, uwsgi: int) -> None:
 def test_uwsgi_serves_websockets(proxy: Any, uwsgi: int, said: str) -> None:
     front = proxy(UWSGI.replace("location /", f"{said}location /"), ports={"back": uwsgi})
     with connect(front.url("/chat?room=1", "ws"), max_size=None) as client:
-        assert client.recv(timeout=5) == "/chat?room=1"
+        assert client.recv(timeout=20) == "/chat?room=1"
         with connect(front.url("/other", "ws"), max_size=None) as other:
-            assert other.recv(timeout=5) == "/other?"
+            assert other.recv(timeout=20) == "/other?"
             echoes(other)
             echoes(client)
         echoes(client)

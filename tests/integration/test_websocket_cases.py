@@ -115,7 +115,7 @@ COMPRESSED = [
     "rsv1+part+text=#f248 !rsv1+cont=#cdc9c90700",
 ]
 """Where permessage-deflate is agreed on (RFC 7692): what is compressed passes as it is, well or badly."""
-AT_ONCE = 5.0
+AT_ONCE = 12.0
 """Seconds that are nothing beside `websocket_close_timeout`, on a busy machine."""
 CONFIGURATION = in_http(
     """

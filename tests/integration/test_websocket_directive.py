@@ -48,7 +48,7 @@ def test_auto_works_with_and_without_the_usual_lines(proxy, ws_backend) -> None:
     for number, name in enumerate(BOILERPLATE):
         with connect(front.url(f"/{number}", "ws"), proxy=None, origin="http://a.example") as client:
             client.send(name)
-            assert client.recv(5) == name
+            assert client.recv(20) == name
         path, headers = ws_backend.handshakes[number]
         assert path == f"/{number}", name
         assert headers["Origin"] == "http://a.example", name
@@ -164,7 +164,7 @@ def test_on_and_off(proxy, ws_backend) -> None:
     assert (refused.status, refused.header("upgrade")) == (426, "websocket")
     with connect(front.url("/on", "ws"), proxy=None) as client:
         client.send("hello")
-        assert client.recv(5) == "hello"
+        assert client.recv(20) == "hello"
     assert front.get("/off/herethere").text == "file"
     assert front.get("/off/herethere", HANDSHAKE).status == 426
     assert front.get("/never", HANDSHAKE).status == 403
@@ -232,7 +232,7 @@ def test_origins(origins_front, path, origin, let_in) -> None:
     if let_in:
         with connect(front.url(path, "ws"), proxy=None, origin=own) as client:
             client.send("x")
-            assert client.recv(5) == "x"
+            assert client.recv(20) == "x"
         return
     with pytest.raises(InvalidStatus) as refused:
         connect(front.url(path, "ws"), proxy=None, origin=own)
@@ -285,7 +285,7 @@ def test_a_stranger_that_a_backend_takes_is_named_once(proxy, ws_backend) -> Non
     for origin in (front.url("").rstrip("/"), "https://elsewhere.example", "https://elsewhere.example"):
         with connect(front.url("/", "ws"), proxy=None, origin=origin) as client:
             client.send("x")
-            client.recv(5)
+            client.recv(20)
     front.logged("a page of https://elsewhere.example opened.*websocket_origins same-host", name="error.log")
     assert front.error_log().count("opened a WebSocket for Host") == 1
 

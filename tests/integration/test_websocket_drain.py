@@ -81,7 +81,7 @@ def test_without_a_drain_quit_waits(proxy, ws_backend, timeout) -> None:
         assert client.recv() == "open"
         if timeout:
             with pytest.raises(ConnectionClosed) as ended:
-                client.recv(timeout=5)
+                client.recv(timeout=20)
             assert ended.value.rcvd.code == 1001
             eventually(lambda: ws_backend.closed == [(1001, "")])
 
@@ -91,7 +91,7 @@ def test_a_fast_shutdown_says_goodbye_as_far_as_it_can(proxy, ws_backend) -> Non
     front = proxy(text, ports={"back": ws_backend.port})
     with connect(front.url("/", "ws")) as client, pytest.raises(ConnectionClosed) as ended:
         front.send_signal(signal.SIGTERM)
-        client.recv(timeout=5)
+        client.recv(timeout=20)
     assert ended.value.rcvd.code == 1001
 
 
@@ -119,7 +119,7 @@ def test_servers_that_a_reload_takes_out(proxy) -> None:
         marked = servers.replace("{port:a};", "{port:a} drain;").replace("server 127.0.0.1:{port:b};", "")
         front.reload(in_http(text % ("", marked)))
         with pytest.raises(ConnectionClosed) as ended:
-            clients.pop("a").recv(timeout=5)
+            clients.pop("a").recv(timeout=20)
         assert ended.value.rcvd.code == 4000
         for name, client in clients.items():
             client.send("name?")
@@ -129,7 +129,7 @@ def test_servers_that_a_reload_takes_out(proxy) -> None:
             assert client.recv() == "c"
         front.reload(in_http(text % (" removed", marked)))
         with pytest.raises(ConnectionClosed) as ended:
-            clients.pop("b").recv(timeout=5)
+            clients.pop("b").recv(timeout=20)
         assert ended.value.rcvd.code == 4000
         clients["c"].send("name?")
         assert clients["c"].recv() == "c"
@@ -164,7 +164,7 @@ def test_an_upstream_that_a_reload_takes_out_as_a_whole(proxy, before, after, st
                 assert client.recv() == "a"
             else:
                 with pytest.raises(ConnectionClosed) as ended:
-                    client.recv(timeout=5)
+                    client.recv(timeout=20)
                 assert ended.value.rcvd.code == 1012
 
 
@@ -195,4 +195,4 @@ def test_the_shutdown_timeout_holds_where_a_close_frame_is_not_answered(proxy, r
         assert (opcode, more) == (CLOSE, [])
         drained = drain and by == "quit"
         assert close_code(payload) == (1012 if drained else 1001)
-    assert 1.9 < took < 3.0, took
+    assert 1.9 < took < 6.0, took

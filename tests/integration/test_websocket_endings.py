@@ -81,7 +81,7 @@ def test_a_backend_that_is_gone(proxy, raw_backend) -> None:
         with connect(front.url(f"/gone{way}", "ws")) as client:
             assert client.recv() == "hello"
             with pytest.raises(ConnectionClosed) as ended:
-                client.recv(timeout=5)
+                client.recv(timeout=20)
             assert ended.value.rcvd.code == 1014
         front.logged(rf"(?m)^/gone{way} 101 1014 proxy backend_lost 1/1 0/1 0/5 off$")
 
@@ -90,11 +90,11 @@ def test_a_backend_that_is_gone_while_the_proxy_leaves(start) -> None:
     """Both are started anew, perhaps: the client is told to come back."""
     front, _ = start(plain(b"hello", TEXT), pause(2), reset)
     with connect(front.url("/leaving", "ws"), proxy=None) as client:
-        assert client.recv(5) == "hello"
+        assert client.recv(20) == "hello"
         front.send_signal(signal.SIGQUIT)
         front.logged("gracefully shutting down", name="error.log")
         with pytest.raises(ConnectionClosed) as ended:
-            client.recv(8)
+            client.recv(20)
     assert ended.value.rcvd.code == 1012
     front.logged(r"^/leaving 101 1012 proxy backend_lost")
 
@@ -140,7 +140,7 @@ def test_who_said_goodbye_and_gets_no_answer_hears_its_own_code(start) -> None:
 def test_silence(start) -> None:
     front, backend = start(hold)
     with connect(front.url("/idle", "ws")) as client, pytest.raises(ConnectionClosed) as ended:
-        client.recv(timeout=5)
+        client.recv(timeout=20)
     assert ended.value.rcvd.code == 1001
     eventually(lambda: codes(heard(backend.conversations[0])) == [1001])
     front.logged(r"^/idle 101 1001 proxy idle_timeout")
@@ -162,15 +162,15 @@ def test_no_end_is_a_failure_of_the_backend(proxy, raw_backend, ws_backend) -> N
     front = proxy(text, ports={"back": backend.port, "other": ws_backend.port})
     for count, code in enumerate([1011, 1014, 1014, 1002, 1001]):
         with connect(front.url("/idle" if code == 1001 else "/", "ws"), proxy=None) as client:
-            assert client.recv(5) == "hello"
+            assert client.recv(20) == "hello"
             with pytest.raises(ConnectionClosed) as ended:
-                client.recv(5)
+                client.recv(20)
             assert ended.value.rcvd.code == code, count
     with WireClient(front.port()) as client:
         client.reset()
     front.logged("client_lost")
     with connect(front.url("/", "ws"), proxy=None) as client:
-        assert client.recv(5) == "hello"
+        assert client.recv(20) == "hello"
     assert not ws_backend.handshakes
 
 
@@ -212,7 +212,7 @@ def test_a_backend_that_breaks_the_protocol(start) -> None:
     with connect(front.url("/wrong", "ws")) as client:
         assert client.recv() == "good"
         with pytest.raises(ConnectionClosed) as ended:
-            client.recv(timeout=5)
+            client.recv(timeout=20)
         assert ended.value.rcvd.code == 1002
     eventually(lambda: codes(heard(backend.conversations[0])) == [1002])
     front.logged("upstream broke the WebSocket protocol: a server's frame is masked", name="error.log")
@@ -223,7 +223,7 @@ def test_a_peer_that_never_answers_has_its_time(start) -> None:
     with WireClient(front.port(), "/old") as client:
         began = time.monotonic()
         client.recv_all()  # it reads, and says nothing
-        assert 1 < time.monotonic() - began < 8
+        assert 1 < time.monotonic() - began < 15
 
 
 def test_who_is_inside_a_frame_gets_the_rest_first(start) -> None:

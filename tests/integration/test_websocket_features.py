@@ -118,7 +118,7 @@ def test_a_stopped_client_is_gone_within_ping_and_timeout(serve, raw_backend) ->
 def test_a_backend_that_does_not_answer(serve, raw_backend) -> None:
     front = serve(raw_backend([switch, hold]), "websocket_ping 200ms timeout=300ms to=backend;")
     with connect(front.url("/", "ws")) as client, pytest.raises(ConnectionClosed) as ended:
-        client.recv(timeout=5)
+        client.recv(timeout=20)
     assert ended.value.rcvd.code == 1001
     front.logged("upstream did not answer a ping within 0.3s", name="error.log")
     front.logged(r"^/ 1001 proxy backend_ping_timeout")
@@ -171,7 +171,7 @@ def test_a_backend_that_exceeds_a_limit(serve, raw_backend) -> None:
     with connect(front.url("/", "ws")) as client:
         assert client.recv() == b"x" * 500
         with pytest.raises(ConnectionClosed) as ended:
-            client.recv(timeout=5)
+            client.recv(timeout=20)
     assert ended.value.rcvd.code == 1001
     eventually(lambda: codes(heard(backend.conversations[0])) == [1009])
 
@@ -199,7 +199,7 @@ def test_lifetime(serve, ws_backend) -> None:
             client.recv()
             time.sleep(0.02)
     assert ended.value.rcvd.code == 4000
-    assert 0.5 < time.monotonic() - began < 5
+    assert 0.5 < time.monotonic() - began < 15
     front.logged(r"^/ 4000 proxy lifetime")
     eventually(lambda: ws_backend.closed and ws_backend.closed[0][0] == 4000)
 

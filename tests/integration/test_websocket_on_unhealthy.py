@@ -22,7 +22,7 @@ FRONT = """
         listen 127.0.0.1:{{port:front}};
         websocket auto;
         websocket_on_unhealthy drain;
-        location / {{ proxy_pass http://app; health_check interval=200ms port={{port:health}}; }}
+        location / {{ proxy_pass http://app; health_check interval=1s port={{port:health}}; }}
         location /keep {{ proxy_pass http://app; websocket_on_unhealthy keep; }}
         location /close {{ proxy_pass http://app; websocket_on_unhealthy close=4001; }}
     }}
@@ -57,7 +57,7 @@ def test_what_becomes_of_open_tunnels(proxy: Launcher, workers: int) -> None:
         ill.set()
         codes = [ended(client) for path, client in zip(paths, clients, strict=True) if path != "/keep"]
         assert codes == [1012, 4001] * 3
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 15
         for path, client in zip(paths, clients, strict=True):
             if path == "/keep":
                 client.send("still here")

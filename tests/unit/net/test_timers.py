@@ -167,4 +167,4 @@ def test_the_loop_rings_alarms(loop: Loop, run: Callable[[Coroutine[Any, Any, An
         await pause()
         return loop.time() - begun
 
-    assert 0.045 <= run(main()) < 0.5
+    assert 0.045 <= run(main()) < 8

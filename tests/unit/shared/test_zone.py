@@ -96,11 +96,11 @@ def test_the_lock_of_who_is_killed_is_free() -> None:
             time.sleep(20)
 
     pid = in_child(hold)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 15
     while zone.find(digest) < 0 and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(pid, signal.SIGKILL)
     started = time.monotonic()
     with zone:
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 15
     os.waitpid(pid, 0)

@@ -111,7 +111,7 @@ def test_the_deadline_goes_on_from_where_it_was(connected: Connected, loop: Loop
         await _a_moment(loop, 0.2)
         carry(both, loop)
         assert await both.end() is End.IDLE
-        assert 0.25 < loop.time() - began < 2
+        assert 0.25 < loop.time() - began < 8
 
     run(main())
 

@@ -127,7 +127,7 @@ def test_a_backend_that_does_not_answer_has_the_close_timeout(
         began = loop.timers.now
         way(one)
         await one.ended()
-        assert loop.timers.now - began < 2.0, "and not the tunnel's own timeout, which is a minute"
+        assert loop.timers.now - began < 8.0, "and not the tunnel's own timeout, which is a minute"
         assert one.talk.end_reason == "closed"
 
     run(main())
