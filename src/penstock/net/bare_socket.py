@@ -8,7 +8,6 @@ import socket
 from errno import EBADF
 from typing import Any
 
-_STREAM = int(socket.SOCK_STREAM)
 _NEW = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
 
 
@@ -29,10 +28,14 @@ def bare_socket(family: int) -> socket.socket:
 
 
 def socket_of(fd: int, family: int = -1) -> socket.socket:
-    """Make the object for the descriptor of a stream's socket, which owns it from then on. The system is asked for a
-    `family` that is not given. Raises `OSError` where it is closed."""
+    """Make the object for the descriptor of a stream's socket, which does not block; it owns it from now on. The system
+    is asked for a `family` that is not given. Raises `OSError` where it is closed."""
     if fd < 0:
         raise OSError(EBADF, os.strerror(EBADF))
-    made: Any = _Bare(family, _STREAM, 0, fd) if family >= 0 else _Bare(-1, -1, -1, fd)
-    made.setblocking(False)  # so that the object knows, too
+    made: Any
+    if family >= 0:
+        made = _Bare(family, _NEW, 0, fd)  # the object knows by its type that it does not block
+    else:
+        made = _Bare(-1, -1, -1, fd)
+        made.setblocking(False)
     return made  # type: ignore[no-any-return]

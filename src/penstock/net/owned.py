@@ -9,6 +9,9 @@ from penstock.net.bare_socket import socket_of
 from penstock.net.calls import nodelay
 from penstock.net.posting import Posting
 
+_FAMILIES = {2: int(socket.AF_INET), 4: int(socket.AF_INET6)}
+"""By the length of an address of theirs."""
+
 Name = tuple[str, int] | tuple[str, int, int, int] | str | bytes | None
 
 
@@ -29,8 +32,8 @@ class Owned(Posting):
         sock = self._sock
         if sock is None:
             name = self.peer_name_
-            families = {2: socket.AF_INET, 4: socket.AF_INET6}
-            sock = self._sock = socket_of(self.fd, families.get(len(name), -1) if isinstance(name, tuple) else -1)
+            family = _FAMILIES.get(len(name), -1) if isinstance(name, tuple) else -1
+            sock = self._sock = socket_of(self.fd, family)
         return sock
 
     def release(self) -> tuple[socket.socket, int, bytes]:

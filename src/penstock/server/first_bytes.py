@@ -28,14 +28,21 @@ def first_of(listen: Listen) -> Callable[[Connection], Coroutine[object, None, N
         return serve_stream
     options = listen.options
     assert listen.default is not None
-    return _begin if options.ssl or options.proxy_protocol or spoken_at(listen, listen.default) else serve
+    if options.ssl and not options.proxy_protocol:
+        return begin_securely
+    return _begin if options.proxy_protocol or spoken_at(listen, listen.default) else serve
 
 
-async def _begin(connection: Connection) -> None:
+async def begin_securely(connection: Connection, left: float | None = None) -> None:
+    """Speak TLS, and then serve requests. `left` seconds of the time for the handshake, where some have passed."""
+    await _begin(connection, left)
+
+
+async def _begin(connection: Connection, left: float | None = None) -> None:
     """The PROXY protocol and TLS, where the address asks for them, and then requests."""
     connection.beginning = True
     try:
-        if not await _agree(connection):
+        if not await _agree(connection, left):
             return
         http2 = speaks_http2(connection) and (connection.tls is not None or await begins_http2(connection))
     except BaseException:  # it is ended from outside
@@ -51,7 +58,7 @@ async def _begin(connection: Connection) -> None:
     await serve(connection)
 
 
-async def _agree(connection: Connection) -> bool:
+async def _agree(connection: Connection, left: float | None) -> bool:
     """The PROXY protocol and TLS; False when the connection has ended instead."""
     options = connection.listen.options
     if options.proxy_protocol:
@@ -62,7 +69,7 @@ async def _agree(connection: Connection) -> bool:
     if options.ssl:
         from penstock.server.tls_handshake import handshake
 
-        return await handshake(connection)
+        return await handshake(connection, left)
     return True
 
 

@@ -19,11 +19,12 @@ from penstock.net.timers import Alarm
 from penstock.observe.errorlog import CRIT, WARN, report
 from penstock.server.connection import Connection
 from penstock.server.finish import finish
-from penstock.server.first_bytes import first_of
+from penstock.server.first_bytes import begin_securely, first_of
 from penstock.server.h1.connection import serve
 from penstock.server.head_options import Readings
 from penstock.server.room import Room
 from penstock.server.straight.client import StraightConnection
+from penstock.server.straight.secure import open_securely
 from penstock.server.straight.way import is_on
 from penstock.server.stream.ports import DatagramPorts
 from penstock.server.subrequest import afterwards, again, ask, behind, mirror
@@ -162,8 +163,7 @@ class Service:
         return found
 
     def listen_for(self, connection: Connection) -> Listen | None:
-        """Return what the plan in force says of the address where a client came in; None if it says nothing any more.
-        """
+        """Return what the plan in force says of the address where a client came in; None if that is nothing."""
         found = self.listen_at(connection.listen.address)
         if found is None:
             return None
@@ -221,7 +221,7 @@ class Service:
                 do_first = first_of(connection.listen)
             if do_first is serve and connection.straight:
                 connection.wait()
-            else:
+            elif do_first is not begin_securely or not open_securely(connection):
                 connection.fiber = spawn(do_first(connection))
 
         return accept

@@ -26,19 +26,19 @@ WITH_HTTP2 = ("h2", *SPOKEN)
 _INTERNAL_ERROR, _UNRECOGNIZED_NAME, _NO_APPLICATION_PROTOCOL = 80, 112, 120
 
 
-async def handshake(connection: Connection) -> bool:
-    """Speak TLS on the connection; False when it has ended instead.
+async def handshake(connection: Connection, left: float | None = None) -> bool:
+    """Speak TLS on the connection; False when it has ended instead. `left` seconds of the time for it, where some have
+    passed.
 
     A client that speaks plain HTTP to a TLS address stays plain, for `serve` to answer it with a 400 (497).
     """
-    timeout = connection.server.root[HttpCore].client_header_timeout
+    timeout = connection.server.root[HttpCore].client_header_timeout if left is None else left
     try:
-        if await agree(connection, lambda hello: _choose(connection, hello), timeout):
+        if await agree(connection, lambda hello: choose(connection, hello), timeout):
             connection.scheme = "https"
             tls = connection.tls
-            if tls is None or tls.hello is None or tls.hello.alpn != (ALPN,):
+            if tls is None or tls.hello is None or not only_shows(tls.hello):
                 return True
-            # Who asked for this has seen the certificate, and may say nothing here (RFC 8737, section 3).
     except NotTls:
         connection.plain_on_tls = True
         connection.scheme = "https"
@@ -55,20 +55,32 @@ async def agree(connection: Connection, choose: Callable[[Hello], ssl.SSLContext
         connection.stream = connection.tls = await accept(connection.stream, choose, timeout)
     except NotTls:
         raise
-    except TimedOut:
-        report(connection, INFO, "client timed out (110: Connection timed out) while SSL handshaking")
-    except TlsFailed as error:
-        report(connection, INFO if _expected(error.reason) else CRIT, f"{_words(error)} while SSL handshaking")
     except NetError as error:
-        report(connection, INFO, f"{error} while SSL handshaking")
+        explain(connection, error)
     else:
         return True
     return False
 
 
-def _choose(connection: Connection, hello: Hello) -> ssl.SSLContext:
-    """The context of the server that the client names. Raises `TlsFailed`, an alert having been sent."""
-    if hello.alpn == (ALPN,):
+def explain(connection: Connection, error: NetError) -> None:
+    """Write down why a handshake has failed."""
+    if isinstance(error, TimedOut):
+        report(connection, INFO, "client timed out (110: Connection timed out) while SSL handshaking")
+    elif isinstance(error, TlsFailed):
+        report(connection, INFO if _expected(error.reason) else CRIT, f"{_words(error)} while SSL handshaking")
+    else:
+        report(connection, INFO, f"{error} while SSL handshaking")
+
+
+def only_shows(hello: Hello) -> bool:
+    """Return whether a client asked for the certificate that ACME looks for: it has seen it, and may say nothing here
+    (RFC 8737, section 3)."""
+    return hello.alpn == (ALPN,)
+
+
+def choose(connection: Connection, hello: Hello) -> ssl.SSLContext:
+    """Return the context of the server that the client names. Raises `TlsFailed`, an alert having been sent."""
+    if only_shows(hello):
         challenge = context_posed(connection.service.plan, hello.server_name)
         if challenge is not None:
             return challenge

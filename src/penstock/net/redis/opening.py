@@ -106,7 +106,7 @@ class Opening:
         sock.setblocking(False)
         stream = Stream(sock, self._loop)
         inner = getattr(sock, "_sslobj", None)
-        done(Opened(stream if inner is None else TlsStream(stream, sock, inner, 0, None), run, version), "")
+        done(Opened(stream if inner is None else TlsStream(stream, stream.fd, sock, inner, 0, None), run, version), "")
 
 
 def _open(address: RedisAddress) -> tuple[socket.socket, str, str]:

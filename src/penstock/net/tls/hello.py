@@ -7,8 +7,9 @@ Sans-IO: the bytes are looked at, never consumed.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from functools import lru_cache
 from struct import Struct, error
+from typing import NamedTuple, NoReturn
 
 from penstock.net.errors import NetError
 
@@ -25,8 +26,15 @@ _CLIENT_HELLO = 1
 _RECORD_MAX = 16384
 _SERVER_NAME, _ALPN, _VERSIONS = 0, 16, 43
 _HOST_NAME = 0
+_KNOWN = frozenset((_SERVER_NAME, _ALPN, _VERSIONS))
 _two = Struct(">H").unpack_from
 _two_twos = Struct(">HH").unpack_from
+# A record's header, that of its first message, legacy_version, random, the length of legacy_session_id.
+_opening = Struct(">BBxHBBHH32xB")
+_begin = _opening.unpack_from
+_FIRST_MESSAGE, _FIRST_FIELD, _SHORTEST = 5, 9, _opening.size
+_LONG = 512
+"""Bytes of an extension that are too many to be remembered."""
 # HostName (RFC 6066, section 3): a DNS name, here with "_" and a final dot too, never with two dots in a row.
 _name = re.compile(rb"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}\Z", re.ASCII).match
 
@@ -35,8 +43,7 @@ class NotTls(NetError):
     """These bytes do not begin a TLS connection."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(NamedTuple):
     """What a client asks for. `server_name` is in lower case, without a final dot, "" if none (or none valid)
     was sent; `versions` are the wire's numbers (0x0303 is TLS 1.2, 0x0304 is TLS 1.3)."""
 
@@ -70,6 +77,10 @@ class HelloReader:
 
         Raises `NotTls` on everything that is no TLS ClientHello, as soon as that can be seen.
         """
+        if not self._at:
+            hello = in_one_record(data)
+            if hello is not None:
+                return hello
         size = len(data)
         while True:
             at = self._at
@@ -112,42 +123,65 @@ class HelloReader:
             raise NotTls("a ClientHello of unreasonable size")
         if len(message) < end:
             return None
-        try:
-            return _client_hello(bytes(message[:end]))
-        except (IndexError, error):
-            raise NotTls("a malformed ClientHello") from None
+        data = bytes(message[:end])
+        return _client_hello(data, 4, end, _two(data, 4)[0], data[38]) if end > 38 else _malformed()
 
 
-def _client_hello(data: bytes) -> Hello:
-    """RFC 8446 4.1.2. Reading past the end raises `IndexError` or `struct.error`."""
-    legacy = _two(data, 4)[0]
-    at = 38  # past version and random
-    at += 1 + data[at]  # legacy_session_id
-    at += 2 + _two(data, at)[0]  # cipher_suites
-    at += 1 + data[at]  # legacy_compression_methods
+def in_one_record(data: bytes) -> Hello | None:
+    """Return the hello that nearly every client begins with, whole in the one record that it fills; None where it has
+    to be looked at step by step. Raises `NotTls`."""
+    if len(data) < _SHORTEST:
+        return None
+    kind, major, record, message, high, low, legacy, session = _begin(data)
+    stop = _FIRST_MESSAGE + record
+    if kind != _HANDSHAKE or major != 3 or message != _CLIENT_HELLO or high or low != record - 4:
+        return None
+    if stop > len(data) or record > _RECORD_MAX:
+        return None
+    return _client_hello(data, _FIRST_FIELD, stop, legacy, session)
+
+
+def _client_hello(data: bytes, at: int, stop: int, legacy: int, session: int) -> Hello:
+    """RFC 8446 4.1.2, from `at`, where `legacy_version` is, to `stop`; `session` bytes has `legacy_session_id`. Raises
+    `NotTls`."""
     server_name = ""
     alpn: tuple[str, ...] = ()
     versions: tuple[int, ...] = (legacy,)
-    if at > len(data):
-        raise IndexError
-    if at < len(data):
-        end = at + 2 + _two(data, at)[0]
-        if end > len(data):
+    try:
+        at += 35 + session  # past version and random
+        at += 2 + _two(data, at)[0]  # cipher_suites
+        at += 1 + data[at]  # legacy_compression_methods
+        if at > stop:
             raise IndexError
-        at += 2
-        while at < end:
-            kind, length = _two_twos(data, at)
-            at += 4
-            if at + length > end:
+        if at < stop:
+            end = at + 2 + _two(data, at)[0]
+            if end > stop:
                 raise IndexError
-            if kind == _SERVER_NAME:
-                server_name = _server_name(data[at : at + length])
-            elif kind == _ALPN:
-                alpn = _protocols(data[at : at + length])
-            elif kind == _VERSIONS:
-                versions = _numbers(data[at : at + length])
-            at += length
+            at += 2
+            while at < end:
+                kind, length = _two_twos(data, at)
+                after = at + 4 + length
+                if kind in _KNOWN:
+                    if after > end:
+                        raise IndexError
+                    content = data[at + 4 : after]
+                    # What most clients say is the same, and read once (experiments/requests.md).
+                    if kind == _SERVER_NAME:
+                        server_name = (_known_name if length < _LONG else _server_name)(content)
+                    elif kind == _ALPN:
+                        alpn = (_known_protocols if length < _LONG else _protocols)(content)
+                    else:
+                        versions = _numbers(content)
+                at = after
+            if at > end:
+                raise IndexError
+    except (IndexError, error):
+        _malformed()
     return Hello(server_name, alpn, versions)
+
+
+def _malformed() -> NoReturn:
+    raise NotTls("a malformed ClientHello") from None
 
 
 def _server_name(content: bytes) -> str:
@@ -181,10 +215,15 @@ def _protocols(content: bytes) -> tuple[str, ...]:
     return tuple(found)
 
 
+@lru_cache(maxsize=256)
 def _numbers(content: bytes) -> tuple[int, ...]:
     """RFC 8446 4.2.1."""
     _whole(content, 1)
     return tuple(_two(content, at)[0] for at in range(1, len(content), 2))
+
+
+_known_name = lru_cache(maxsize=1024)(_server_name)
+_known_protocols = lru_cache(maxsize=256)(_protocols)
 
 
 def _whole(content: bytes, width: int) -> None:

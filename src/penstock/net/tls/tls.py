@@ -42,19 +42,55 @@ class TlsStream(Stream):
 
     secure = True
 
-    def __init__(self, plain: Stream, sock: socket.socket, inner: Any, mask: int, hello: Hello | None) -> None:
-        super().__init__(sock, plain.loop, plain.peer_name_)
-        self.local_name_ = plain.local_name_
+    def __init__(
+        self, plain: Stream, fd: int, sock: socket.socket, inner: Any, mask: int, hello: Hello | None
+    ) -> None:
+        # Not through `Stream.__init__`, which would set some of it a second time.
+        self.fd = fd
+        self._sock = sock
+        self.loop = plain.loop
+        self.hot = plain.hot
+        self.on_hangup = None
+        self.ready = False
         self.hung_up = plain.hung_up
+        self._mask = mask
+        self._reader = None
+        self._writer = None
+        self._posted = None
+        self.peer_name_ = plain.peer_name_
+        self.local_name_ = plain.local_name_
+        self.received = 0
+        self.sent = 0
+        self._unread = None
         self.hello = hello
         self.ssl: Any = inner  # `_ssl._SSLSocket`, which typeshed does not know
         self._read_needs = IN
         self._write_needs = OUT
         self._broken = False
         self._finished = False
-        self._mask = mask
         if mask:
-            self.hot.handlers[self.fd] = self._on_event
+            self.hot.handlers[fd] = self._on_event
+
+    def shake(self) -> int:
+        """Go on with the handshake: IN or OUT is what it waits for, 0 that it is done. Raises `TlsFailed`, `PeerGone`.
+        """
+        try:
+            self.ssl.do_handshake()
+        except ssl.SSLWantReadError:
+            return IN
+        except ssl.SSLWantWriteError:
+            return OUT
+        except ssl.SSLError as exc:
+            raise TlsFailed(str(exc), exc.reason or "") from None
+        except OSError as exc:
+            raise PeerGone(exc.errno or EPIPE, "recv") from None
+        self.ready = False  # OpenSSL has read nothing beyond it
+        return 0
+
+    def give_up(self) -> None:
+        """Close, the handshake having failed: no close_notify."""
+        self._broken = True
+        self.close()
 
     def recv_now(self, limit: int = READ_SIZE) -> bytes | None:
         """Do what `Stream.recv_now` does. Raises `TlsFailed` on a record that is none."""
@@ -146,31 +182,30 @@ class TlsStream(Stream):
 
     def _arm(self, what: int, fiber: Any) -> None:
         super()._arm(what, fiber)
-        crossed = self._crossed()
-        if crossed:
-            self._mask = crossed
-            self.hot.change(self.fd, crossed)
+        if self._read_needs == OUT or self._write_needs == IN:
+            self._cross()
 
-    def _crossed(self) -> int:
-        """The mask, where reading waits for room to write or the other way round; 0 where nothing is
-        crossed."""
-        if self._read_needs == IN and self._write_needs == OUT:
-            return 0
+    def _cross(self) -> None:
+        """Wait for room to write where that is what reading needs, and the other way round."""
         mask = 0
         if self._reader is not None:
             mask |= self._read_needs
         if self._writer is not None:
             mask |= self._write_needs
-        return mask
+        self._mask = mask
+        self.hot.change(self.fd, mask)
+        self.hot.handlers[self.fd] = self._on_crossed
 
-    def _on_event(self, mask: int) -> None:
+    def _on_crossed(self, mask: int) -> None:
         if self._read_needs == OUT and mask & OUT:
             self._read_needs = IN
             mask |= IN
         if self._write_needs == IN and mask & IN:
             self._write_needs = OUT
             mask |= OUT
-        super()._on_event(mask)
+        if self._read_needs == IN and self._write_needs == OUT:
+            self.hot.handlers[self.fd] = self._on_event
+        self._on_event(mask)
 
     def _not_received(self, exc: OSError) -> bytes | None:
         if isinstance(exc, ssl.SSLWantReadError):
@@ -223,7 +258,7 @@ async def accept(
         if context is None:
             stream.send_now(_UNRECOGNIZED_NAME)
             raise TlsFailed(f'no server takes the name "{hello.server_name}"', "UNRECOGNIZED_NAME")
-        tls = _wrap(stream, context, hello)
+        tls = wrap(stream, context, hello)
     except NotTls:
         raise
     except BaseException:
@@ -245,7 +280,7 @@ async def connect(
     """
     deadline = _Deadline(stream, timeout)
     try:
-        tls = _wrap(stream, context, None, server_name, session)
+        tls = wrap(stream, context, None, server_name, session)
     except BaseException:
         stream.close()
         raise
@@ -288,46 +323,35 @@ async def _peek_hello(stream: Stream, deadline: _Deadline) -> Hello:
             raise TlsFailed("peer closed connection in SSL handshake", "UNEXPECTED_EOF")
 
 
-def _wrap(
+def wrap(
     stream: Stream,
     context: Any,
     hello: Hello | None,
     server_name: str | None = None,
     session: ssl.SSLSession | None = None,
 ) -> TlsStream:
-    fd = stream.fd
+    """Make a stream of TLS of a plain one, which is empty after: the server's side where there is a `hello`. The
+    handshake is next (`TlsStream.shake`). Raises `TlsFailed`, with all closed."""
     sock, mask, unread = stream.release()
-    if unread:
-        sock.close()
-        raise TlsFailed("bytes were read before the handshake")
+    fd = sock.fileno()
     try:
+        if unread:
+            raise TlsFailed("bytes were read before the handshake")
         # What `SSLContext.wrap_socket` does for a connected socket.
-        name = context._encode_hostname(server_name)
+        name = None if server_name is None else context._encode_hostname(server_name)
         inner = context._wrap_socket(sock, hello is not None, name, owner=None, session=session)
-    except (OSError, ValueError, TypeError) as exc:  # a name that can not be sent may be either of the last two
+    except (OSError, ValueError, TypeError, TlsFailed) as exc:  # a name that can not be sent may be any of them
         stream.hot.drop(fd)
         sock.close()
         raise TlsFailed(str(exc), getattr(exc, "reason", None) or "") from None
-    return TlsStream(stream, sock, inner, mask, hello)
+    return TlsStream(stream, fd, sock, inner, mask, hello)
 
 
 async def _handshake(tls: TlsStream, deadline: _Deadline) -> TlsStream:
     try:
-        while True:
-            try:
-                tls.ssl.do_handshake()
-            except ssl.SSLWantReadError:
-                await tls._wait(IN, deadline.left())
-            except ssl.SSLWantWriteError:
-                await tls._wait(OUT, deadline.left())
-            except ssl.SSLError as exc:
-                raise TlsFailed(str(exc), exc.reason or "") from None
-            except OSError as exc:
-                raise PeerGone(exc.errno or EPIPE, "recv") from None
-            else:
-                tls.ready = tls.ssl.pending() > 0
-                return tls
+        while needs := tls.shake():
+            await tls._wait(needs, deadline.left())
     except BaseException:
-        tls._broken = True
-        tls.close()
+        tls.give_up()
         raise
+    return tls

@@ -32,6 +32,7 @@ from penstock.server.transaction import CLIENT_STALLED
 
 if TYPE_CHECKING:
     from penstock.net.dial import Address
+    from penstock.net.tls.tls import TlsStream
     from penstock.plan.location import Listen
     from penstock.server.service import Service
 
@@ -46,7 +47,7 @@ class StraightConnection(Connection):
     straight = True
     peer: tuple[str, int] | None = None
     scheme = "http"
-    tls = None
+    tls: TlsStream | None = None
     plain_on_tls = False
     reading = False
     server_name = None
@@ -110,6 +111,14 @@ class StraightConnection(Connection):
             stream.await_first(self)
         else:
             self._await_more()
+
+    def read_first(self) -> None:
+        """Read what may have come with the end of a handshake, and wait for the rest."""
+        self.wait()
+        stream = self.stream
+        if stream._reader is self:
+            stream._reader = None
+            self.resume()
 
     def _await_more(self) -> None:
         try:
