@@ -11,6 +11,7 @@ Retry = Literal[
     "",
     "error",
     "timeout",
+    "denied",
     "invalid_header",
     "http_500",
     "http_502",

@@ -76,7 +76,6 @@ def test_the_thing_itself_is_refused(tmp_path: Path, line: str) -> None:
         ("pagespeed on;", "gzip"),
         ("opentracing_propagate_context;", "traceparent"),
         ("auth_oidc x;", "auth_request"),
-        ("proxy_allow_upstream $a;", "map"),
         ("js_content main.hello;", "JavaScript"),
         ("js_header_filter a;", "JavaScript"),
         ("content_by_lua 'x';", "Lua"),

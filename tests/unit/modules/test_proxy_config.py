@@ -65,7 +65,8 @@ def at_location(text: str) -> str:
             '"proxy_max_temp_file_size" must be equal to zero to disable temporary files usage',
         ),
         (at_location("proxy_ssl_verify on; proxy_pass https://backend;"), "no proxy_ssl_trusted_certificate"),
-        (at_location("grpc_bind_dynamic on;"), '"grpc_bind_dynamic" directive is not supported'),
+        (at_location("memcached_request_dynamic on;"), 'unknown directive "memcached_request_dynamic"'),
+        (at_location("proxy_allow_upstream;"), 'invalid number of arguments in "proxy_allow_upstream"'),
     ],
 )
 def test_mistakes(text: str, words: str, tmp_path) -> None:

@@ -29,7 +29,7 @@ WORDS = {"invalid_response": "invalid_header", "not_found": "http_404"}
 
 
 def _conditions(call: Call) -> frozenset[str]:
-    words: frozenset[str] = choices("error", "timeout", *WORDS, "off").parse(call)
+    words: frozenset[str] = choices("error", "timeout", "denied", *WORDS, "off").parse(call)
     return frozenset(WORDS.get(each, each) for each in words)
 
 
@@ -43,7 +43,7 @@ class Memcached(Passing, prefix="memcached"):
     lacks: ClassVar[frozenset[str]] = frozenset(
         "buffering request_buffering ignore_client_abort intercept_errors pass_request_headers pass_request_body "
         "buffers busy_buffers_size force_ranges limit_rate temp_path max_temp_file_size temp_file_write_size "
-        "passed_headers hidden_headers ignored_headers socket_rcvbuf socket_sndbuf".split()
+        "passed_headers hidden_headers ignored_headers socket_rcvbuf socket_sndbuf request_dynamic".split()
     )
 
     target: GatewayPass | None = directive(
@@ -57,7 +57,7 @@ class Memcached(Passing, prefix="memcached"):
     next_upstream: frozenset[str] = directive(
         "memcached_next_upstream",
         where=HTTP_LEVELS,
-        takes=Kind(_conditions, 1, None, "error | timeout | invalid_response | not_found | off ..."),
+        takes=Kind(_conditions, 1, None, "error | timeout | denied | invalid_response | not_found | off ..."),
         default=frozenset({"error", "timeout"}),
         nginx=PAGE,
         shown="error timeout",
@@ -91,7 +91,9 @@ class Memcached(Passing, prefix="memcached"):
         try:
             there = self.targets.fixed or await self.targets.find(request)
             prepared = self.prepare(request, there, None, chunked=False)
-            local = None if self.bind is None else local_for(self.bind, request)
+            if self.each:
+                prepared.each = self.vet
+            local = None if self.bind_once is None else local_for(self.bind_once, request)
             exchange = MemcachedExchange(request, prepared, self.policy, NOTHING, local)
             head = await exchange.run()
         except ProxyError as error:

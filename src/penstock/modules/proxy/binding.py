@@ -1,16 +1,30 @@
-"""The address to connect to a backend from: `proxy_bind` and its kin (nginx: ngx_http_upstream_bind_set_slot)."""
+"""What is settled of each server that is connected to: from which address (`proxy_bind` and its kin), and whether it
+may be at all (`proxy_allow_upstream`). nginx: ngx_http_upstream, as the modules share it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from penstock.config import values
-from penstock.config.kinds import Kind
-from penstock.config.scope import Call
+from penstock.config.kinds import Kind, custom, flag
+from penstock.config.registry import HTTP_LEVELS
+from penstock.config.scope import Call, Scope
+from penstock.config.settings import Settings, directive
 from penstock.config.variables import Template
-from penstock.http.request import Request
+from penstock.http.request import Answer, Request
 from penstock.observe.errorlog import ERROR, report
+from penstock.upstream.errors import FaultSide, ProxyError, failed
 from penstock.upstream.exchange.outgoing import Local
+from penstock.upstream.exchange.sending import InMemory
+
+if TYPE_CHECKING:
+    from penstock.modules.proxy.pass_request import Passing
+    from penstock.modules.proxy.targets import Destination
+    from penstock.upstream.exchange.exchange import Exchange
+    from penstock.upstream.exchange.outgoing import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +75,78 @@ def local_for(bind: Bind, request: Request) -> Local | None:
 
 
 BINDING = Kind(_bind, 1, 2, "address [transparent] | off")
+
+
+def _conditions(call: Call) -> tuple[Template, ...]:
+    return tuple(call.template(word) for word in call.args)
+
+
+class Binding(Settings, abstract=True):
+    """How every family of modules that passes requests or connections on connects to servers."""
+
+    bind: Bind | None = directive("*_bind", where=HTTP_LEVELS, takes=BINDING)
+    bind_dynamic: bool = directive(
+        "*_bind_dynamic",
+        where=HTTP_LEVELS,
+        takes=flag,
+        default=False,
+        doc="The address to connect from is worked out for each server that is tried, which `$upstream_last_addr` and "
+        "`$upstream_last_server_name` tell, instead of once for a request.",
+    )
+    allowed: tuple[Template, ...] = directive(
+        "*_allow_upstream",
+        where=HTTP_LEVELS,
+        takes=custom(_conditions, most=None, syntax="string ..."),
+        default=(),
+        doc="A server is asked only where none of these texts is empty or `0`: that is looked at for each one that is "
+        "tried, `$upstream_last_addr` is its address. What is denied is a failed attempt.",
+    )
+    bind_once: Bind | None = None
+    """What is worked out before a server is chosen."""
+    each: bool = False
+    """Whether something is worked out for each server."""
+
+    def finish(self, scope: Scope) -> None:
+        """Find what has to be worked out when."""
+        by_server = self.bind_dynamic and self.bind is not None
+        self.bind_once = None if by_server else self.bind
+        self.each = by_server or bool(self.allowed)
+
+    def vet(self, exchange: Exchange) -> None:
+        """Work out what holds for the server that an exchange has chosen. Raises `ProxyError` where it is denied."""
+        request = exchange.request
+        for each in self.allowed:
+            if each.evaluate(request) in ("", "0"):
+                raise failed(f'access to upstream denied by "{each.text}" while connecting to upstream', retry="denied")
+        if self.bind is not None and self.bind_once is None:
+            exchange.bind = local_for(self.bind, request)
+
+
+class NotSent(ProxyError):
+    """Raised for a request that may not go out to the server that was chosen as it would."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(FaultSide.CLIENT, answer.status, "", "")
+        self.answer = answer
+
+
+def anew(
+    passing: Passing, there: Destination, prepare: Callable[..., Prepared], length: int | None, *, chunked: bool
+) -> Callable[[Exchange], None]:
+    """Return what is done for each server that a request is tried at (`Prepared.each`): `prepare` writes it again."""
+    if not passing.request_dynamic:
+        return passing.vet
+
+    def each(exchange: Exchange) -> None:
+        passing.vet(exchange)
+        request, size = exchange.request, length
+        own = passing.set_body(request) if passing.sets_body else None
+        if own is not None:
+            exchange.body, size = InMemory(own), len(own)
+        plan = prepare(request, there, size, chunked=chunked)
+        if passing.judges and (refused := passing.judged(request, plan)) is not None:
+            raise NotSent(refused)
+        plan.each = exchange.plan.each
+        exchange.plan = plan
+
+    return each

@@ -30,7 +30,7 @@ from penstock.modules.cache.purge import purge
 from penstock.modules.cache.rules import ALL, CacheRules, any_holds
 from penstock.modules.core.client_body import not_kept
 from penstock.modules.core.temp_paths import default_folder
-from penstock.modules.proxy.binding import local_for
+from penstock.modules.proxy.binding import anew, local_for
 from penstock.modules.proxy.pass_request import OF_HTTP
 from penstock.modules.proxy.storing import Storing
 from penstock.observe.errorlog import CRIT, ERROR, INFO, report
@@ -85,7 +85,7 @@ def _known(call: Call, name: Template) -> None:
 
 
 def _use_stale(call: Call) -> frozenset[str]:
-    known = [each for each in CONDITIONS if each != "non_idempotent"]
+    known = [each for each in CONDITIONS if each not in ("non_idempotent", "denied")]
     if call.name.startswith("fastcgi_"):
         known = [each for each in known if each not in OF_HTTP]
     made: frozenset[str] = choices(*known, "updating", "off").parse(call)
@@ -349,7 +349,9 @@ class Caching(Storing, abstract=True):
             prepared = prepare(request, there, length, chunked=chunked)
             if self.judges and (refused := self.judged(request, prepared)) is not None:
                 return refused
-            local = None if self.bind is None else local_for(self.bind, request)
+            if self.each:
+                prepared.each = anew(self, there, prepare, length, chunked=chunked)
+            local = None if self.bind_once is None else local_for(self.bind_once, request)
             # Who waits for what is to be kept is not the only one who wants it.
             policy = self.kept_policy if lookup.keeps else self.policy
             exchange = self.exchange(request, prepared, policy, body, local)

@@ -14,7 +14,7 @@ from penstock.config.errors import ConfigError
 from penstock.config.kinds import Kind, choices, converted, flag, number, offset, seconds, size, template, text
 from penstock.config.registry import HTTP_LEVELS
 from penstock.config.scope import Call, Scope
-from penstock.config.settings import Settings, directive, directives, phase, united
+from penstock.config.settings import directive, directives, phase, united
 from penstock.config.variables import Template
 from penstock.http.fields import LOWER
 from penstock.http.request import Answer, Outcome, Request, special
@@ -23,7 +23,7 @@ from penstock.modules.core.client_body import body_folder, not_kept, read_whole
 from penstock.modules.core.http_core import HttpCore
 from penstock.modules.core.temp_paths import default_folder, temp_path
 from penstock.modules.events.event_stream import EventStreams
-from penstock.modules.proxy.binding import BINDING, Bind, local_for
+from penstock.modules.proxy.binding import Binding, NotSent, anew, local_for
 from penstock.modules.proxy.early_hints import pass_hints
 from penstock.modules.proxy.keepalive_owner import owner_of
 from penstock.modules.proxy.pass_answer import Passed, Routes, routes_for, signed_by_backend
@@ -79,7 +79,7 @@ def _conditions(call: Call) -> frozenset[str]:
     return made
 
 
-class Passing(Settings, abstract=True):
+class Passing(Binding, abstract=True):
     """How requests are passed to backends, and what is done with their answers."""
 
     prefix: ClassVar[str]
@@ -100,8 +100,13 @@ class Passing(Settings, abstract=True):
     buffering: bool = directive("*_buffering", where=HTTP_LEVELS, takes=flag, default=True)
     request_buffering: bool = directive("*_request_buffering", where=HTTP_LEVELS, takes=flag, default=True)
     ignore_client_abort: bool = directive("*_ignore_client_abort", where=HTTP_LEVELS, takes=flag, default=False)
-    bind: Bind | None = directive(
-        "*_bind", where=HTTP_LEVELS, takes=BINDING
+    request_dynamic: bool = directive(
+        "*_request_dynamic",
+        where=HTTP_LEVELS,
+        takes=flag,
+        default=False,
+        doc="Each server that is tried gets a request of its own, in which `$upstream_last_server_name` and "
+        "`$upstream_last_addr` are known, instead of all the same.",
     )
     socket_keepalive: bool = directive("*_socket_keepalive", where=HTTP_LEVELS, takes=flag, default=False)
     socket_rcvbuf: int | None = directive("*_socket_rcvbuf", where=HTTP_LEVELS, takes=size)
@@ -173,6 +178,8 @@ class Passing(Settings, abstract=True):
     def finish(self, scope: Scope) -> None:
         """Compile what all ways to a backend share: sizes, headers that are hidden, times, tries. Raises
         `ConfigError`."""
+        super().finish(scope)
+        self.each = self.each or self.request_dynamic
         compilation = scope.compilation
         self.websocket = scope.settings(WebSocket).wish
         self.guard = guard_for(scope)
@@ -294,7 +301,9 @@ class Passing(Settings, abstract=True):
             prepared = self.prepare(request, there, length, chunked=chunked)
             if self.judges and (refused := self.judged(request, prepared)) is not None:
                 return refused
-            bind = self.bind
+            if self.each:
+                prepared.each = anew(self, there, self.prepare, length, chunked=chunked)
+            bind = self.bind_once
             local = None if bind is None else local_for(bind, request)
             exchange = self.exchange(request, prepared, self.policy, body, local)
             head = await exchange.run()
@@ -337,6 +346,8 @@ class Passing(Settings, abstract=True):
 
     def refused(self, request: Request, error: ProxyError) -> Answer:
         """Make a failure an answer, in this one place; what went wrong has been logged with its attempt."""
+        if isinstance(error, NotSent):
+            return error.answer
         if isinstance(error, NotAdmitted):
             return turned_away(request, error.gate)
         return special(error.status)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from penstock.config.errors import ConfigError
 from penstock.http.request import Answer
 from penstock.modules.events.event_stream import LAST_ID, EventStreams
-from penstock.modules.proxy.binding import local_for
+from penstock.modules.proxy.binding import anew, local_for
 from penstock.modules.proxy.head import SetHeader
 from penstock.modules.upstream.upstream import groups_named
 from penstock.modules.websocket.redial import NOTE, NOTE_VARIABLE, RedialNote
@@ -60,7 +60,9 @@ async def exchange_again(
     them nobody who is drained: None if there is nobody else. Raises `ProxyError`."""
     there = _now(request.connection.service.plan, proxy.targets.fixed or await proxy.targets.find(request))
     prepared = proxy.prepare(request, there, length, chunked=False)
-    local = None if proxy.bind is None else local_for(proxy.bind, request)
+    if proxy.each:
+        prepared.each = anew(proxy, there, proxy.prepare, length, chunked=False)
+    local = None if proxy.bind_once is None else local_for(proxy.bind_once, request)
     exchange = proxy.exchange(request, prepared, proxy.policy, NOTHING, local)
     selection = exchange.selection
     group = selection.group

@@ -131,13 +131,16 @@ class ProxySecure(Settings, abstract=True):
 
     def secure_for(self, request: Request, target: Target, protocols: tuple[str, ...] = ()) -> Secure:
         """Return what begins TLS on a fresh connection for this request; one of `protocols` is to be spoken (ALPN)."""
-        name = self.ssl_name.evaluate(request) if self.ssl_name is not None else target.name
-        return lambda stream, request: self._begin(stream, request, _bare(name), protocols)
+        return lambda stream, request: self._begin(stream, request, _bare(self._name(request, target)), protocols)
+
+    def _name(self, request: Request, target: Target) -> str:
+        """The name of a server; it may depend on which one was chosen."""
+        return self.ssl_name.evaluate(request) if self.ssl_name is not None else target.name
 
     def identity(self, request: Request, target: Target) -> tuple[str, ...]:
         """Return what connections for one request and another differ by."""
         own = (self.ssl_certificate, self.ssl_certificate_key)
-        name = self.ssl_name.evaluate(request) if self.ssl_name is not None else target.name
+        name = self._name(request, target)
         return (self.basis.hex(), name, *("" if each is None else each.evaluate(request) for each in own))
 
     async def _begin(self, stream: Stream, request: Request, name: str, protocols: tuple[str, ...]) -> Stream:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from penstock.config.addresses import bracket_hint
 from penstock.config.errors import ConfigError
 from penstock.config.kinds import choices, custom, flag, number, seconds, size
 from penstock.config.registry import HTTP_LEVELS, IF_LOCATION, LOCATION, SERVER, Context, inert
 from penstock.config.scope import Call, Scope
-from penstock.config.settings import INNER, Settings, directive, phase, united
+from penstock.config.settings import INNER, directive, phase, united
 from penstock.config.source import Span
 from penstock.config.variables import Template
 from penstock.http.request import Answer, Outcome, Request, special
-from penstock.modules.proxy.binding import BINDING, Bind, local_for
+from penstock.modules.proxy.binding import Binding, local_for
 from penstock.modules.proxy.pass_request import log_line
 from penstock.modules.proxy.targets import PLAIN, Targets, bare_target
 from penstock.modules.proxy.tunnel_guards import warn_if_open
@@ -59,8 +60,10 @@ def _pass(call: Call) -> TunnelPass:
         raise call.fail(str(error), word, hint=bracket_hint(word.text)) from None
 
 
-class ConnectTunnels(Settings):
+class ConnectTunnels(Binding, prefix="tunnel"):
     """Where CONNECT leads. Other methods get 405."""
+
+    page: ClassVar[str] = PAGE
 
     target: TunnelPass | None = directive(
         "tunnel_pass",
@@ -70,7 +73,6 @@ class ConnectTunnels(Settings):
         nginx=PAGE,
         doc="Without an address the tunnel leads where the client asks for: `$host:$request_port`.",
     )
-    bind: Bind | None = directive("tunnel_bind", where=HTTP_LEVELS, takes=BINDING, nginx=PAGE)
     socket_keepalive: bool = directive(
         "tunnel_socket_keepalive", where=HTTP_LEVELS, takes=flag, default=False, nginx=PAGE
     )
@@ -88,7 +90,7 @@ class ConnectTunnels(Settings):
     next_upstream: frozenset[str] = directive(
         "tunnel_next_upstream",
         where=HTTP_LEVELS,
-        takes=choices("error", "timeout", "off"),
+        takes=choices("error", "timeout", "denied", "off"),
         default=frozenset({"error", "timeout"}),
         nginx=PAGE,
         shown="error timeout",
@@ -103,6 +105,7 @@ class ConnectTunnels(Settings):
 
     def finish(self, scope: Scope) -> None:
         """Compile the target and the policy of `tunnel_pass`. Raises `ConfigError`."""
+        super().finish(scope)
         target = self.target
         if target is None:
             return
@@ -123,7 +126,7 @@ class ConnectTunnels(Settings):
             log=log_line,
         )
         if "target" in scope.own.get(ConnectTunnels, {}):
-            scope.compilation.defer(lambda: warn_if_open(scope, target.template, target.span))
+            scope.compilation.defer(lambda: warn_if_open(scope, target.template, self.allowed, target.span))
         fixed = target.target
         if fixed is None or fixed.unix or fixed.port:
             return
@@ -142,7 +145,9 @@ class ConnectTunnels(Settings):
                     return special(500)
                 there = await self.targets.find(request)
             plan = Prepared(there.group, b"", "CONNECT", ("", ""))
-            local = None if self.bind is None else local_for(self.bind, request)
+            if self.each:
+                plan.each = self.vet
+            local = None if self.bind_once is None else local_for(self.bind_once, request)
             exchange = Connecting(request, plan, self.policy, NOTHING, local)
             await exchange.run()
         except ProxyError as error:

@@ -21,9 +21,12 @@ CLIENTS_WORD = ("host", "http_", "arg_", "cookie_", "request_port", "request_uri
 """Variables that say what the client says begin so."""
 
 
-def warn_if_open(scope: Scope, target: Template, span: Span) -> None:
-    """Warn of a `tunnel_pass` that leads anybody anywhere. `scope` is the level it stands at."""
+def warn_if_open(scope: Scope, target: Template, allowed: tuple[Template, ...], span: Span) -> None:
+    """Warn of a `tunnel_pass` that leads anybody anywhere. `scope` is the level it stands at, `allowed` what its
+    `tunnel_allow_upstream` asks."""
     if not any(name.startswith(CLIENTS_WORD) for name in target.names) or _guarded(scope):
+        return
+    if any(each.literal in (None, "", "0") for each in allowed):
         return
     scope.compilation.problems.warn(
         "anybody may have a tunnel to anywhere: this is an open proxy",

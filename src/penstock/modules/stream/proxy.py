@@ -15,7 +15,7 @@ from penstock.config.source import Span
 from penstock.config.values import size as to_size
 from penstock.config.variables import Template, VariableTable
 from penstock.http.request import Answer, Request
-from penstock.modules.proxy.binding import BINDING, Bind, local_for
+from penstock.modules.proxy.binding import Binding, local_for
 from penstock.modules.proxy.pass_request import log_line
 from penstock.modules.proxy.secure import ProxySecure
 from penstock.modules.proxy.targets import PLAIN, Targets, bare_target
@@ -102,16 +102,16 @@ class Timing:
         self.wanted = variables.asks_for("upstream_first_byte_time")
 
 
-class StreamProxy(ProxySecure, prefix="proxy", where=STREAM_LEVELS):
+class StreamProxy(ProxySecure, Binding, prefix="proxy", where=STREAM_LEVELS):
     """Connections passed on as they are."""
 
     prefix: ClassVar[str] = "proxy"
     page: ClassVar[str] = PAGE
+    lacks: ClassVar[frozenset[str]] = frozenset({"allowed"})
 
     target: StreamPass | None = directive(
         "proxy_pass", where=STREAM_SERVER, takes=custom(_pass, syntax="address"), inherit=NOT
     )
-    bind: Bind | None = directive("proxy_bind", where=STREAM_LEVELS, takes=BINDING)
     socket_keepalive: bool = directive("proxy_socket_keepalive", where=STREAM_LEVELS, takes=flag, default=False)
     socket_rcvbuf: int | None = directive("proxy_socket_rcvbuf", where=STREAM_LEVELS, takes=size)
     socket_sndbuf: int | None = directive("proxy_socket_sndbuf", where=STREAM_LEVELS, takes=size)
@@ -168,6 +168,7 @@ class StreamProxy(ProxySecure, prefix="proxy", where=STREAM_LEVELS):
 
     def finish(self, scope: Scope) -> None:
         """Compile the target and the policy. Raises `ConfigError` for a target without a port."""
+        super().finish(scope)
         target = self.target
         if target is None:
             return
@@ -213,7 +214,9 @@ class StreamProxy(ProxySecure, prefix="proxy", where=STREAM_LEVELS):
             asked = (self.ssl or header) and not session.udp
             begin = self._begins(session, there.target, header) if asked else None
             plan = Prepared(there.group, b"", "", ("", ""), begin)
-            local = None if self.bind is None else local_for(self.bind, session)
+            if self.each:
+                plan.each = self.vet
+            local = None if self.bind_once is None else local_for(self.bind_once, session)
             kind = DatagramConnecting if session.udp else Connecting
             exchange = kind(session, plan, self.policy, NOTHING, local)
             await exchange.run()

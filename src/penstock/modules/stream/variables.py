@@ -26,7 +26,7 @@ STREAM_WORDS.take_over(
     *("bytes_sent", "tunnel_event", "limit_conn_status", "realip_remote_addr", "realip_remote_port"),
     *("proxy_protocol_addr", "proxy_protocol_port", "proxy_protocol_server_addr", "proxy_protocol_server_port"),
     "proxy_protocol_tlv_",
-    *("upstream_addr", "upstream_connect_time", "upstream_bytes_sent", "upstream_bytes_received"),
+    *("upstream_addr", "upstream_last_addr", "upstream_connect_time", "upstream_bytes_sent", "upstream_bytes_received"),
     *(name for name in HTTP_WORDS.variables if name.startswith("ssl_") and name != "ssl_early_data"),
 )
 variable = STREAM_WORDS.variable

@@ -53,9 +53,6 @@ UPSTREAM: dict[str, Kind] = {
     "intercept_errors": flag,
     "pass_header": text,
     "send_lowat": size,
-    "request_dynamic": flag,
-    "bind_dynamic": flag,
-    "allow_upstream": ANY,
 }
 """What every module that passes requests on calls so, behind its prefix."""
 

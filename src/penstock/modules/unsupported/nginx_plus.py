@@ -19,7 +19,6 @@ from penstock.config.registry import (
 GUARDED = HTTP_LEVELS | LIMIT_EXCEPT
 GUARD = "a guard must not vanish without a word: put it before Penstock, or ask a service of it by auth_request"
 DETAIL = "what it is a detail of is refused where it stands"
-PREFIXES = ("proxy", "fastcgi", "grpc", "uwsgi", "scgi", "memcached", "tunnel")
 
 refused("auth_jwt", "auth_oidc", where=GUARDED, advice=GUARD, module="paid", off=("off",))
 refused("auth_jwt_require", "auth_jwt_claim_set", "auth_jwt_header_set", where=GUARDED, advice=GUARD, module="paid")
@@ -66,27 +65,6 @@ inert(
     reason="keys of connections are not written down; backends can do so",
     module="paid",
     told="keys of connections are not written down here",
-)
-refused(
-    *(f"{prefix}_allow_upstream" for prefix in PREFIXES),
-    where=HTTP_LEVELS,
-    advice="a guard must not vanish without a word: where the address of a backend comes from a request, check it "
-    "by a map before proxy_pass",
-    module="paid",
-)
-refused(
-    *(f"{prefix}_request_dynamic" for prefix in PREFIXES[:5]),
-    where=HTTP_LEVELS,
-    advice="a request is the same for every server that it is tried at; give servers that want another one a location",
-    module="paid",
-    off=("off",),
-)
-refused(
-    *(f"{prefix}_bind_dynamic" for prefix in PREFIXES),
-    where=HTTP_LEVELS,
-    advice="the address to connect from is worked out once for a request; take this line out",
-    module="paid",
-    off=("off",),
 )
 refused(
     "ntlm",

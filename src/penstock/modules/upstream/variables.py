@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from penstock.config.variables import Getter, family, variable
-from penstock.http.request import Attempt, Request
+from penstock.http.request import NO_PEER, Attempt, Request
+from penstock.upstream.peers.group import Undeclared
 
 
 def listed(request: Request, show: Callable[[Attempt], str]) -> str | None:
@@ -72,7 +73,22 @@ def upstream_bytes_received(request: Request) -> str | None:
 
 @variable("upstream_last_server_name")
 def upstream_last_server_name(request: Request) -> str | None:
-    return None
+    """The server that was chosen last, as its line in the configuration names it."""
+    if not request.attempts:
+        return None
+    label = request.attempts[-1].label
+    return label.server if isinstance(label, Undeclared) else label[1] or None
+
+
+@variable("upstream_last_addr")
+def upstream_last_addr(request: Request) -> str | None:
+    """Its address: of IP, without a port, or the path of a unix socket."""
+    attempt = request.attempts[-1] if request.attempts else None
+    if attempt is None or attempt.label is NO_PEER:
+        return None
+    if attempt.address.startswith("unix:"):
+        return attempt.address.removeprefix("unix:")
+    return attempt.address.rpartition(":")[0].strip("[]")
 
 
 @family("upstream_http_")

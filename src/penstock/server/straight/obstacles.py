@@ -157,6 +157,8 @@ def _of_content(location: Location) -> list[Obstacle]:
         ),
         (passing.http_version == 20, "proxy_http_version is 2", "http_version"),
         (passing.bind is not None, "proxy_bind chooses an address for each request", "bind"),
+        (bool(passing.allowed), "proxy_allow_upstream judges each server", "allowed"),
+        (passing.request_dynamic, "proxy_request_dynamic writes each server another request", "request_dynamic"),
         (passing.stores, "proxy_store keeps answers", "store"),
         (passing.sets_body, "proxy_set_body gives requests a body", "body"),
         (passing.method is not None, "proxy_method gives them another method", "method"),

@@ -98,10 +98,8 @@ class Exchange:
     async def run(self) -> ResponseHead:
         """Try peers until there is a head to pass on, and return it. Raises `ProxyError` when all that may be tried has
         failed."""
-        request = self.request
-        policy = self.policy
-        selection = self.selection
-        client = self.stream
+        request, policy = self.request, self.policy
+        selection, client = self.selection, self.stream
         hot = client.hot
         self.fiber = fiber.running or current()
         if not policy.ignore_client_abort:
@@ -186,11 +184,10 @@ class Exchange:
         if self.sender is not None:
             reusable = False
             self._stop_sending()
-        line, peer = self.line, self.peer
+        line, peer, attempt = self.line, self.peer, self.attempt
         if line is None or peer is None:
             return
         self.line = self.peer = None
-        attempt = self.attempt
         attempt.bytes_sent = line.stream.sent - line.mark
         if attempt.response_time is None:
             attempt.response_time = client.hot.now - attempt.started
@@ -255,8 +252,9 @@ class Exchange:
         return head
 
     def _kept(self, now: float) -> Stream | None:
-        """Choose a peer; a kept connection to it if there is one."""
-        group = self.plan.group
+        """Choose a peer; a kept connection to it if there is one. Raises `ProxyError` where it may not be asked."""
+        plan = self.plan
+        group = plan.group
         peer = self.selection.next(now)
         if peer is None and not self.reached and (group.queue is None or not worth_waiting(self.selection, now)):
             peer = self.selection.last_resort(now)
@@ -268,6 +266,8 @@ class Exchange:
         if peer is None:
             return None  # `_dial` waits for one, or fails
         self.peer = peer
+        if plan.each is not None:
+            plan.each(self)
         pool = group.pool
         policy = self.policy
         line = pool.take(peer.address, policy.owner, policy.basis) if pool is not None and self.reuses else None
@@ -345,9 +345,9 @@ class Exchange:
 
     def _failed(self, error: ProxyError) -> bool:
         """Log a failure, and charge it to the peer. Return whether another attempt is to be made."""
-        line = self.line
         if error.text:
             self.log(error.level, error.text)
+        line = self.line
         stale = line is not None and line.reused and error.retry == "error" and not self.attempt.bytes_received
         self._leave()
         self.attempt.status = error.status

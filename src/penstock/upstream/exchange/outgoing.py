@@ -10,6 +10,7 @@ from penstock.net.stream import Stream
 
 if TYPE_CHECKING:
     from penstock.http.request import Request
+    from penstock.upstream.exchange.exchange import Exchange
     from penstock.upstream.peers.balancers import PeerSelection
     from penstock.upstream.peers.group import Group
 
@@ -24,7 +25,9 @@ class Prepared:
     `torn`: its Connection promises an upgrade that its head does not name. Backends make of that what they like, and
     some have done with HTTP on this connection: it is kept only where the configuration says that connections are.
     `switches`: it asks for a WebSocket, and may have a connection that was made for that.
-    `selection` is given where choosing has begun already.
+    `selection` is given where choosing has begun already. `each` is called for each server that is tried, once it is
+    chosen and before it is connected to. It may set another plan, and raises `ProxyError` where the server is not to
+    be asked.
     """
 
     group: Group
@@ -35,6 +38,7 @@ class Prepared:
     torn: bool = field(default=False, kw_only=True)
     switches: bool = field(default=False, kw_only=True)
     selection: PeerSelection | None = field(default=None, kw_only=True)
+    each: Callable[[Exchange], None] | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ Hint: TypeAlias = "Callable[[Request, ResponseHead], Coroutine[object, None, Non
 CONDITIONS = (
     "error",
     "timeout",
+    "denied",
     "invalid_header",
     "non_idempotent",
     "http_500",

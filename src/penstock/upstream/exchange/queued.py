@@ -24,6 +24,8 @@ async def peer_in_time(exchange: Exchange) -> tuple[Peer, Stream | None]:
     attempt.address = peer.name
     attempt.label = peer.label
     attempt.started = exchange.stream.hot.now
+    if exchange.plan.each is not None:
+        exchange.plan.each(exchange)
     pool = group.pool
     policy = exchange.policy
     line = pool.take(peer.address, policy.owner, policy.basis) if pool is not None and exchange.reuses else None

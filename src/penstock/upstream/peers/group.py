@@ -24,8 +24,17 @@ if TYPE_CHECKING:
     from penstock.upstream.peers.spares import Spares
 
 
-UNDECLARED = ("variable", "variable")
-"""What figures of peers are counted under that only a variable names: those could be without end."""
+class Undeclared(tuple[str, str]):
+    """What figures of a peer are counted under that only a variable names: all of them are the same, as there could be
+    peers without end. `server` is what it is called all the same."""
+
+    server: str
+
+
+def _undeclared(server: str) -> Undeclared:
+    label = Undeclared(("variable", "variable"))
+    label.server = server
+    return label
 
 
 def _own_peers(server: str) -> MakePeer:
@@ -103,7 +112,7 @@ class Group:
         if self.steering is not None:
             peers = steered(self, peers)
         for peer in peers:
-            peer.label = (self.name, peer.server) if self.declared else UNDECLARED
+            peer.label = (self.name, peer.server) if self.declared else _undeclared(peer.server)
         primary = [peer for peer in peers if not peer.options.backup]
         backup = [peer for peer in peers if peer.options.backup]
         self.primary = PeerSet(primary, single=len(primary) == 1 and not backup and not self.checks)

@@ -18,6 +18,7 @@ def server(text: str) -> str:
         "tunnel_pass $host:443;",
         "tunnel_pass $http_x_where;",
         "tunnel_pass; allow 10.0.0.0/8;",
+        "tunnel_pass; tunnel_allow_upstream 1;",
         "location / { tunnel_pass; }",
         "location / { if ($request_method = CONNECT) { tunnel_pass; } }",
         "location / { tunnel_pass; } location /other { deny all; }",
@@ -31,6 +32,7 @@ def test_an_open_proxy_is_warned_of(tmp_path, text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "tunnel_pass; tunnel_allow_upstream $upstream_last_addr;",
         "tunnel_pass; allow 10.0.0.0/8; deny all;",
         "deny all; location / { tunnel_pass; }",
         "if ($host !~ example) { return 403; } tunnel_pass;",

@@ -29,6 +29,16 @@ FOUND = [
         "proxy_bind chooses an address for each request",
         "proxy_bind 127.0.0.2;",
     ),
+    (
+        "proxy_pass http://127.0.0.1:1; proxy_allow_upstream 1;",
+        "proxy_allow_upstream judges each server",
+        "proxy_allow_upstream 1;",
+    ),
+    (
+        "proxy_pass http://127.0.0.1:1; proxy_request_dynamic on;",
+        "proxy_request_dynamic writes each server another request",
+        "proxy_request_dynamic on;",
+    ),
     ("proxy_pass http://127.0.0.1:1; proxy_cache $host;", "proxy_cache has variables", "proxy_cache $host;"),
     ("proxy_pass http://127.0.0.1:1; proxy_http_version 2;", "proxy_http_version is 2", "proxy_http_version 2;"),
     ("proxy_pass http://127.0.0.1:1; auth_request /x;", "auth_request may have to wait", "auth_request /x;"),
