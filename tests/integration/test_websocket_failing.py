@@ -42,7 +42,7 @@ FRONT = """
         }
     }
 """
-AT_ONCE = 4.0
+AT_ONCE = 12.0
 """Seconds that are nothing beside `websocket_close_timeout`, on a busy machine."""
 WRONG = {
     "a reserved bit": b"\xc1\x80\0\0\0\0",

@@ -40,14 +40,14 @@ def serve(proxy):
 
 
 def test_a_silent_websocket_stays_open(serve, ws_backend) -> None:
-    front = serve(ws_backend, "proxy_read_timeout 400ms; websocket_ping 150ms to=both;")
+    front = serve(ws_backend, "proxy_read_timeout 1s; websocket_ping 250ms to=both;")
     with connect(front.url("/", "ws")) as client:
-        time.sleep(1.5)
+        time.sleep(2.5)
         client.send("still there")
         assert client.recv() == "still there"
         client.close()
     found = front.logged(r"^/ 1000 client closed pings=(\d+) rtt=0\.\d{3} 1/1$")
-    assert 8 <= int(found[1]) <= 40
+    assert 4 <= int(found[1]) <= 40
 
 
 def test_a_ping_comes_before_the_silence_counts(serve, ws_backend) -> None:
@@ -100,7 +100,7 @@ with connect(sys.argv[1]) as client:
 
 def test_a_stopped_client_is_gone_within_ping_and_timeout(serve, raw_backend) -> None:
     backend = raw_backend([switch, plain(b"hello", TEXT), hold])
-    front = serve(backend, "websocket_ping 300ms timeout=500ms;")
+    front = serve(backend, "websocket_ping 300ms timeout=2s;")
     client = subprocess.Popen([sys.executable, "-c", CLIENT, front.url("/", "ws")], stdout=subprocess.PIPE)
     try:
         assert client.stdout.readline() == b"hello\n"
@@ -265,17 +265,17 @@ def test_masks_and_codes_on_the_wire(serve, raw_backend) -> None:
 
 def test_a_slow_reader_is_not_taken_for_a_dead_one(serve, raw_backend) -> None:
     """A ping waits behind what the kernel holds for a client; as long as that gets less, the client is there."""
-    backend = raw_backend([switch, plain(b"z" * 1_500_000), hold])
-    front = serve(backend, "websocket_ping 100ms timeout=400ms;")
+    backend = raw_backend([switch, plain(b"z" * 2_500_000), hold])
+    front = serve(backend, "websocket_ping 100ms timeout=1s;")
     with WireClient(front.port()) as client:
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         got, began = len(client.buffer), time.monotonic()
-        while got < 1_500_000:
+        while got < 2_500_000:
             time.sleep(0.05)
             piece = client.socket.recv(40_000)
             assert piece, f"closed after {got} bytes and {time.monotonic() - began:.1f} s"
             got += len(piece)
-        assert time.monotonic() - began > 1
+        assert time.monotonic() - began > 2
         assert "ping_timeout" not in front.access_log(), front.access_log()
 
 
@@ -289,7 +289,7 @@ def talk_on(talk) -> None:
 
 def test_a_slow_reader_of_a_talkative_backend_stays(serve, raw_backend) -> None:
     """What the kernel holds for it never gets less, and hardly ever is there room for a ping."""
-    front = serve(raw_backend([switch, talk_on]), "websocket_ping 100ms timeout=400ms;")
+    front = serve(raw_backend([switch, talk_on]), "websocket_ping 100ms timeout=1s;")
     with WireClient(front.port()) as client:
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         began = time.monotonic()

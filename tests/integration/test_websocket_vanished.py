@@ -18,7 +18,7 @@ FRONT = in_http(
     server {
         listen {value:here}:{port:front};
         websocket auto;
-        websocket_ping 300ms timeout=700ms;
+        websocket_ping 300ms timeout=2s;
         websocket_close_timeout 500ms;
         location / { proxy_pass http://127.0.0.1:{port:back}; }
     }
@@ -74,7 +74,7 @@ def test_a_client_whose_network_vanishes(vanishing, proxy, raw_backend, backend_
 def test_without_a_ping_it_is_still_there(vanishing, proxy, raw_backend) -> None:
     """What the pings are for: nothing else notices."""
     backend = raw_backend([switch, plain(b"hello", TEXT), hold])
-    without = FRONT.replace("websocket_ping 300ms timeout=700ms;", "")
+    without = FRONT.replace("websocket_ping 300ms timeout=2s;", "")
     front = proxy(without, ports={"back": backend.port}, values={"here": vanishing.here})
     url = f"ws://{vanishing.here}:{front.port()}/chat"
     client = subprocess.Popen(vanishing.command(sys.executable, "-c", CLIENT, url), stdout=subprocess.PIPE)
