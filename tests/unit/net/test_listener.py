@@ -91,7 +91,8 @@ def test_accepts_with_the_peers_name(loop: Loop, run: Run) -> None:
     async def main() -> None:
         acceptor = Acceptor(loop, sock, lambda stream, peer: accepted.append((stream, peer)))
         clients = [socket.create_connection(sock.getsockname()) for _ in range(20)]
-        await asyncio.sleep(0.05)
+        while len(accepted) < len(clients):
+            await asyncio.sleep(0.01)
         assert [peer for _, peer in accepted] == [client.getsockname() for client in clients]
         assert not accepted[0][0].sock.getblocking()
         acceptor.close()
@@ -122,7 +123,8 @@ def test_pause_and_resume(loop: Loop, run: Run, tmp_path: Path) -> None:
             assert accepted == []
             acceptor.resume()
             acceptor.resume()
-            await asyncio.sleep(0.02)
+            while not accepted:
+                await asyncio.sleep(0.01)
             assert len(accepted) == 1
         acceptor.close()
         accepted[0].close()
@@ -158,7 +160,8 @@ def test_out_of_descriptors_rests_and_goes_on(loop: Loop, run: Run, monkeypatch:
         assert accepted == []
         assert set(troubles) == {errno.EMFILE}
         assert 1 <= len(troubles) <= 4  # it rests, and does not spin
-        await asyncio.sleep(0.1)
+        while not accepted:
+            await asyncio.sleep(0.01)
         assert len(accepted) == 1
         acceptor.close()
         client.close()

@@ -210,7 +210,8 @@ def test_nothing_is_left_of_a_tunnel_without_the_collector(connected: Connected,
             client.close()
             assert await backend.recv(timeout=1) == b""
             backend.close()
-            await asyncio.sleep(0.02)
+            while tunnel.reason is None:
+                await asyncio.sleep(0.01)
             assert tunnel.reason is End.CLIENT_CLOSED
             alone = object()
             once = sys.getrefcount(alone)  # 1 or 2: what the argument counts for depends on the interpreter

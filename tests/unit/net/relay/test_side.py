@@ -71,9 +71,8 @@ def test_both_blocked_at_once(make: Connected, loop: Loop, run: Run) -> None:
     async def main() -> None:
         both = Both(loop, make)
         up, down = spawn(both.client.send_all(data, 5)), spawn(both.backend.send_all(data, 5))
-        await asyncio.sleep(0.05)
-        assert both.tunnel.client.unsent
-        assert both.tunnel.backend.unsent
+        while not (both.tunnel.client.unsent and both.tunnel.backend.unsent):
+            await asyncio.sleep(0.01)
         first, second = spawn(read_all(both.backend)), spawn(read_all(both.client))
         await up.join()
         await down.join()

@@ -63,7 +63,8 @@ def test_tls(sides: tuple[str, str], secured: Any, connected: Connected, loop: L
         backend.close()
         assert await client.recv(timeout=1) == b""
         client.close()
-        await asyncio.sleep(0.03)
+        while not ends:
+            await asyncio.sleep(0.01)
         assert ends == [End.BACKEND_CLOSED]
 
     run(main())

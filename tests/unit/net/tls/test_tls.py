@@ -252,7 +252,8 @@ def test_hangup_of_an_idle_stream(secured: Secured, run: Run) -> None:
         await server.recv(timeout=1)
         server.on_hangup = lambda: told.append(1)
         client.close()
-        await asyncio.sleep(0.03)
+        while not told:
+            await asyncio.sleep(0.01)
         assert told == [1]
 
     run(main())

@@ -86,7 +86,7 @@ def test_closed_by_the_backend_or_by_time() -> None:
     async def inside() -> Any:
         import asyncio
 
-        pool = Pool(KeepAlive(timeout=0.1))
+        pool = Pool(KeepAlive(timeout=0.5))
         first = KeptConnection(Stream(near, loop), PLACE, loop.hot.now)
         first.stream.hot.watch(first.stream.fd, 0x2001, first.stream._on_event)
         first.stream._mask = 0x2001
@@ -94,10 +94,12 @@ def test_closed_by_the_backend_or_by_time() -> None:
         second = KeptConnection(Stream(near2, loop), OTHER, loop.hot.now)
         pool.put(second, OWNER, loop.hot.now)
         far.close()
-        await asyncio.sleep(0.05)
-        assert len(pool) == 1 and first.stream.closed
-        await asyncio.sleep(0.15)
-        assert len(pool) == 0 and second.stream.closed
+        while not first.stream.closed:
+            await asyncio.sleep(0.01)
+        assert len(pool) == 1 and not second.stream.closed
+        while not second.stream.closed:
+            await asyncio.sleep(0.01)
+        assert len(pool) == 0
 
     try:
         loop.run(inside())
