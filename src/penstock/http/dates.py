@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
-from time import gmtime
+from time import gmtime, struct_time
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
+_END = 253402300799
+"""The last second of the year 9999: years of HTTP have four digits."""
+
 _last = (-1, "")
+
+
+def _at(seconds: int) -> struct_time:
+    # What a configuration adds to now, or a file system says, may be anything. Before 1970 it is 1970, as in nginx.
+    return gmtime(min(max(seconds, 0), _END))
 
 
 def http_date(seconds: int) -> str:
@@ -19,7 +27,7 @@ def http_date(seconds: int) -> str:
     known, text = _last
     if known == seconds:
         return text
-    at = gmtime(seconds)
+    at = _at(seconds)
     text = (
         f"{_DAYS[at.tm_wday]}, {at.tm_mday:02d} {_MONTHS[at.tm_mon - 1]} {at.tm_year:4d} "
         f"{at.tm_hour:02d}:{at.tm_min:02d}:{at.tm_sec:02d} GMT"
@@ -33,7 +41,7 @@ def cookie_date(seconds: int) -> str:
 
     Two digits of the year until 2037, as nginx writes `expires` of a cookie.
     """
-    at = gmtime(int(seconds))
+    at = _at(int(seconds))
     year = str(at.tm_year) if at.tm_year > 2037 else f"{at.tm_year % 100:02d}"
     return (
         f"{_DAYS[at.tm_wday]}, {at.tm_mday:02d}-{_MONTHS[at.tm_mon - 1]}-{year} "

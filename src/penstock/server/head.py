@@ -84,7 +84,7 @@ def render_head(request: Request, answer: Answer, *, chunked: bool) -> bytes:
             text += "Connection: keep-alive\r\n"
             if core.keepalive_timeout[1] is not None:
                 lines += 1
-                text += f"Keep-Alive: timeout={int(core.keepalive_timeout[1])}\r\n"
+                text += f"Keep-Alive: timeout={core.keepalive_timeout[1]}\r\n"
         else:
             text += "Connection: close\r\n"
     if answer.etag is not None:

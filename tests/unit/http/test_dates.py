@@ -88,3 +88,9 @@ def test_against_email(text: str) -> None:
         parsed = parsedate(text)
         assert parsed is not None
         assert seconds == timegm(parsed)
+
+
+def test_what_has_no_date_of_four_digits() -> None:
+    assert http_date(-1) == cookie_date(-5).replace("-", " ").replace("70", "1970") == "Thu, 01 Jan 1970 00:00:00 GMT"
+    assert http_date(2**62) == "Fri, 31 Dec 9999 23:59:59 GMT"
+    assert cookie_date(2**62) == "Fri, 31-Dec-9999 23:59:59 GMT"

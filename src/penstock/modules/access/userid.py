@@ -11,7 +11,7 @@ from base64 import b64decode, b64encode
 from itertools import count
 
 from penstock.config.key import Key
-from penstock.config.kinds import choice, choices, custom, either, number, seconds, text
+from penstock.config.kinds import choice, choices, custom, either, number, text, whole_seconds
 from penstock.config.registry import HTTP_LEVELS
 from penstock.config.scope import Call, Scope
 from penstock.config.settings import Settings, directive, phase, united
@@ -29,7 +29,7 @@ RESET = "uid_reset"
 
 FOR_EVER = "Thu, 31-Dec-37 23:55:55 GMT"
 FLAGS = ("secure", "httponly", "samesite=strict", "samesite=lax", "samesite=none")
-_MAX = -1.0
+_MAX = -1
 _CODED = 22
 """Characters of 16 bytes in base64, without what fills them up: there a mark may stand."""
 
@@ -59,10 +59,10 @@ class UserId(Settings):
         "userid_domain", where=HTTP_LEVELS, takes=either("none", "", text), default="", nginx=PAGE, shown="none"
     )
     path: str = directive("userid_path", where=HTTP_LEVELS, takes=text, default="/", nginx=PAGE)
-    expires: float = directive(
+    expires: int = directive(
         "userid_expires",
         where=HTTP_LEVELS,
-        takes=either("max", _MAX, either("off", 0.0, seconds)),
+        takes=either("max", _MAX, either("off", 0, whole_seconds)),
         default=0.0,
         nginx=PAGE,
         shown="off",
@@ -112,7 +112,7 @@ class UserId(Settings):
         if self.expires == _MAX:
             parts.append(f"expires={FOR_EVER}")
         elif self.expires:
-            parts.append(f"expires={cookie_date(int(time.time() + self.expires))}")
+            parts.append(f"expires={cookie_date(int(time.time()) + self.expires)}")
         if self.domain:
             parts.append(f"domain={self.domain}")
         parts.append(f"path={self.path}")

@@ -38,6 +38,7 @@ from penstock.config.settings import Settings, directive, united
 from penstock.config.tree import Directive
 from penstock.config.values import number as to_number
 from penstock.config.values import seconds as to_seconds
+from penstock.config.values import whole_seconds
 from penstock.config.values import size as to_size
 from penstock.config.variables import Template
 from penstock.modules.core.files.symlinks import SymlinkRule, read_rule
@@ -58,8 +59,8 @@ def pair_of(first: Kind, second: Kind) -> Kind:
     return Kind(parse, 2, 2, f"{first.syntax} {second.syntax}")
 
 
-def _keepalive_timeout(call: Call) -> tuple[float, float | None]:
-    header = converted(call, call.args[1], to_seconds) if len(call.args) > 1 else None
+def _keepalive_timeout(call: Call) -> tuple[float, int | None]:
+    header = converted(call, call.args[1], whole_seconds) if len(call.args) > 1 else None
     return converted(call, call.args[0], to_seconds), header
 
 
@@ -130,7 +131,7 @@ class HttpCore(Settings):
     send_timeout: float = directive(
         "send_timeout", where=HTTP_LEVELS, takes=seconds, default=60.0, nginx=PAGE, shown="60s"
     )
-    keepalive_timeout: tuple[float, float | None] = directive(
+    keepalive_timeout: tuple[float, int | None] = directive(
         "keepalive_timeout",
         where=HTTP_LEVELS,
         takes=custom(_keepalive_timeout, most=2, syntax="timeout [header_timeout]"),

@@ -12,7 +12,7 @@ from penstock.config.registry import HTTP, SERVER, STREAM_SERVER, Context, block
 from penstock.config.scope import Scope
 from penstock.config.source import Span
 from penstock.config.tree import Directive, Word
-from penstock.config.values import decimal, number, seconds, size
+from penstock.config.values import decimal, number, size, whole_seconds
 from penstock.modules.core.locations import regex
 from penstock.plan.location import OWN_SERVER, SERVERS, UDP, Listen, Location, Server
 from penstock.plan.match import ServerNames
@@ -227,8 +227,8 @@ def _keepalive(word: Word, value: str) -> tuple[int, int, int] | bool:
     try:
         if len(parts) > 3 or not any(parts):
             raise ValueError(value)
-        idle = int(seconds(parts[0])) if parts[0] else 0
-        interval = int(seconds(parts[1])) if len(parts) > 1 and parts[1] else 0
+        idle = whole_seconds(parts[0]) if parts[0] else 0
+        interval = whole_seconds(parts[1]) if len(parts) > 1 and parts[1] else 0
         count = number(parts[2]) if len(parts) > 2 and parts[2] else 0
     except ValueError:
         raise ConfigError(

@@ -78,7 +78,7 @@ def connection(request: Request) -> str:
 @variable("sent_http_keep_alive")
 def keep_alive(request: Request) -> str | None:
     timeout = request.location[HttpCore].keepalive_timeout[1]
-    return f"timeout={int(timeout)}" if request.keep_alive and timeout else None
+    return f"timeout={timeout}" if request.keep_alive and timeout else None
 
 
 @variable("sent_http_transfer_encoding")

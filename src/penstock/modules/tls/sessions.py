@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from penstock.config.inputs import fresh_bytes, read_file
 from penstock.config.key import Key
-from penstock.config.kinds import custom, flag, seconds
+from penstock.config.kinds import custom, flag, whole_seconds
 from penstock.config.os_errors import os_failure
 from penstock.config.registry import HTTP, SERVER, STREAM_LEVELS
 from penstock.config.scope import Call, Compilation
@@ -110,8 +110,8 @@ class TlsSessions(Settings):
         doc="Where sessions without tickets are kept: in each worker. Clients with tickets need no cache.",
         again=_together,
     )
-    timeout: float = directive(
-        "ssl_session_timeout", where=WHERE, takes=seconds, default=300.0, nginx=PAGE, shown="5m"
+    timeout: int = directive(
+        "ssl_session_timeout", where=WHERE, takes=whole_seconds, default=300, nginx=PAGE, shown="5m"
     )
     tickets: bool = directive("ssl_session_tickets", where=WHERE, takes=flag, default=True, nginx=PAGE)
     ticket_secrets: tuple[bytes, ...] = directives(

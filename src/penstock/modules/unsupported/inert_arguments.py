@@ -18,6 +18,7 @@ from penstock.config.kinds import (
     template,
     text,
     texts,
+    whole_seconds,
 )
 from penstock.config.registry import REGISTRY
 from penstock.modules.proxy.pass_request import IGNORABLE
@@ -32,7 +33,6 @@ from penstock.modules.unsupported.inert_kinds import (
     SOURCE_ADDRESS,
     TEMPLATES,
     THREADS,
-    WHOLE_SECONDS,
     one_of,
 )
 
@@ -144,7 +144,7 @@ OWN: dict[str, Kind] = {
     "open_file_cache_errors": flag,
     "open_file_cache_events": flag,
     "open_file_cache_min_uses": number,
-    "open_file_cache_valid": WHOLE_SECONDS,
+    "open_file_cache_valid": whole_seconds,
     "output_buffers": BUFFERS,
     "postpone_gzipping": size,
     "postpone_output": size,

@@ -16,7 +16,6 @@ POOL_AT_LEAST, POOL_STEP = 112, 16
 
 _THREAD_POOLS: Key[set[str]] = Key("thread pools")
 
-WHOLE_SECONDS = word(values.whole_seconds, "time")
 
 
 def _invalid(call: Call, argument: Word, hint: str | None = None) -> ConfigError:

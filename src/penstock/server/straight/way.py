@@ -78,7 +78,7 @@ class Way:
         """Whether an answer's head may be written at once, without an `Answer`."""
         header = self.core.keepalive_timeout[1]
         self.connection_line = "Connection: keep-alive\r\n" + (
-            "" if header is None else f"Keep-Alive: timeout={int(header)}\r\n"
+            "" if header is None else f"Keep-Alive: timeout={header}\r\n"
         )
 
     def pass_on(self, passing: Proxy, there: Destination) -> None:
