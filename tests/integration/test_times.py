@@ -63,9 +63,16 @@ def texts(lines: list[tuple[str, str]], values: tuple[str, ...], folder: Path) -
             yield (around % line % value).replace("DIR", str(folder)).replace("LOAD", load_stream())
 
 
-@pytest.mark.parametrize(("lines", "values", "wanted"), [
-    (WHOLE, LONG, True), (WHOLE, SHORT, False), (FINE, LONG, False), (FINE, SHORT, True), (WHOLE + FINE, ("3w", "90"), True)
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("lines", "values", "wanted"),
+    [
+        (WHOLE, LONG, True),
+        (WHOLE, SHORT, False),
+        (FINE, LONG, False),
+        (FINE, SHORT, True),
+        (WHOLE + FINE, ("3w", "90"), True),
+    ],
+)
 def test_units(lines: list[tuple[str, str]], values: tuple[str, ...], wanted: bool, tmp_path: Path) -> None:
     assert [text for text in texts(lines, values, tmp_path) if taken(text, tmp_path) is not wanted] == []
 

@@ -38,8 +38,8 @@ from penstock.config.settings import Settings, directive, united
 from penstock.config.tree import Directive
 from penstock.config.values import number as to_number
 from penstock.config.values import seconds as to_seconds
-from penstock.config.values import whole_seconds
 from penstock.config.values import size as to_size
+from penstock.config.values import whole_seconds
 from penstock.config.variables import Template
 from penstock.modules.core.files.symlinks import SymlinkRule, read_rule
 from penstock.modules.core.temp_paths import temp_path

@@ -8,7 +8,7 @@ from penstock.config import values
 from penstock.config.addresses import peer_address
 from penstock.config.errors import ConfigError
 from penstock.config.key import Key
-from penstock.config.kinds import Kind, converted, custom, word
+from penstock.config.kinds import Kind, converted, custom
 from penstock.config.scope import Call
 from penstock.config.tree import Word
 
