@@ -203,6 +203,17 @@ class Proxy:
         """Process ids of the master's children."""
         return children(self.pid)
 
+    def successor(self, old: int, workers: int = 1) -> int:
+        """Wait until another master than `old` has the pid file, and has as many children: its process id."""
+
+        def pid() -> int:
+            said = _text(self.directory / "nginx.pid").strip()
+            return int(said) if said.isdigit() and int(said) != old else 0
+
+        new = eventually(pid, why="a new master has the pid file")
+        eventually(lambda: len(children(new)) >= workers, why="the new master has its workers")
+        return new
+
     def error_log(self) -> str:
         return _text(self.directory / "error.log")
 

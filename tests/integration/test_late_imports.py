@@ -344,8 +344,7 @@ def test_the_old_processes_are_the_old_version_when_another_one_is_installed(pri
             assert client.recv(10) == "one"
             old = front.pid
             front.send_signal(signal.SIGUSR2)
-            eventually(lambda: (front.directory / "nginx.pid").exists() and front.pid != old)
-            eventually(front.children)
+            front.successor(old)
             os.kill(old, signal.SIGQUIT)
             eventually(lambda: gone(old))
             client.send("two")

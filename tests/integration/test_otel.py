@@ -240,8 +240,7 @@ def test_an_upgrade_goes_on_with_the_spans_of_a_tunnel(proxy: Any, ws_backend: A
         collector.wait(1)
         old = front.pid
         front.send_signal(signal.SIGUSR2)
-        eventually((front.directory / "nginx.pid.oldbin").exists)
-        eventually(lambda: (front.directory / "nginx.pid").exists() and front.pid != old)
+        front.successor(old)
         os.kill(old, signal.SIGQUIT)
         eventually(lambda: gone(old))
         client.send("hello")

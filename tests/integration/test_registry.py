@@ -208,7 +208,7 @@ def test_tunnels_of_a_program_that_took_over_another_s_place(two) -> None:
     clients = opened(front, stack, "/a", 4)
     old, pid_file = front.pid, front.directory / "nginx.pid"
     front.send_signal(signal.SIGUSR2)
-    eventually(lambda: pid_file.exists() and pid_file.read_text() and front.pid != old)
+    front.successor(old, 2)
     try:
         assert eventually(lambda: len(listed(front)["workers"]) == 4)
         assert listed(front)["matched"] == 4

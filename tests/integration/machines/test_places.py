@@ -241,7 +241,7 @@ def test_an_upgrade_takes_its_places_along(machines, redis) -> None:
     kept = fill([one], tries=3)
     before = one.pid
     os.kill(before, signal.SIGUSR2)
-    eventually(lambda: (one.directory / "nginx.pid.oldbin").exists())
+    one.successor(before)
     os.kill(before, signal.SIGQUIT)
     eventually(lambda: not (one.directory / "nginx.pid.oldbin").exists(), 30.0)
     joined(redis, 2)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.binary import installed
-from harness.processes import children, gone
+from harness.processes import gone
 from harness.programs import run
 from harness.proxy import Proxy
 from harness.waiting import eventually
@@ -73,9 +73,7 @@ def test_another_program_goes_on_with_them(proxy: Any, raw_backend: Any) -> None
     with front.client("front") as client:
         assert client.send(b"abc").recv_exactly(1)
         os.kill(old, signal.SIGUSR2)
-        there = front.directory / "nginx.pid.oldbin"
-        eventually(lambda: there.exists() and (front.directory / "nginx.pid").exists())
-        eventually(lambda: front.pid != old and len(children(front.pid)) == 1)
+        front.successor(old)
         os.kill(old, signal.SIGQUIT)
         eventually(lambda: gone(old) and all(map(gone, workers)))
         client.send(b"d").recv_exactly(1)
@@ -86,7 +84,7 @@ def test_another_program_goes_on_with_them(proxy: Any, raw_backend: Any) -> None
     os.kill(pid, signal.SIGTERM)
     eventually(lambda: gone(pid))
     assert front._process is not None
-    front._process.wait(10)
+    front._process.wait(20)
 
 
 def test_a_worker_that_goes_waits_for_them_as_long_as_it_may(proxy: Any, raw_backend: Any) -> None:
