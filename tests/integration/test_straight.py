@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from harness.backends import Echoed, HttpEcho, WebSocketEcho, hold, read_head
+from harness.backends import Conversation, Echoed, HttpEcho, WebSocketEcho, hold, read_head, reset
 from harness.backends.fickle import FickleBackend
 from harness.binary import penstock
 from harness.certs import Authority
@@ -286,3 +286,68 @@ def test_a_client_that_goes_is_logged_with_499(proxy, raw_backend) -> None:
     eventually(lambda: backend.conversations and b"GET /left" in backend.conversations[0].received, 15)
     client.close()
     front.logged(r'"GET /left HTTP/1.1" 499 ')
+
+
+def goodbye(talk: Conversation) -> None:
+    """Wait until the client has said so."""
+    while not talk.received.endswith(b"bye") and talk.fill():
+        pass
+
+
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
+REFUSED = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"
+TUNNELS = ONE.replace(
+    "location / {",
+    "location / { proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;"
+    " proxy_set_header Connection upgrade;",
+)
+ASKS = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "status", "rest"),
+    [
+        ([SWITCH], 101, b""),
+        ([SWITCH[:20], SWITCH[20:]], 101, b""),
+        ([SWITCH + b"hello"], 101, b"hello"),
+        ([b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" + SWITCH], 101, b""),
+        ([REFUSED], 403, b"no"),
+        ([REFUSED[:30], REFUSED[30:]], 403, b"no"),
+        ([SWITCH.replace(b"Upgrade", b"Up\0grade")], 502, None),
+        ([b""], 502, None),
+        ([reset], 502, None),
+    ],
+    ids=["101", "in two", "more", "hints", "refused", "refused in two", "wrong", "closed", "reset"],
+)
+def test_a_handshake_is_gone_on_with_whatever_is_answered(proxy, raw_backend, pieces, status, rest) -> None:
+    """Its backend has no stream until something unusual is answered."""
+    last = [goodbye, b"gone"] if status == 101 else []
+    backend = raw_backend([read_head, *pieces, *last])
+    front = proxy(TUNNELS, ports={"back": backend.port})
+    with front.client() as client:
+        client.send(ASKS)
+        head = client.recv_until(b"\r\n\r\n")
+        assert head.startswith(f"HTTP/1.1 {status} ".encode())
+        if status == 101:
+            client.send("bye")
+            assert client.recv_all() == (rest or b"") + b"gone"
+        elif rest is not None:
+            assert client.recv_exactly(len(rest)) == rest
+    front.logged(f'"GET / HTTP/1.1" {status} ')
+    assert sum(each.received.count(b"GET / ") for each in backend.conversations) == 1, "nothing is asked twice"
+
+
+def test_a_handshake_may_wait_for_too_long_or_in_vain(proxy, raw_backend) -> None:
+    backend = raw_backend([read_head, hold])
+    front = proxy(TUNNELS, ports={"back": backend.port})
+    with front.client() as client:
+        assert client.send(ASKS).response().status == 504
+    assert front.error_log().count("upstream timed out (110: Connection timed out) while reading response header") == 1
+    with front.client() as client:
+        client.send(ASKS.replace("/ HTTP", "/left HTTP"))
+        eventually(lambda: len(backend.conversations) > 1 and b"GET /left" in backend.conversations[1].received, 15)
+    front.logged(r'"GET /left HTTP/1.1" 499 ')
+    backend.close()
+    with front.client() as client:
+        assert client.send(ASKS.replace("/ HTTP", "/nobody HTTP")).response().status == 502
+    assert "Connection refused) while connecting to upstream" in front.error_log()

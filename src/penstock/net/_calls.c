@@ -100,12 +100,9 @@ static PyObject *calls_accept(PyObject *module, PyObject *argument)
     return result;
 }
 
-static PyObject *calls_connect(PyObject *module, PyObject *args)
+/* The socket of a connection that has begun, and in `error` 0 or how `connect` went; -1 with an exception. */
+static int begin(const char *host, int port, int nodelay, int *error)
 {
-    const char *host;
-    int port, nodelay;
-    if (!PyArg_ParseTuple(args, "sip:connect", &host, &port, &nodelay))
-        return NULL;
     struct sockaddr_storage address;
     socklen_t length;
     memset(&address, 0, sizeof address);
@@ -126,16 +123,49 @@ static PyObject *calls_connect(PyObject *module, PyObject *args)
     }
     if (!length || port < 0 || port > 65535) {
         PyErr_Format(PyExc_ValueError, "no address in figures: %s %d", host, port);
-        return NULL;
+        return -1;
     }
     int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return failed();
+    if (fd < 0) {
+        failed();
+        return -1;
+    }
     int one = 1;
     if (nodelay)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    int error = connect(fd, (struct sockaddr *)&address, length) < 0 ? errno : 0;
-    return Py_BuildValue("ii", fd, error);
+    *error = connect(fd, (struct sockaddr *)&address, length) < 0 ? errno : 0;
+    return fd;
+}
+
+static PyObject *calls_connect(PyObject *module, PyObject *args)
+{
+    const char *host;
+    int port, nodelay, error;
+    if (!PyArg_ParseTuple(args, "sip:connect", &host, &port, &nodelay))
+        return NULL;
+    int fd = begin(host, port, nodelay, &error);
+    return fd < 0 ? NULL : Py_BuildValue("ii", fd, error);
+}
+
+static PyObject *calls_call(PyObject *module, PyObject *args)
+{
+    const char *host;
+    PyObject *data;
+    int port, error;
+    if (!PyArg_ParseTuple(args, "siS:call", &host, &port, &data))
+        return NULL;
+    int fd = begin(host, port, 1, &error);
+    if (fd < 0)
+        return NULL;
+    Py_ssize_t count = 0;
+    if (error == 0 || error == EINPROGRESS) {
+        count = send(fd, PyBytes_AsString(data), (size_t)PyBytes_Size(data), MSG_DONTWAIT | MSG_NOSIGNAL);
+        error = count >= 0 || errno == EAGAIN || errno == EINTR ? 0 : errno;
+    }
+    if (!error)
+        return Py_BuildValue("in", fd, count < 0 ? 0 : count);
+    close(fd);
+    return Py_BuildValue("ii", -1, error);
 }
 
 static PyObject *calls_watch(PyObject *module, PyObject *args)
@@ -192,6 +222,8 @@ static PyMethodDef methods[] = {
     {"finish", calls_finish, METH_O, "finish(fd): nothing more will be sent."},
     {"accept", calls_accept, METH_O, "accept(fd) -> (fd, address or None); the new one is non-blocking."},
     {"connect", calls_connect, METH_VARARGS, "connect(host, port, nodelay) -> (fd, errno): begins to."},
+    {"call", calls_call, METH_VARARGS,
+     "call(host, port, data) -> (fd, bytes taken) or (-1, errno): connects and sends."},
     {"watch", calls_watch, METH_VARARGS, "watch(epoll, fd, mask): registers it."},
     {"nodelay", calls_nodelay, METH_O, "nodelay(fd): sets TCP_NODELAY."},
     {"close", calls_close, METH_O, "close(fd)"},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+from errno import EAGAIN, EINPROGRESS, EINTR, EPIPE
 from typing import TYPE_CHECKING, TypeAlias
 
 from penstock.net.bare_socket import bare_socket, socket_of
@@ -15,6 +16,9 @@ from penstock.shared.compiled import are_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+NOT_YET = (EAGAIN, EINPROGRESS, EINTR)
+"""Why nothing could be read or written that will be later."""
 
 Name: TypeAlias = "tuple[str, int] | tuple[str, int, int, int] | None"
 
@@ -51,6 +55,19 @@ def _connect(host: str, port: int, nodelay: bool, /) -> tuple[int, int]:
     return sock.detach(), error
 
 
+def _call(host: str, port: int, data: bytes, /) -> tuple[int, int]:
+    fd, error = _connect(host, port, True)
+    if not error or error == EINPROGRESS:
+        try:
+            return fd, os.write(fd, data)
+        except OSError as exc:
+            if exc.errno in NOT_YET:
+                return fd, 0
+            error = exc.errno or EPIPE
+    os.close(fd)
+    return -1, error
+
+
 def _nodelay(fd: int, /) -> None:
     sock = socket.socket(fileno=fd)
     try:
@@ -79,6 +96,11 @@ connect: Callable[[str, int, bool], tuple[int, int]] = _connect
 """Begin to connect to an address in figures, with TCP_NODELAY or without: the descriptor, and 0 or an errno,
 EINPROGRESS where it goes on. Raises `OSError` where no descriptor is left, `ValueError` for another address."""
 
+call: Callable[[str, int, bytes], tuple[int, int]] = _call
+"""Do what `connect` does, with TCP_NODELAY, and send bytes at once: on the same machine the other kernel has answered
+by then. The descriptor and how much was taken, perhaps nothing yet; or -1 and an errno, with nothing left open. Raises
+as `connect` does."""
+
 watch: Callable[[int, int, int], None] | None = None
 """Register a descriptor and its events with an epoll, which comes first. Raises `OSError`. None where the epoll's own
 method is as good."""
@@ -97,4 +119,5 @@ if are_wanted():
     else:
         recv, send, accept = _calls.recv, _calls.send, _calls.accept
         send_last, finish = _calls.send_last, _calls.finish
-        connect, watch, nodelay, close = _calls.connect, _calls.watch, _calls.nodelay, _calls.close
+        connect, call, watch = _calls.connect, _calls.call, _calls.watch
+        nodelay, close = _calls.nodelay, _calls.close

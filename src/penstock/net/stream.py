@@ -9,11 +9,11 @@ import struct
 import types
 from collections.abc import Generator, Sequence
 from contextlib import suppress
-from errno import EAGAIN, EBADF, EINPROGRESS, EINTR, EPIPE
+from errno import EBADF, EPIPE
 from math import inf
 
 from penstock.net import fiber
-from penstock.net.calls import close, finish, recv, send, send_last
+from penstock.net.calls import NOT_YET, close, finish, recv, send, send_last
 from penstock.net.errors import NetError, PeerGone, TimedOut
 from penstock.net.fiber import PAUSED, current
 from penstock.net.loop import IN, OUT, RDHUP, Loop
@@ -30,7 +30,6 @@ _IOV_MAX = 1024
 _SENDFILE_MAX = 2 << 20
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _NAP, _LONG_NAP = 0.01, 0.16
-_NOT_YET = (EAGAIN, EINPROGRESS, EINTR)
 
 
 class Stream(Owned):
@@ -348,7 +347,7 @@ class Stream(Owned):
         return data  # `ready` stays: the socket has not been looked at
 
     def _not_received(self, exc: OSError) -> bytes | None:
-        if exc.errno in _NOT_YET:
+        if exc.errno in NOT_YET:
             self.ready = False
             return None
         if exc.errno == EBADF:
@@ -357,7 +356,7 @@ class Stream(Owned):
         raise PeerGone(exc.errno or EPIPE, "recv") from None
 
     def _not_sent(self, exc: OSError) -> int:
-        if exc.errno in _NOT_YET:
+        if exc.errno in NOT_YET:
             return 0
         if exc.errno == EBADF:
             raise Closed("the stream is closed") from None

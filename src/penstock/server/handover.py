@@ -16,11 +16,10 @@ from penstock.net.relay.tunnel import End, Tunnel
 from penstock.observe.handover import ReceivedPaths, Show, describe_lines, describe_subject
 from penstock.server.finish import forget
 from penstock.server.stream.ending import StreamEnding
-from penstock.server.tunnel import Ending
+from penstock.server.tunnel.ending import Ending
 from penstock.server.websocket.quotas import begin_to_count, described, received
 from penstock.shared.json_fields import Fields, Strange
-from penstock.upstream.exchange.handover import ReceivedState
-from penstock.upstream.exchange.handover import ReceivedUpgrade as CarriedUpgrade
+from penstock.upstream.exchange.handover import ReceivedPeer, ReceivedState
 
 if TYPE_CHECKING:
     from penstock.plan.plan import Plan
@@ -166,7 +165,7 @@ def _fill(ending: Ending, service: Service, plan: Plan, fields: Fields, places: 
     found = (place_again(plan, zone, key, of_streams=bare) for zone, key in held)
     ending.endings = [*tallies, *(place for place in found if place is not None)]
     groups = groups_named(plan, told.group, of_streams=bare)
-    ending.upgraded = CarriedUpgrade(told, service.loop.hot, attempt, groups)
+    ending.upgraded = ReceivedPeer(told, service.loop.hot, attempt, groups)
 
 
 def _described_quotas(ending: Ending) -> dict[str, object]:

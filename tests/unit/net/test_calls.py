@@ -7,6 +7,7 @@ import os
 import select
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from types import ModuleType
 
 import pytest
@@ -17,7 +18,7 @@ from penstock.net import calls
 class InPython:
     """The Python half of `calls`, whatever the other is."""
 
-    recv, send, connect = calls._recv, calls._send, calls._connect
+    recv, send, connect, call = calls._recv, calls._send, calls._connect, calls._call
     nodelay, close = calls._nodelay, os.close
     send_last, finish = calls._send_last, calls._finish
 
@@ -109,6 +110,36 @@ def test_connections_are_made_and_accepted(here, host: str, family: socket.Addre
             errno.ECONNREFUSED,
             errno.EINPROGRESS,
         )
+
+
+@pytest.mark.parametrize(("host", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])
+def test_who_is_called_hears_at_once(here, host: str, family: socket.AddressFamily) -> None:
+    try:
+        listener = socket.create_server((host, 0), family=family)
+    except OSError:
+        pytest.skip(f"no {host} here")
+    with listener:
+        port = listener.getsockname()[1]
+        fd, taken = here.call(host, port, b"hello")
+        assert taken == 5 and not os.get_blocking(fd) and not os.get_inheritable(fd)
+        with socket.socket(fileno=fd) as client:
+            assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            accepted, _ = listener.accept()
+            with accepted:
+                assert accepted.recv(100) == b"hello"
+    assert here.call(host, port, b"hello") == (-1, errno.ECONNREFUSED)
+
+
+def test_who_does_not_answer_at_once_is_waited_for(here) -> None:
+    """A queue that is full takes no connection, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, ExitStack() as queued:
+        port = listener.getsockname()[1]
+        for _ in range(20):
+            fd, taken = here.call("127.0.0.1", port, b"hello")
+            queued.callback(os.close, fd)
+            if not taken:
+                break
+        assert fd >= 0 and taken == 0
 
 
 def test_nobody_to_accept(here) -> None:

@@ -269,6 +269,8 @@ class AccessLogs(Settings):
     logs: tuple[AccessLog, ...] = ()
     at_end = True
     """Whether tunnels get their lines when they end, and at no other time."""
+    alone: AccessLog | None = None
+    """The only log, where a tunnel gets its line when it ends, in a file that is known."""
 
     def keeps_to_itself(self, inside: bool) -> bool:
         """Return whether levels inside have logs of their own: the default log is theirs, and not opened where none
@@ -285,6 +287,7 @@ class AccessLogs(Settings):
             path = scope.compilation.logs_path(places_for(scope.compilation.prefix).access_log)
             file = log_files(scope.compilation).add(path)
             self.logs = (AccessLog(file, _formats(scope.compilation)["combined"]),)
+        self.alone = self.logs[0] if self.at_end and len(self.logs) == 1 and self.logs[0].file is not None else None
 
     def tells(self, beginnings: tuple[str, ...]) -> bool:
         """Return whether a line may ask for variables whose names begin so."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from math import inf
 
-from penstock.net.loop import IN
+from penstock.net.loop import IN, Loop
 from penstock.net.relay.side import Side
 from penstock.net.relay.tls_side import TlsSide
 from penstock.net.relay.tunnel import End, Tunnel
@@ -49,13 +49,8 @@ def relay(
         and not (to_client or to_backend or client._unread or backend._unread)
     ):
         # Nearly every tunnel: the twin has it at once.
-        tunnel = Tunnel(loop, idle_timeout or inf, on_end, alarm, owner)
-        if not half_close:
-            tunnel.half_close = False
-        tunnel.websocket = websocket
-        tunnel.start()
-        tunnel.fold(watched(client), watched(backend), limits(*send_timeouts))
-        return tunnel
+        one, other, seconds = watched(client), watched(backend), limits(*send_timeouts)
+        return carry(loop, one, other, idle_timeout or inf, seconds, on_end, alarm, websocket, owner, half_close)
     client_sock, client_mask, said = client.release()
     backend_sock, backend_mask, answered = backend.release()
     left = side_of(client, client_sock, send_timeouts[0])
@@ -81,6 +76,29 @@ def relay(
         if tunnel.reason is None and side.mask & IN and side.buffered():
             side.move()
     tunnel.engage()
+    return tunnel
+
+
+def carry(
+    loop: Loop,
+    client: int,
+    backend: int,
+    idle_timeout: float,
+    send_timeouts: tuple[float, float],
+    on_end: Callable[[Tunnel, End], None],
+    alarm: Alarm | None,
+    websocket: bool,
+    owner: object = None,
+    half_close: bool = True,
+) -> Tunnel:
+    """Let the compiled relay have two descriptors that the loop watches for reading, see `relay` and `limits`. No names
+    are given to its arguments: every handshake comes here."""
+    tunnel = Tunnel(loop, idle_timeout, on_end, alarm, owner)
+    if not half_close:
+        tunnel.half_close = False
+    tunnel.websocket = websocket
+    tunnel.start()
+    tunnel.fold(client, backend, send_timeouts)
     return tunnel
 
 

@@ -270,7 +270,10 @@ class Tunnel(Carried):
     def start(self) -> None:
         """Arm the idle deadline."""
         if self.idle_timeout != inf:
-            self._alarm.set(self.idle_timeout)
+            alarm = self._alarm
+            alarm.deadline = due = alarm.timers.now + self.idle_timeout
+            if due < alarm.queued:
+                alarm.at(due)
 
     def __call__(self) -> None:
         """Look at the deadlines. The alarm calls this, and so needs no bound method (see `Side.__call__`)."""

@@ -15,7 +15,7 @@ from penstock.observe.handover import ReceivedPaths
 from penstock.process.handover.protocol import FrameKind, Gone, HandoverFrame, HandoverLink, check_greeting, greeting
 from penstock.process.startup.launch import PROGRAM
 from penstock.server.handover import begin_again, let_go, received_ending
-from penstock.server.tunnel import Ending
+from penstock.server.tunnel.ending import Ending
 from penstock.shared.json_fields import Fields, Strange
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from penstock.net.loop import Loop
     from penstock.net.relay.tunnel import Tunnel
     from penstock.observe.files import LogFile
-    from penstock.server.tunnel import Ending
+    from penstock.server.tunnel.ending import Ending
 
 BATCH = 32
 """Tunnels that stand still at once: a few milliseconds' work."""

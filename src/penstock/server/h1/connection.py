@@ -18,7 +18,7 @@ from penstock.observe.errorlog import INFO, report
 from penstock.server.h1.body import ChunkedBody, LengthBody
 from penstock.server.h1.send import begin_answer
 from penstock.server.transaction import CLIENT_STALLED, STALLED, give_up, new_request, refused_request, run
-from penstock.server.tunnel import begin_tunnel
+from penstock.server.tunnel.tunnel import begin_tunnel
 
 if TYPE_CHECKING:
     from penstock.http.reader import HeadReader

@@ -20,7 +20,7 @@ from penstock.observe.errorlog import ERROR, report
 from penstock.server.engine import special_answer
 from penstock.server.finish import release
 from penstock.server.h2.send import head_block
-from penstock.server.tunnel import hand_over
+from penstock.server.tunnel.tunnel import hand_over
 from penstock.websocket.handshake import accept_key
 
 if TYPE_CHECKING:

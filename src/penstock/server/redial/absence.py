@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from penstock.http.request import Attempt
     from penstock.net.relay.held import HeldSide
     from penstock.server.redial.search import PeerSearch
-    from penstock.upstream.exchange.upgrade import Parts, Upgrade
+    from penstock.upstream.exchange.upgrade import Parts, TakenPeer, Upgrade
 
 LOST, MOVED = "lost", "moved"
 """Reasons of a redial, as a backend is told; a close code that came with the loss is one, too."""
@@ -55,23 +55,21 @@ class Absence:
 
 
 class NoBackend:
-    """In place of the `Upgrade` of a tunnel that has no backend: its slot has been given back. It says who was lost."""
+    """In place of the `TakenPeer` of a tunnel that has no backend: its slot was given back. It says who was lost."""
 
-    __slots__ = ("_group", "module", "read_timeout", "send_timeout")
+    __slots__ = ("_group", "module")
 
     declared = False
     peer = None
     stream = None
     rest = b""
 
-    def __init__(self, lost: Upgrade) -> None:
+    def __init__(self, lost: TakenPeer) -> None:
         self._group = str(lost.state()["group"])
         self.module = lost.module
-        self.read_timeout = lost.read_timeout
-        self.send_timeout = lost.send_timeout
 
     def state(self) -> dict[str, object]:
-        """Return what `Upgrade.state` does: a peer that is none."""
+        """Return what `TakenPeer.state` does: a peer that is none."""
         return {"group": self._group, "peer": [], "sent": 0, "module": self.module}
 
     def ended(self, from_client: int, from_backend: int) -> None:
@@ -81,7 +79,7 @@ class NoBackend:
         """Do nothing, likewise."""
 
 
-def parts_of(upgraded: Upgrade | NoBackend) -> Parts:
+def parts_of(upgraded: TakenPeer | NoBackend) -> Parts:
     """Return the address of a tunnel's peer."""
     peer = upgraded.state()["peer"]
     assert isinstance(peer, list)

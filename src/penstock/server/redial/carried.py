@@ -17,7 +17,7 @@ from penstock.websocket.terms import shared
 
 if TYPE_CHECKING:
     from penstock.plan.plan import Plan
-    from penstock.server.tunnel import Ending
+    from penstock.server.tunnel.ending import Ending
     from penstock.server.websocket.session import Conversation
     from penstock.websocket.terms import Terms
 

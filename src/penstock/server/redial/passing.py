@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from penstock.net.relay.side import Side as Half
     from penstock.server.redial.absence import Absence
     from penstock.server.redial.origin import KeptHandshake
-    from penstock.server.tunnel import Ending
+    from penstock.server.tunnel.ending import Ending
     from penstock.websocket.redial.terms import RedialTerms
     from penstock.websocket.terms import Terms
 

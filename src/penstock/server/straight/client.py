@@ -26,6 +26,7 @@ from penstock.observe.errorlog import INFO, report
 from penstock.plan.phases import SERVER_REWRITE
 from penstock.server.connection import Connection
 from penstock.server.h1.connection import LAST_CHANCE, end_politely, serve
+from penstock.server.straight.handshake import HandshakePassage
 from penstock.server.straight.passage import Passage
 from penstock.server.straight.way import way_through
 from penstock.server.transaction import CLIENT_STALLED
@@ -254,7 +255,7 @@ class StraightConnection(Connection):
             server, match = self.listen.names.find(head.host)
             if match is not None or server.locations is None or server.root.phases[SERVER_REWRITE]:
                 return None
-            passage = Passage(self, head, server)
+            passage = (HandshakePassage if "upgrade" in head.fields else Passage)(self, head, server)
             passage.uri, passage.args = plain_target(head.target, server.root[HttpCore].merge_slashes)
             location = server.locations.find(passage.uri, passage)
         except (MatchFailed, BadRequest):

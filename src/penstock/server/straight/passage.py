@@ -29,7 +29,6 @@ from penstock.server.straight.begun import giving, raised, sent, told
 from penstock.server.straight.judged import give_up, halt
 from penstock.server.straight.last import CLOSES, send_last
 from penstock.server.straight.request import StraightRequest
-from penstock.server.straight.switch import may_switch, switch
 from penstock.server.straight.whole import whole_body
 from penstock.upstream.errors import ClientGone, ProxyError, failed, timed_out
 from penstock.upstream.exchange.exchange import Exchange
@@ -118,14 +117,13 @@ class Passage(StraightRequest):
             attempt.connect_time = 0.0
             self._send(line)
             return
+        self._dial(peer, policy)
+
+    def _dial(self, peer: Peer, policy: Policy) -> None:
+        """Connect to a backend, and send the head."""
+        loop, place, alive = self.connection.service.loop, peer.address, policy.socket_keepalive
         try:
-            stream, done = begin_connect(
-                peer.address,
-                client.loop,
-                keepalive=policy.socket_keepalive,
-                rcvbuf=policy.rcvbuf,
-                sndbuf=policy.sndbuf,
-            )
+            stream, done = begin_connect(place, loop, keepalive=alive, rcvbuf=policy.rcvbuf, sndbuf=policy.sndbuf)
         except DialFailed as error:
             self._fail(not_reached(error))
             return
@@ -143,8 +141,8 @@ class Passage(StraightRequest):
                 stream._arm(OUT, self)
                 self.connection.within(policy.connect_timeout)
                 return
-        attempt.connect_time = 0.0
-        self._send(KeptConnection(stream, peer.address, now), count)
+        self.attempt.connect_time = 0.0
+        self._send(KeptConnection(stream, place, loop.hot.now), count)
 
     def _connected(self, stream: Stream) -> None:
         """The backend has been reached, or not."""
@@ -253,21 +251,20 @@ class Passage(StraightRequest):
             return
         if head is not None:
             rest = data[head.length :]
-            if head.status == 101:
-                if may_switch(self, head, stream):
-                    self.note(head)
-                    switch(self, head, rest)
-                    return
-            else:
-                body = whole_body(self.head, head, rest)
-                if body is not None:
-                    attempt.length = len(rest)
-                    self._answer(head, body, line)
-                    return
+            if head.status == 101 and self._switches(head, rest, stream):
+                return
+            body = whole_body(self.head, head, rest)
+            if body is not None:
+                attempt.length = len(rest)
+                self._answer(head, body, line)
+                return
         # It is read again, by who can wait for the rest of it, or try another peer.
         attempt.bytes_received = 0
         stream.unread(data)
         self.over(self.way.passing.carry_on(self, self._exchange(stream)))
+
+    def _switches(self, head: ResponseHead, rest: bytes, stream: Stream) -> bool:
+        return False  # who has not asked for it is told by the general transaction
 
     def _answer(self, head: ResponseHead, body: bytes, line: KeptConnection) -> None:
         """Pass an answer on whose body came with its head."""

@@ -8,19 +8,18 @@ from penstock.modules.websocket.origins import advise
 from penstock.modules.websocket.websocket import answered_wrong
 from penstock.server.head import signature
 from penstock.server.straight.begun import sent
-from penstock.server.tunnel import begin_tunnel, open_plain
+from penstock.server.tunnel.tunnel import begin_tunnel, open_plain
 from penstock.upstream.exchange.upgrade import Upgrade
 
 if TYPE_CHECKING:
     from penstock.http.response import ResponseHead
-    from penstock.net.stream import Stream
     from penstock.server.straight.passage import Passage
 
 
-def may_switch(passage: Passage, head: ResponseHead, backend: Stream) -> bool:
+def may_switch(passage: Passage, head: ResponseHead) -> bool:
     """Return whether a 101 may be passed on. Who is to say why not is the general transaction."""
     passing = passage.way.passing
-    if not passage.head.fields.get("upgrade") or backend.owed:
+    if not passage.head.fields.get("upgrade"):
         return False
     wish = passing.websocket
     if wish is not None and wish.carries and answered_wrong(wish, passage, head):
@@ -49,31 +48,47 @@ def switch(passage: Passage, head: ResponseHead, rest: bytes) -> None:
 def _at_once(passage: Passage, head: ResponseHead, rest: bytes) -> bool:
     """Write the head without an `Answer`; False, and nothing done, where that is not enough."""
     connection, way = passage.connection, passage.way
-    lines = way.content.lines(head)
-    if lines is None:
+    data = switched_head(passage, head)
+    if data is None:
         return False
-    if way.passing.carries_websockets:
-        advise(passage)
-    first, before, after = lines
-    text = f"{first}{signature(way.core.server_tokens)}{before}Connection: upgrade\r\n{after}\r\n"
-    data = text.encode("latin-1")
-    passage.keep_alive = False
-    passage.status = 101
     count = connection.stream.send_now(data)
-    passage.bytes_sent = len(data)
+    if count != len(data):
+        open_late(passage, data, count, rest)
+        return True
+    passage.bytes_sent = count
     upgrade = Upgrade(passage, way.group, rest)
     passage.selection = None
-    if count != len(data):
-        passage.hold(upgrade)
-        passage.over(sent(_late(passage, upgrade, data[count:])))
-        return True
     connection.passage = None
     open_plain(connection, connection.stream, passage, upgrade, way.core)
     return True
 
 
+def switched_head(passage: Passage, head: ResponseHead) -> bytes | None:
+    """Write the head of a 101 that is passed on, which is the last one of its connection; None where that takes an
+    `Answer`."""
+    way = passage.way
+    lines = way.content.lines(head)
+    if lines is None:
+        return None
+    if way.passing.carries_websockets:
+        advise(passage)
+    first, before, after = lines
+    passage.keep_alive = False
+    passage.status = 101
+    text = f"{first}{signature(way.core.server_tokens)}{before}Connection: upgrade\r\n{after}\r\n"
+    return text.encode("latin-1")
+
+
+def open_late(passage: Passage, data: bytes, count: int, rest: bytes = b"") -> None:
+    """Open a tunnel once the client has taken what the kernel did not take at once: of its head, so much has gone."""
+    passage.bytes_sent = len(data)
+    upgrade = Upgrade(passage, passage.way.group, rest)
+    passage.selection = None
+    passage.hold(upgrade)
+    passage.over(sent(_late(passage, upgrade, data[count:])))
+
+
 async def _late(passage: Passage, upgrade: Upgrade, unsent: bytes) -> None:
-    """Open it when the client has taken the rest of the head, which the kernel did not take at once."""
     connection, core = passage.connection, passage.way.core
     await connection.stream.send_all(unsent, timeout=core.send_timeout)
     passage.no_longer(upgrade)

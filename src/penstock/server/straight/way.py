@@ -8,6 +8,7 @@ or what is kept in a cache. `obstacles.py` says what keeps the others off it.
 from __future__ import annotations
 
 import os
+from math import inf
 from typing import TYPE_CHECKING
 
 from penstock.modules.awaited import Awaited, Judge
@@ -18,6 +19,7 @@ from penstock.modules.logs.log import AccessLogs
 from penstock.modules.proxy.caching import Caching
 from penstock.modules.proxy.proxy import Proxy
 from penstock.modules.websocket.terms import Conversations
+from penstock.net.relay.relay import limits
 from penstock.server.straight.content import StraightProxy
 from penstock.server.straight.hits import StraightHits
 from penstock.server.straight.obstacles import JUDGES, obstacles, passing_of
@@ -44,14 +46,17 @@ class Way:
         "connection_line",
         "content",
         "core",
+        "dials_plainly",
         "filters",
         "group",
+        "idle_timeout",
         "judges",
         "kept",
         "passing",
         "plain",
         "policy",
         "seen",
+        "send_timeouts",
         "talks",
     )
 
@@ -59,6 +64,12 @@ class Way:
     content: StraightProxy
     policy: Policy
     group: Group
+    idle_timeout: float
+    """Seconds for which both sides of a tunnel may be silent."""
+    dials_plainly: bool
+    """Whether nothing but TCP_NODELAY is set of sockets."""
+    send_timeouts: tuple[float, float]
+    """Those for which its client and its backend may take nothing."""
 
     def __init__(self, location: Location) -> None:
         self.core = location[HttpCore]
@@ -84,7 +95,10 @@ class Way:
     def pass_on(self, passing: Proxy, there: Destination) -> None:
         """Let it lead to a backend."""
         self.passing = passing
-        self.policy = passing.policy
+        self.policy = policy = passing.policy
+        self.dials_plainly = not (policy.socket_keepalive or policy.rcvbuf or policy.sndbuf)
+        self.idle_timeout = policy.read_timeout or inf
+        self.send_timeouts = limits(self.core.send_timeout, policy.send_timeout)
         self.group = there.group
         self.content = StraightProxy(passing, there)
 

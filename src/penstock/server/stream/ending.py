@@ -9,7 +9,7 @@ from penstock.config.addresses import address_text
 from penstock.net.relay.throttle import Throttle
 from penstock.net.relay.tunnel import End, Send, Tunnel
 from penstock.observe.errorlog import INFO, hears, report
-from penstock.server.tunnel import Ending, explain
+from penstock.server.tunnel.ending import Ending, explain
 
 if TYPE_CHECKING:
     from penstock.http.request import Attempt

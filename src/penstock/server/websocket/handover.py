@@ -12,7 +12,7 @@ from penstock.websocket.terms import terms_of
 
 if TYPE_CHECKING:
     from penstock.plan.plan import Plan
-    from penstock.server.tunnel import Ending
+    from penstock.server.tunnel.ending import Ending
 
 
 def state_of(talk: Conversation) -> dict[str, Any]:

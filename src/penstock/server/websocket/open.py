@@ -12,7 +12,7 @@ from penstock.websocket.extensions import compresses, reserved_bits
 if TYPE_CHECKING:
     from penstock.http.request import Answer, Request
     from penstock.http.response import ResponseHead
-    from penstock.server.tunnel import Ending
+    from penstock.server.tunnel.ending import Ending
     from penstock.websocket.terms import Terms
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from penstock.net.loop import Loop
     from penstock.net.redis.replies import Reply
     from penstock.plan.plan import Plan
-    from penstock.server.tunnel import Ending
+    from penstock.server.tunnel.ending import Ending
     from penstock.server.websocket.session import Conversation
     from penstock.shared.json_fields import Fields
 

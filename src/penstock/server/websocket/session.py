@@ -33,7 +33,7 @@ from penstock.websocket.terms import Terms
 
 if TYPE_CHECKING:
     from penstock.net.relay.side import Side as Half
-    from penstock.server.tunnel import Ending
+    from penstock.server.tunnel.ending import Ending
     from penstock.server.websocket.reauth import Reauth
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from penstock.shared.json_fields import Fields, Strange
-from penstock.upstream.exchange.upgrade import Parts, Upgrade, address_parts
+from penstock.upstream.exchange.upgrade import Parts, TakenPeer, address_parts
 from penstock.upstream.peers.balancers import PeerSelection
 
 if TYPE_CHECKING:
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from penstock.upstream.peers.peers import Peer
 
 
-class ReceivedUpgrade(Upgrade):
-    """As `Upgrade`, once the relay has the stream. Where this configuration knows the peer, it has the tunnel's slot:
-    `least_conn` and `max_conns` count it here. Others are carried without one."""
+class ReceivedPeer(TakenPeer):
+    """As `TakenPeer`. Where this configuration knows the peer, it has the tunnel's slot: `least_conn` and `max_conns`
+    count it here. Others are carried without one."""
 
     __slots__ = ("_known_as",)
 
@@ -28,9 +28,6 @@ class ReceivedUpgrade(Upgrade):
         self._sent = told.sent
         self._peer = None
         self.module = told.module
-        self.stream = None
-        self.rest = b""
-        self.read_timeout = self.send_timeout = 0.0
         for group in groups:
             for peer in group.peers:
                 if address_parts(peer.address) == told.peer:
@@ -57,7 +54,7 @@ class ReceivedUpgrade(Upgrade):
 
 
 class ReceivedState:
-    """What `Upgrade.state` told, read with types. Raises `Strange`."""
+    """What `TakenPeer.state` told, read with types. Raises `Strange`."""
 
     __slots__ = ("group", "module", "peer", "sent")
 

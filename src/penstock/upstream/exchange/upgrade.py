@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from penstock.http.request import Attempt
     from penstock.net.dial import Address
+    from penstock.net.loop import HotSelector
     from penstock.net.stream import Stream
     from penstock.upstream.exchange.policy import Policy
     from penstock.upstream.peers.balancers import PeerSelection
@@ -46,43 +47,28 @@ class Switching(Protocol):
         ...
 
 
-class Upgrade:
-    """The backend of a tunnel, as far as a tunnel needs it. The peer's slot stays taken until `ended` or `close`.
+class TakenPeer:
+    """The peer of a tunnel: its slot stays taken until `ended` or `leave`. `module` begins the names of the directives
+    that set its timeouts."""
 
-    `rest` are bytes that came behind the head. Timeouts are seconds: `read_timeout` for silence, `send_timeout` for
-    a backend that takes nothing; `module` begins the names of the directives that set them.
-    """
+    __slots__ = ("_attempt", "_group", "_hot", "_peer", "_selection", "_sent", "module")
 
-    __slots__ = (
-        "_attempt",
-        "_group",
-        "_hot",
-        "_peer",
-        "_selection",
-        "_sent",
-        "module",
-        "read_timeout",
-        "rest",
-        "send_timeout",
-        "stream",
-    )
-
-    def __init__(self, exchange: Switching, group: Group, rest: bytes) -> None:
-        line, peer = exchange.line, exchange.peer
-        assert line is not None and peer is not None
-        exchange.line = exchange.peer = None
+    def __init__(
+        self,
+        exchange: Switching,
+        peer: Peer,
+        group: Group,
+        selection: PeerSelection | None,
+        hot: HotSelector,
+        sent: int,
+    ) -> None:
         self._attempt = exchange.attempt
         self._group = group
-        self._selection: PeerSelection | None = exchange.selection
+        self._selection = selection
         self._peer: Peer | None = peer
-        self._hot = line.stream.hot
-        self._sent = line.stream.sent - line.mark
-        self.stream: Stream | None = line.stream
-        self.rest = rest
-        policy = exchange.policy
-        self.module = policy.module
-        self.read_timeout = policy.read_timeout
-        self.send_timeout = policy.send_timeout
+        self._hot = hot
+        self._sent = sent
+        self.module = exchange.policy.module
 
     @property
     def peer(self) -> Peer | None:
@@ -110,9 +96,7 @@ class Upgrade:
             peer.did_well()
 
     def release(self) -> None:
-        """Keep nothing that the end does not need: the relay has the stream."""
-        self.stream = None
-        self.rest = b""
+        """Keep nothing that the end does not need."""
         if self._selection is not None:
             assert self._peer is not None
             self._selection.make_final(self._peer)
@@ -126,17 +110,20 @@ class Upgrade:
         self._sent -= from_client
         self._attempt.bytes_received -= from_backend
 
-    def ended(self, from_client: int, from_backend: int) -> None:
+    def ended(self, from_client: int = 0, from_backend: int = 0) -> None:
         """Count what was sent, and give the peer back: the tunnel has ended, after so many bytes from either side."""
-        self._sent += from_client
-        self._attempt.bytes_received += from_backend
-        self._give_back()
-
-    def close(self) -> None:
-        """Give the peer back: there will be no tunnel."""
-        if self.stream is not None:
-            self.stream.close()
-        self._give_back()
+        attempt = self._attempt
+        attempt.bytes_sent = self._sent = self._sent + from_client
+        attempt.bytes_received += from_backend
+        if attempt.response_time is None:
+            attempt.response_time = self._hot.now - attempt.started
+        peer, self._peer = self._peer, None
+        if peer is None:
+            return
+        if self._selection is None:
+            peer.done_alone()
+        else:
+            self._selection.done(peer)
 
     def state(self) -> dict[str, object]:
         """Return what a process needs that goes on with the tunnel: group and address of the peer, and what was sent.
@@ -154,15 +141,36 @@ class Upgrade:
         if peer is not None:
             peer.active -= 1
 
-    def _give_back(self) -> None:
-        attempt = self._attempt
-        attempt.bytes_sent = self._sent
-        if attempt.response_time is None:
-            attempt.response_time = self._hot.now - attempt.started
-        peer, self._peer = self._peer, None
-        if peer is None:
-            return
-        if self._selection is None:
-            peer.done_alone()
-        else:
-            self._selection.done(peer)
+
+class Upgrade(TakenPeer):
+    """The backend of a tunnel, as far as a tunnel needs it. The peer's slot stays taken until `ended` or `close`.
+
+    `rest` are bytes that came behind the head. Timeouts are seconds: `read_timeout` for silence, `send_timeout` for
+    a backend that takes nothing.
+    """
+
+    __slots__ = ("read_timeout", "rest", "send_timeout", "stream")
+
+    def __init__(self, exchange: Switching, group: Group, rest: bytes) -> None:
+        line, peer = exchange.line, exchange.peer
+        assert line is not None and peer is not None
+        exchange.line = exchange.peer = None
+        stream = line.stream
+        super().__init__(exchange, peer, group, exchange.selection, stream.hot, stream.sent - line.mark)
+        self.stream: Stream | None = stream
+        self.rest = rest
+        policy = exchange.policy
+        self.read_timeout = policy.read_timeout
+        self.send_timeout = policy.send_timeout
+
+    def release(self) -> None:
+        """Keep nothing that the end does not need: the relay has the stream."""
+        self.stream = None
+        self.rest = b""
+        super().release()
+
+    def close(self) -> None:
+        """Give the peer back: there will be no tunnel."""
+        if self.stream is not None:
+            self.stream.close()
+        self.ended()

@@ -17,7 +17,7 @@ from penstock.net.stream import Stream
 from penstock.process.handover import sender as module
 from penstock.process.handover.protocol import FrameKind, HandoverFrame, HandoverLink, greeting
 from penstock.process.handover.sender import Giver
-from penstock.server.tunnel import Ending
+from penstock.server.tunnel.ending import Ending
 from penstock.server.websocket.session import Conversation
 from penstock.websocket.close_reasons import Why
 from penstock.websocket.frames import close_frame

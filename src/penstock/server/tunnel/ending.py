@@ -1,152 +1,27 @@
-"""A 101, or the 200 to a CONNECT, becomes a tunnel: both streams go to the relay, and only the log line is left."""
+"""What is kept of a request while its tunnel is open, and what is left to do when that ends."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 from penstock.http.head import RequestHead
-from penstock.http.request import NO_PEER
-from penstock.modules.core.http_core import HttpCore
+from penstock.http.request import NO_PEER, Attempt
 from penstock.modules.logs.log import AccessLogs
 from penstock.modules.tracing.tunnel_spans import TunnelSpans
-from penstock.modules.websocket.terms import Conversations
-from penstock.net.errors import NetError
-from penstock.net.relay.relay import relay
 from penstock.net.relay.tunnel import End, Tunnel
-from penstock.observe.errorlog import INFO, WARN, Subject, Words, report, words_of
-from penstock.server.finish import forget, let_go_of_body, release
-from penstock.server.head import render_head
+from penstock.observe.accesslog import FrozenLine
+from penstock.observe.errorlog import INFO, WARN, Subject, report
+from penstock.server.finish import forget
 from penstock.shared.hints import HINTS
 
 if TYPE_CHECKING:
     from penstock.http.request import Answer, Request
-    from penstock.http.response import ResponseHead
-    from penstock.net.stream import Stream
-    from penstock.net.timers import Alarm
     from penstock.server.connection import Connection
     from penstock.server.h2.request_connection import View
     from penstock.server.websocket.session import Conversation
-    from penstock.upstream.exchange.upgrade import Upgrade
-
-
-def begin_tunnel(
-    connection: Connection, stream: Stream, request: Request, answer: Answer
-) -> Coroutine[object, None, None] | None:
-    """Send the head and let the relay have both streams; the tunnel's end is the request's end. What may have to wait
-    is left to be awaited."""
-    core = request.location[HttpCore]
-    request.keep_alive = False
-    request.answer = answer
-    request.status = answer.status
-    head = render_head(request, answer, chunked=False)
-    try:
-        sent = stream.send_now(head)
-    except NetError:
-        if answer.upgraded is not None:
-            answer.upgraded.close()
-        raise
-    request.bytes_sent += len(head)
-    if sent != len(head):
-        return _begin_late(connection, stream, request, answer, head[sent:])
-    _open(connection, stream, request, answer, core)
-    return None
-
-
-async def _begin_late(
-    connection: Connection, stream: Stream, request: Request, answer: Answer, unsent: bytes
-) -> None:
-    """Send the rest of a head that the kernel did not take at once, and go on."""
-    core = request.location[HttpCore]
-    try:
-        await stream.send_all(unsent, timeout=core.send_timeout)
-    except NetError:
-        if answer.upgraded is not None:
-            answer.upgraded.close()
-        raise
-    _open(connection, stream, request, answer, core)
-
-
-def open_plain(
-    connection: Connection, stream: Stream, request: Request, upgraded: Upgrade, core: HttpCore
-) -> None:
-    """Let the relay have both streams of a tunnel whose frames nobody looks at, and of whose answer nothing is kept."""
-    if core.tcp_nodelay:
-        stream.nodelay()
-    service = connection.service
-    alarm, connection.alarm = connection.alarm, None
-    service.gone(connection)
-    request.body_bytes_sent = len(upgraded.rest)
-    _join(connection, stream, request, upgraded, Ending(connection, request, upgraded), core, alarm=alarm)
-    if request.held:
-        release(request)
-
-
-def _join(
-    connection: Connection | View,
-    stream: Stream,
-    request: Request,
-    upgraded: Upgrade,
-    ending: Ending,
-    core: HttpCore,
-    *,
-    alarm: Alarm | None = None,
-    watch: Callable[[Tunnel], None] | None = None,
-) -> None:
-    """Count a tunnel, and let the relay have both its streams."""
-    service = connection.service
-    backend, rest = upgraded.stream, upgraded.rest
-    assert backend is not None, "a tunnel is opened once"
-    if service.meters is not None:
-        service.meters.opened(service.timers.now - request.started)
-        service.meters.tried(request.server.name, request.attempts, ending.status)
-    upgraded.release()
-    connection.tunnelled = True
-    tunnel = relay(
-        stream,
-        backend,
-        to_client=rest,
-        idle_timeout=upgraded.read_timeout,
-        send_timeouts=(core.send_timeout, upgraded.send_timeout),
-        on_end=ending,
-        owner=ending,
-        watch=watch,
-        alarm=alarm,
-        websocket=speaks_websocket(request.upstream_head),
-    )
-    if ending.spans is not None:
-        ending.spans.follow(tunnel)
-
-
-def speaks_websocket(head: ResponseHead | None) -> bool:
-    """Return whether a backend's 101 names WebSocket alone."""
-    return head is not None and head.fields.get("upgrade", "").lower() == "websocket"
-
-
-def _open(connection: Connection, stream: Stream, request: Request, answer: Answer, core: HttpCore) -> None:
-    if core.tcp_nodelay:
-        stream.nodelay()  # the backend's side has had it since it was dialled
-    connection.service.gone(connection)
-    hand_over(connection, stream, request, answer, core)
-
-
-def hand_over(connection: Connection | View, stream: Stream, request: Request, answer: Answer, core: HttpCore) -> None:
-    """Let the relay have both streams, the client's head having been sent."""
-    # Only `upstream/` makes them: `http/` does not know how a tunnel ends.
-    upgraded: Upgrade = answer.upgraded  # type: ignore[assignment]
-    request.body_bytes_sent = len(upgraded.rest)
-    ending = Ending(connection, request, upgraded)
-    terms = request.location[Conversations].terms
-    talk = None
-    if terms is not None:
-        from penstock.server.websocket.open import converse
-
-        talk = ending.conversation = converse(ending, request, answer, terms)
-    _join(connection, stream, request, upgraded, ending, core, watch=None if talk is None else talk.attach)
-    request.no_longer(upgraded)
-    release(request)
-    let_go_of_body(request)
+    from penstock.upstream.exchange.upgrade import TakenPeer
 
 
 class Since:
@@ -168,8 +43,13 @@ class Ending:
 
     __slots__ = (
         "_error_log",
-        "_words",
-        "attempts",
+        "_frozen",
+        "_host",
+        "_line",
+        "_log",
+        "_referer",
+        "_tried",
+        "_upstream",
         "body_bytes_sent",
         "bytes_sent",
         "client",
@@ -178,7 +58,6 @@ class Ending:
         "conversation",
         "endings",
         "finished",
-        "lines",
         "location_name",
         "number",
         "request",
@@ -202,27 +81,46 @@ class Ending:
     """What late variables may ask of it."""
     variables: Mapping[str, str | None] = MappingProxyType({})
 
-    def __init__(self, connection: Connection | View, request: Request, upgraded: Upgrade) -> None:
-        self.service = connection.service
+    def __init__(self, connection: Connection | View, request: Request, upgraded: TakenPeer) -> None:
+        self.service = service = connection.service
         self.upgraded = upgraded
         # Before what ends with the request is taken over: a span that would be made then is another's from now on.
-        self.spans = None if request.contexts is None else TunnelSpans.begin(self.service, request)
+        self.spans = None if request.contexts is None else TunnelSpans.begin(service, request)
         self.endings = request.endings
-        self.lines = request.location[AccessLogs].freeze(request)
-        self._error_log = request.location.error_log
-        plain = request.parent is None and request.log_context is None
-        self._words: Words | Subject = words_of(request) if plain else Subject(request)
+        location, head = request.location, request.head
         self.request: Request | None = None
-        for line in self.lines:
-            if not line.self_contained:
+        # What is known of the line of the log: a text, or lines where there are several, or none. One that is alone, as
+        # nearly always, is no object of its own.
+        self._frozen: str | tuple[FrozenLine, ...]
+        logs = location[AccessLogs]
+        self._log = log = logs.alone
+        if log is not None:
+            self._frozen = log.format.freeze(request)
+            if not log.format.self_contained:
                 self.request = request
+        else:
+            self._frozen = lines = logs.freeze(request)
+            for line in lines:
+                if not line.self_contained:
+                    self.request = request
+        self._error_log = location.error_log
+        # What lines of the error log are about. In slots, it is 64 bytes less than as a tuple.
+        self._line: str | Subject
+        if request.parent is None and request.log_context is None:
+            self._line, self._upstream = head.line, request.upstream_url
+            fields = head.fields
+            self._host, self._referer = fields.get("host"), fields.get("referer")
+        else:
+            self._line = Subject(request)
         self.number: int = connection.number
         self.connected: float = connection.started
         self.client: str = connection.client_address
         self.server_name = request.server.name
-        self.location_name = request.location.name
+        self.location_name = location.name
         self.conversation: Conversation | None = None
-        self.attempts = request.attempts
+        # The attempts: one that is alone, as nearly always, is in no list.
+        tried = request.attempts
+        self._tried = tried[0] if tried is not None and len(tried) == 1 else tried
         self.body_bytes_sent = request.body_bytes_sent
         self.bytes_sent = request.bytes_sent
         self.request_length = request.request_length
@@ -237,14 +135,40 @@ class Ending:
         return Since(self.number, self.connected)
 
     @property
+    def attempts(self) -> list[Attempt] | None:
+        """Return the attempts at backends, likewise."""
+        tried = self._tried
+        return [tried] if isinstance(tried, Attempt) else tried
+
+    @attempts.setter
+    def attempts(self, attempts: list[Attempt] | None) -> None:
+        self._tried = attempts
+
+    @property
+    def lines(self) -> tuple[FrozenLine, ...]:
+        """Return the lines of the access log, likewise."""
+        log, frozen = self._log, self._frozen
+        if isinstance(frozen, tuple):
+            return frozen
+        assert log is not None and log.file is not None
+        return (FrozenLine(log.format, frozen, log.file),)
+
+    @lines.setter
+    def lines(self, lines: tuple[FrozenLine, ...]) -> None:
+        self._log, self._frozen = None, lines
+
+    @property
     def subject(self) -> Subject:
         """Return what lines of the error log about it are about, likewise."""
-        words = self._words
-        return words if isinstance(words, Subject) else Subject.kept(self._error_log, self.number, words)
+        line = self._line
+        if isinstance(line, Subject):
+            return line
+        words = self.client, self.server_name, line, self._upstream, self._host, self._referer
+        return Subject.kept(self._error_log, self.number, words)
 
     @subject.setter
     def subject(self, subject: Subject) -> None:
-        self._words = subject
+        self._line = subject
 
     def __call__(self, tunnel: Tunnel, reason: End) -> None:
         """The tunnel has ended. (The relay calls this object: a bound method would be kept with every tunnel.)"""
@@ -258,10 +182,16 @@ class Ending:
         self._book(tunnel, reason)
         if self.spans is not None:
             self.spans.over(self.status, tunnel, reason.name, self.conversation)
-        self._explain(tunnel, reason)
-        late = self._late()
-        for line in self.lines:
-            line.write(late)
+        if self.bare or (reason is not End.CLIENT_CLOSED and reason is not End.BACKEND_CLOSED):
+            self._explain(tunnel, reason)
+        late = self if self.request is None else self._late()
+        log, frozen = self._log, self._frozen
+        if isinstance(frozen, tuple):
+            for line in frozen:
+                line.write(late)
+        else:
+            assert log is not None and log.file is not None
+            log.file.line(log.format.thaw(frozen, late))
         for action in self.endings or ():
             action()
         if self.request is not None:
@@ -324,11 +254,8 @@ class Ending:
             setattr(self.request, name, getattr(self, name))
         return self.request
 
-
     def _explain(self, tunnel: Tunnel, reason: End) -> None:
         """One line for an end that nobody asked for."""
-        if reason is End.CLIENT_CLOSED or reason is End.BACKEND_CLOSED:
-            return
         explain(self.subject, f"{self.upgraded.module}_read_timeout", tunnel, reason)
 
 
