@@ -37,10 +37,10 @@ def loop() -> Iterator[Loop]:
 
 @pytest.fixture
 def run(loop: Loop) -> Callable[[Coroutine[Any, Any, Any]], Any]:
-    """Runs a coroutine as a fiber to its end; no test waits longer than ten seconds."""
+    """Runs a coroutine as a fiber to its end; no test waits longer than a minute."""
 
     def run(coro: Coroutine[Any, Any, Any]) -> Any:
-        loop.call_later(10, loop.stop)
+        loop.call_later(60, loop.stop)
         return loop.run(coro)
 
     return run

@@ -38,7 +38,7 @@ def test_bytes_go_and_come(pair: Pair, run: Run) -> None:
         await near.send_all([b"two", bytearray(b"three"), memoryview(b""), memoryview(b"four")])
         assert await near.recv() == b"twothreefour"
         near.shutdown_write()
-        assert await near.recv(timeout=1) == b""
+        assert await near.recv(timeout=5) == b""
         assert (near.sent, near.received) == (15, 15)
 
     run(main())
@@ -183,18 +183,18 @@ def test_peek_leaves_the_bytes(pair: Pair, run: Run) -> None:
 
     async def main() -> None:
         far.send_now(b"PROXY")
-        assert await near.peek(timeout=1) == b"PROXY"
+        assert await near.peek(timeout=5) == b"PROXY"
 
         async def more() -> None:
             await asyncio.sleep(0.02)
             far.send_now(b" TCP4")
 
         spawn(more())
-        assert await near.peek(5, timeout=1) == b"PROXY TCP4"
+        assert await near.peek(5, timeout=5) == b"PROXY TCP4"
         assert await near.recv() == b"PROXY TCP4"
         far.send_now(b"end")
         far.shutdown_write()
-        assert await near.peek(3, timeout=1) == b"end"
+        assert await near.peek(3, timeout=5) == b"end"
 
     run(main())
 
@@ -247,7 +247,7 @@ def test_lingering_close_ends_in_time(connected: Connected, run: Run) -> None:
     async def main() -> None:
         await near.lingering_close(5, 0.02)
         assert near.closed
-        assert await far.recv(timeout=1) == b""
+        assert await far.recv(timeout=5) == b""
 
     run(main())
 
@@ -269,6 +269,6 @@ def test_the_last_bytes_leave_with_the_end(pair: Pair, run: Run, unread: bool) -
         assert near.send_last(b"goodbye") == 7
         near.shutdown_write()
         near.close()
-        assert await far.recv(timeout=1) == b"goodbye"
+        assert await far.recv(timeout=5) == b"goodbye"
 
     run(main())

@@ -70,7 +70,7 @@ def test_a_pipelined_request_turns_reading_off_once(pair: Pair, run: Run, loop: 
 
     async def main() -> list[str]:
         far.send_now(b"a")
-        assert await near.recv(timeout=1) == b"a"
+        assert await near.recv(timeout=5) == b"a"
         counting = CountingEpoll(loop)
         far.send_now(b"b")
         while not near.ready:
@@ -78,7 +78,7 @@ def test_a_pipelined_request_turns_reading_off_once(pair: Pair, run: Run, loop: 
         assert counting.calls == ["change"]
         far.send_now(b"c")
         await asyncio.sleep(0.01)
-        assert await near.recv(timeout=1) == b"bc"
+        assert await near.recv(timeout=5) == b"bc"
         spawn(echo(near))
         await asyncio.sleep(0.01)
         return counting.calls
@@ -96,7 +96,7 @@ def test_timeouts(pair: Pair, run: Run) -> None:
         with pytest.raises(TimedOut):
             await near.send_all(b"x" * (32 << 20), timeout=0.05)
         far.send_now(b"still there")
-        assert await near.recv(timeout=1) == b"still there"
+        assert await near.recv(timeout=5) == b"still there"
         await asyncio.sleep(0.05)  # the deadlines that were met do not ring later
 
     run(main())
@@ -114,7 +114,7 @@ def test_hangup_is_told_once_to_who_does_not_read(pair: Pair, run: Run) -> None:
         while not told:
             await asyncio.sleep(0.01)
         assert near.hung_up
-        assert await near.recv(timeout=1) == b""
+        assert await near.recv(timeout=5) == b""
         await asyncio.sleep(0.01)
         assert told == [1]
 
@@ -186,7 +186,7 @@ def test_interrupt_of_a_fiber_that_waits_on_a_stream(pair: Pair, run: Run) -> No
         with pytest.raises(KeyError):
             await waiting.join()
         far.send_now(b"x")
-        assert await near.recv(timeout=1) == b"x"
+        assert await near.recv(timeout=5) == b"x"
 
     run(main())
 
@@ -201,9 +201,9 @@ def test_wait_for_several(connected: Connected, run: Run, loop: Loop) -> None:
 
     async def main() -> None:
         client_peer.send_now(b"body")
-        assert await wait([client, backend], [], 1) == ([client], [])
+        assert await wait([client, backend], [], 5) == ([client], [])
         assert client.recv_now() == b"body"
-        assert await wait([client], [backend], 1) == ([], [backend])
+        assert await wait([client], [backend], 5) == ([], [backend])
         while backend.send_now(b"x" * 65536):
             pass
         waiting = spawn(wait([client], [backend], 5))
@@ -212,7 +212,7 @@ def test_wait_for_several(connected: Connected, run: Run, loop: Loop) -> None:
         client_peer.send_now(b"more")
         assert await waiting.join() == ([client], [])
         backend_peer.send_now(b"early answer")
-        readers, _ = await wait([backend], [], 1)
+        readers, _ = await wait([backend], [], 5)
         assert readers == [backend]
         with pytest.raises(TimedOut):
             client.recv_now()

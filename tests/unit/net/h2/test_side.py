@@ -55,7 +55,7 @@ def test_bytes_go_both_ways(loop: Loop, run: Run) -> None:
         assert tunnel.transport == "h2"
         assert not tunnel.portable
         await one.ours.send_all(b"up", 2)
-        assert await one.backend.recv(timeout=2) == b"up"
+        assert await one.backend.recv(timeout=5) == b"up"
         await one.backend.send_all(b"down")
         assert await one.ours.recv(100, 2) == b"down"
         assert (tunnel.from_client, tunnel.from_backend) == (2, 4)
@@ -69,8 +69,8 @@ def test_end_stream_is_fin_both_ways(loop: Loop, run: Run) -> None:
         one = Tunnelled(loop)
         tunnel = await one.open()
         await one.ours.send_all(b"last", 2, ended=True)
-        assert await one.backend.recv(timeout=2) == b"last"
-        assert await one.backend.recv(timeout=2) == b""
+        assert await one.backend.recv(timeout=5) == b"last"
+        assert await one.backend.recv(timeout=5) == b""
         assert tunnel.flows == (FlowState.ENDED, FlowState.FLOWING)
         await one.backend.send_all(b"answer")
         assert await one.ours.recv(100, 2) == b"answer"
@@ -110,8 +110,8 @@ def test_what_came_before_a_reset_is_delivered(loop: Loop, run: Run) -> None:
         await one.open()
         one.ours.send_now(b"last words")
         one.ours.reset(8)
-        assert await one.backend.recv(timeout=2) == b"last words"
-        assert await one.backend.recv(timeout=2) == b""
+        assert await one.backend.recv(timeout=5) == b"last words"
+        assert await one.backend.recv(timeout=5) == b""
         await until(lambda: bool(one.ends))
         assert one.ends == [End.CLIENT_RESET]
         await one.close()

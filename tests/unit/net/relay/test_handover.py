@@ -38,15 +38,15 @@ def test_bytes_flow_on_and_are_counted_on(connected: Connected, loop: Loop, run:
         both = Both(loop, connected)
         opened = both.tunnel.opened
         await both.client.send_all(b"before")
-        assert await both.backend.recv(timeout=1) == b"before"
+        assert await both.backend.recv(timeout=5) == b"before"
         tunnel = carry(both, loop)
         assert tunnel.opened == opened
         await both.client.send_all(b"after")
-        assert await both.backend.recv(timeout=1) == b"after"
+        assert await both.backend.recv(timeout=5) == b"after"
         await both.backend.send_all(b"back")
-        assert await both.client.recv(timeout=1) == b"back"
+        assert await both.client.recv(timeout=5) == b"back"
         both.client.close()
-        assert await both.backend.recv(timeout=1) == b""
+        assert await both.backend.recv(timeout=5) == b""
         both.backend.close()
         assert await both.end() is End.CLIENT_CLOSED
         assert both.ends == [(End.CLIENT_CLOSED, 11, 4)]
@@ -83,7 +83,7 @@ def test_an_end_that_is_still_to_be_passed_on(connected: Connected, loop: Loop, 
         carry(both, loop)
         await both.backend.send_all(b"late answer")
         assert await read_all(both.backend) == sent[:count]
-        assert await both.client.recv(timeout=1) == b"late answer"
+        assert await both.client.recv(timeout=5) == b"late answer"
         both.backend.close()
         assert await both.end() is End.CLIENT_CLOSED
 
@@ -94,10 +94,10 @@ def test_half_closed_stays_half_closed(connected: Connected, loop: Loop, run: Ru
     async def main() -> None:
         both = Both(loop, connected)
         both.client.shutdown_write()
-        assert await both.backend.recv(timeout=1) == b""
+        assert await both.backend.recv(timeout=5) == b""
         carry(both, loop)
         await both.backend.send_all(b"still talking")
-        assert await both.client.recv(timeout=1) == b"still talking"
+        assert await both.client.recv(timeout=5) == b"still talking"
         both.backend.close()
         assert await both.end() is End.CLIENT_CLOSED
 
@@ -146,11 +146,11 @@ def test_paused_and_resumed_here(connected: Connected, loop: Loop, run: Run) -> 
         assert both.tunnel.from_client == 0 and not both.ends
         both.tunnel.client.last = both.tunnel.loop.hot.now
         both.tunnel.resume()
-        assert await both.backend.recv(timeout=1) == b"waits"
+        assert await both.backend.recv(timeout=5) == b"waits"
         both.tunnel.pause()
         both.tunnel.close()
         assert both.ends == [(End.SHUTDOWN, 5, 0)]
-        assert await both.client.recv(timeout=1) == b""
+        assert await both.client.recv(timeout=5) == b""
 
     run(main())
 

@@ -28,12 +28,12 @@ def test_both_ways_and_counted(make: Connected, loop: Loop, run: Run) -> None:
         both = Both(loop, make)
         assert both.tunnel in loop.tunnels
         await both.client.send_all(b"question")
-        assert await both.backend.recv(timeout=1) == b"question"
+        assert await both.backend.recv(timeout=5) == b"question"
         await both.backend.send_all(b"answer!")
-        assert await both.client.recv(timeout=1) == b"answer!"
+        assert await both.client.recv(timeout=5) == b"answer!"
         assert (both.tunnel.from_client, both.tunnel.from_backend) == (8, 7)
         both.client.close()
-        assert await both.backend.recv(timeout=1) == b""
+        assert await both.backend.recv(timeout=5) == b""
         both.backend.close()
         assert await both.end() is End.CLIENT_CLOSED
         assert both.ends == [(End.CLIENT_CLOSED, 8, 7)]
@@ -65,7 +65,7 @@ def test_a_half_closed_tunnel_idles_out(make: Connected, loop: Loop, run: Run) -
     async def main() -> None:
         both = Both(loop, make, idle_timeout=0.05)
         both.backend.shutdown_write()
-        assert await both.client.recv(timeout=1) == b""
+        assert await both.client.recv(timeout=5) == b""
         assert await both.end() is End.IDLE
 
     run(main())
@@ -77,11 +77,11 @@ def test_idle(connected: Connected, loop: Loop, run: Run) -> None:
         for _ in range(6):
             await asyncio.sleep(0.04)
             await both.client.send_all(b"x")
-            assert await both.backend.recv(timeout=1) == b"x"
+            assert await both.backend.recv(timeout=5) == b"x"
         assert both.ends == []
         assert len(loop.timers.heap) < 20
         assert await both.end() is End.IDLE
-        assert await both.client.recv(timeout=1) == b""
+        assert await both.client.recv(timeout=5) == b""
 
     run(main())
 
@@ -123,8 +123,8 @@ def test_closed_at_will(connected: Connected, loop: Loop, run: Run) -> None:
         both.tunnel.inject(both.tunnel.client, b"\x88\x02\x03\xf4")
         both.tunnel.close(End.SHUTDOWN)
         both.tunnel.close(End.SHUTDOWN)
-        assert await both.client.recv(timeout=1) == b"\x88\x02\x03\xf4"
-        assert await both.client.recv(timeout=1) == b""
+        assert await both.client.recv(timeout=5) == b"\x88\x02\x03\xf4"
+        assert await both.client.recv(timeout=5) == b""
         assert both.ends == [(End.SHUTDOWN, 0, 0)]
 
     run(main())
@@ -171,10 +171,10 @@ def test_a_tap_sees_everything_once(connected: Connected, loop: Loop, run: Run) 
         assert writing.done
         assert got == data
         await both.client.send_all(b"not tapped")
-        await both.backend.recv(timeout=1)
+        await both.backend.recv(timeout=5)
         both.tunnel.tap(both.tunnel.backend, None)
         await both.backend.send_all(b"no more")
-        assert await both.client.recv(timeout=1) == b"no more"
+        assert await both.client.recv(timeout=5) == b"no more"
         assert seen == data
 
     run(main())
@@ -188,7 +188,7 @@ def test_released_sockets_live_on(connected: Connected, loop: Loop, run: Run) ->
         assert (to_client, to_backend) == (b"", b"")
         again = relay(Stream(client, loop), Stream(backend, loop), on_end=both.ended)
         await both.client.send_all(b"handed over")
-        assert await both.backend.recv(timeout=1) == b"handed over"
+        assert await both.backend.recv(timeout=5) == b"handed over"
         again.close()
         assert both.ends == [(End.SHUTDOWN, 11, 0)]
 
@@ -206,9 +206,9 @@ def test_nothing_is_left_of_a_tunnel_without_the_collector(connected: Connected,
             left, right = tunnel.client, tunnel.backend
             del near, far
             await client.send_all(b"x")
-            await backend.recv(timeout=1)
+            await backend.recv(timeout=5)
             client.close()
-            assert await backend.recv(timeout=1) == b""
+            assert await backend.recv(timeout=5) == b""
             backend.close()
             while tunnel.reason is None:
                 await asyncio.sleep(0.01)

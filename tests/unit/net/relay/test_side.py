@@ -37,7 +37,7 @@ def test_a_slow_reader_holds_the_sender_back(make: Connected, loop: Loop, run: R
         assert len(unsent) <= SIZE
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 4096
         await both.client.send_all(b"the other direction is free")
-        assert await both.backend.recv(timeout=1) == b"the other direction is free"
+        assert await both.backend.recv(timeout=5) == b"the other direction is free"
         reading = spawn(read_all(both.client))
         await writing.join()
         both.backend.shutdown_write()
@@ -93,7 +93,7 @@ def test_reset(who: str, reason: End, connected: Connected, loop: Loop, run: Run
         assert await both.end() is reason
         assert both.tunnel.errno == 104
         other = both.backend if who == "client" else both.client
-        assert await other.recv(timeout=1) == b""
+        assert await other.recv(timeout=5) == b""
 
     run(main())
 
@@ -137,14 +137,14 @@ def test_the_last_words_of_a_backend_that_closed_wholly(make: Connected, loop: L
     async def main() -> None:
         both = Both(loop, make)
         await both.client.send_all(b"x")
-        await both.backend.recv(timeout=1)
+        await both.backend.recv(timeout=5)
         both.backend.send_now(b"last words")
         both.client.send_now(b"y")
         both.backend.close()
         both.client.send_now(b"z")
-        assert await both.client.recv(timeout=1) == b"last words"
+        assert await both.client.recv(timeout=5) == b"last words"
         with pytest.raises(NetError):
-            while await both.client.recv(timeout=1):
+            while await both.client.recv(timeout=5):
                 pass
             await both.end()
             raise NetError
@@ -160,10 +160,10 @@ def test_half_close_of_the_client(make: Connected, loop: Loop, run: Run) -> None
         both.client.shutdown_write()
         assert await read_all(both.backend) == b"all I have to say"
         await both.backend.send_all(b"thank you")
-        assert await both.client.recv(timeout=1) == b"thank you"
+        assert await both.client.recv(timeout=5) == b"thank you"
         assert both.ends == []
         both.backend.shutdown_write()
-        assert await both.client.recv(timeout=1) == b""
+        assert await both.client.recv(timeout=5) == b""
         assert await both.end() is End.CLIENT_CLOSED
 
     run(main())
@@ -173,9 +173,9 @@ def test_half_close_of_the_backend(make: Connected, loop: Loop, run: Run) -> Non
     async def main() -> None:
         both = Both(loop, make)
         both.backend.shutdown_write()
-        assert await both.client.recv(timeout=1) == b""
+        assert await both.client.recv(timeout=5) == b""
         await both.client.send_all(b"still here")
-        assert await both.backend.recv(timeout=1) == b"still here"
+        assert await both.backend.recv(timeout=5) == b"still here"
         both.client.close()
         assert await both.end() is End.BACKEND_CLOSED
 

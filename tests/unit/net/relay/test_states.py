@@ -224,7 +224,7 @@ def test_every_event_in_every_state(loop: Loop, state: FlowState, event: FlowEve
             assert flow.state is FLOW[state].get(event, state)
             holds(flow)
 
-    loop.call_later(10, loop.stop)
+    loop.call_later(60, loop.stop)
     loop.run(main())
 
 
@@ -250,7 +250,7 @@ def test_any_walk(name: str, events: list[FlowEvent]) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         for loop in _loop(name, patch):
-            loop.call_later(10, loop.stop)
+            loop.call_later(60, loop.stop)
             loop.run(main(loop))
 
 
@@ -269,7 +269,7 @@ def test_a_tunnel_is_closed_when_both_flows_are_over(loop: Loop, one: tuple[Flow
             assert (flow.tunnel.reason is not None) == (other and first in OVER)
             assert bool(flow.reasons) == (flow.state is CLOSED)
 
-    loop.call_later(10, loop.stop)
+    loop.call_later(60, loop.stop)
     loop.run(main())
 
 

@@ -34,17 +34,17 @@ def test_tls(sides: tuple[str, str], secured: Any, connected: Connected, loop: L
         backend, far = await made(sides[1])
         ends: list[End] = []
         relay(near, far, to_client=b"first", idle_timeout=5, on_end=lambda _, reason: ends.append(reason))
-        assert await client.recv(timeout=1) == b"first"
+        assert await client.recv(timeout=5) == b"first"
         for size in (1, 100, 8191, 16384):
             await client.send_all(data[:size])
             got = b""
             while len(got) < size:
-                got += await backend.recv(timeout=1)
+                got += await backend.recv(timeout=5)
             assert got == data[:size]
             await backend.send_all(got)
             got = b""
             while len(got) < size:
-                got += await client.recv(timeout=1)
+                got += await client.recv(timeout=5)
             assert got == data[:size]
         up, down = spawn(client.send_all(data, 5)), spawn(backend.send_all(data[::-1], 5))
         await asyncio.sleep(0.05)
@@ -61,7 +61,7 @@ def test_tls(sides: tuple[str, str], secured: Any, connected: Connected, loop: L
         assert await at_backend.join() == data
         assert await at_client.join() == data[::-1]
         backend.close()
-        assert await client.recv(timeout=1) == b""
+        assert await client.recv(timeout=5) == b""
         client.close()
         while not ends:
             await asyncio.sleep(0.01)
@@ -79,7 +79,7 @@ def test_tls_bytes_openssl_holds_are_not_forgotten(secured: Any, connected: Conn
         await client.send_all(b"GET / HTTP/1.1\r\n\r\nand more")
         assert await near.recv(18, 1) == b"GET / HTTP/1.1\r\n\r\n"
         tunnel = relay(near, far, on_end=lambda *_: None)
-        assert await backend.recv(timeout=1) == b"and more"
+        assert await backend.recv(timeout=5) == b"and more"
         tunnel.close()
 
     run(main())
@@ -93,7 +93,7 @@ def test_tls_reset(secured: Any, connected: Connected, loop: Loop, run: Run) -> 
         tunnel = relay(near, far, on_end=lambda _, reason: ends.append(reason))
         client._broken = True
         client.abort()
-        assert await backend.recv(timeout=1) == b""
+        assert await backend.recv(timeout=5) == b""
         assert ends == [End.CLIENT_RESET]
         assert tunnel.errno == 104
 

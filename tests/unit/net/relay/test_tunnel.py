@@ -61,7 +61,7 @@ def test_it_ends_once_and_its_figures_stay(connected: Connected, loop: Loop, run
     async def main() -> None:
         both = Both(loop, connected)
         await both.client.send_all(b"to the backend")
-        assert await both.backend.recv(timeout=2) == b"to the backend"
+        assert await both.backend.recv(timeout=5) == b"to the backend"
         assert both.tunnel in loop.tunnels
         both.tunnel.close(End.CLOSED)
         both.tunnel.close(End.IDLE)
@@ -69,7 +69,7 @@ def test_it_ends_once_and_its_figures_stay(connected: Connected, loop: Loop, run
         assert both.tunnel.reason is End.CLOSED
         assert both.tunnel not in loop.tunnels
         assert both.tunnel.flows == (CLOSED, CLOSED)
-        assert await both.client.recv(timeout=2) == b""
+        assert await both.client.recv(timeout=5) == b""
 
     run(main())
 
@@ -85,7 +85,7 @@ def test_half_closed_it_says_which_half(
         await until(lambda: both.tunnel.flows == flows)
         other = both.backend if who == "client" else both.client
         await other.send_all(b"still said")
-        assert await getattr(both, who).recv(timeout=2) == b"still said"
+        assert await getattr(both, who).recv(timeout=5) == b"still said"
         other.shutdown_write()
         assert await both.end() is (End.CLIENT_CLOSED if who == "client" else End.BACKEND_CLOSED)
 
@@ -120,7 +120,7 @@ def test_a_guard_that_keeps_a_reset_side_goes_on_with_the_other(
         assert both.tunnel.reason is None
         assert both.tunnel.flows[0] is ENDED
         both.tunnel.inject(both.tunnel.backend, b"a last word")
-        assert await both.backend.recv(timeout=2) == b"a last word"
+        assert await both.backend.recv(timeout=5) == b"a last word"
         both.tunnel.close()
 
     run(main())
@@ -145,7 +145,7 @@ def test_paused_no_byte_moves_and_no_deadline_comes(connected: Connected, loop: 
         assert both.tunnel.reason is None
         assert both.tunnel.from_client == 0
         both.tunnel.resume()
-        assert await both.backend.recv(timeout=2) == b"waits"
+        assert await both.backend.recv(timeout=5) == b"waits"
         assert await both.end() is End.IDLE
 
     run(main())
@@ -167,11 +167,11 @@ def test_a_tap_can_be_set_and_taken_away(connected: Connected, loop: Loop, run: 
         both.tunnel.tap(both.tunnel.client, make)
         assert not both.tunnel.engaged
         await both.client.send_all(b"seen")
-        assert await both.backend.recv(timeout=2) == b"seen"
+        assert await both.backend.recv(timeout=5) == b"seen"
         both.tunnel.tap(both.tunnel.client, None)
         assert both.tunnel.engaged == both.tunnel.plain
         await both.client.send_all(b"not seen")
-        assert await both.backend.recv(timeout=2) == b"not seen"
+        assert await both.backend.recv(timeout=5) == b"not seen"
         assert seen == [b"seen"]
         assert both.tunnel.from_client == 12
         both.tunnel.close()

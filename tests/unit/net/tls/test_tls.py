@@ -33,12 +33,12 @@ def test_handshake_and_exchange(secured: Secured, run: Run) -> None:
         assert server.ssl.selected_alpn_protocol() == "http/1.1"
         assert client.ssl.version() == "TLSv1.3"
         await client.send_all([b"GET ", b"/"])
-        assert await server.recv(timeout=1) == b"GET /"
+        assert await server.recv(timeout=5) == b"GET /"
         await server.send_all(b"answer")
-        assert await client.recv(timeout=1) == b"answer"
+        assert await client.recv(timeout=5) == b"answer"
         assert (server.received, server.sent) == (5, 6)
         client.close()
-        assert await server.recv(timeout=1) == b""
+        assert await server.recv(timeout=5) == b""
         server.close()
 
     run(main())
@@ -102,7 +102,7 @@ def test_the_context_is_chosen_by_what_the_client_asks(
         server = spawn(tls.accept(far, choose, 5))
         client = await tls.connect(near, client_context, name, timeout=5)
         await (await server.join()).send_all(b"welcome")
-        assert await client.recv(timeout=1) == b"welcome"
+        assert await client.recv(timeout=5) == b"welcome"
 
     async def main() -> None:
         await visit("localhost")
@@ -143,7 +143,7 @@ def test_a_hello_in_pieces(
             near.send_now(hello[at : at + 40])
             await asyncio.sleep(0.001)
         while True:
-            incoming.write(await near.recv(timeout=1))
+            incoming.write(await near.recv(timeout=5))
             try:
                 wrapped.do_handshake()
                 break
@@ -152,7 +152,7 @@ def test_a_hello_in_pieces(
         await near.send_all(outgoing.read())
         await (await server.join()).send_all(b"welcome")
         while True:
-            incoming.write(await near.recv(timeout=1))
+            incoming.write(await near.recv(timeout=5))
             try:
                 assert wrapped.read() == b"welcome"
                 break
@@ -216,7 +216,7 @@ def test_a_certificate_for_somebody_else(
             await tls.connect(near, client_context, "wrong.test", timeout=5)
         assert failed.value.reason == "CERTIFICATE_VERIFY_FAILED"
         with pytest.raises(NetError):
-            await (await server.join()).recv(timeout=1)
+            await (await server.join()).recv(timeout=5)
 
     run(main())
 
@@ -227,7 +227,7 @@ def test_reset_is_peer_gone(secured: Secured, run: Run) -> None:
         client._broken = True  # no close_notify: a machine that lost power says nothing
         client.abort()
         with pytest.raises(PeerGone):
-            while await server.recv(timeout=1):
+            while await server.recv(timeout=5):
                 pass
 
     run(main())
@@ -237,7 +237,7 @@ def test_an_end_without_close_notify_is_an_end(secured: Secured, run: Run) -> No
     async def main() -> None:
         client, server = await secured()
         socket.socket.shutdown(client.sock, socket.SHUT_WR)
-        assert await server.recv(timeout=1) == b""
+        assert await server.recv(timeout=5) == b""
 
     run(main())
 
@@ -247,9 +247,9 @@ def test_hangup_of_an_idle_stream(secured: Secured, run: Run) -> None:
         client, server = await secured()
         told: list[int] = []
         await server.send_all(b"x")
-        await client.recv(timeout=1)
+        await client.recv(timeout=5)
         await client.send_all(b"x")
-        await server.recv(timeout=1)
+        await server.recv(timeout=5)
         server.on_hangup = lambda: told.append(1)
         client.close()
         while not told:
@@ -265,8 +265,8 @@ def test_lingering_close(secured: Secured, run: Run) -> None:
         await server.send_all(b"answer")
         closing = spawn(server.lingering_close(2, 1))
         await client.send_all(b"more of a body nobody wants")
-        assert await client.recv(timeout=1) == b"answer"
-        assert await client.recv(timeout=1) == b""
+        assert await client.recv(timeout=5) == b"answer"
+        assert await client.recv(timeout=5) == b""
         client.close()
         await closing.join()
         assert server.closed
@@ -284,7 +284,7 @@ def test_a_session_is_resumed(
             server = spawn(tls.accept(far, lambda _: server_context, 5))
             client = await tls.connect(near, client_context, "localhost", session, 5)
             await (await server.join()).send_all(b"x")
-            assert await client.recv(timeout=1) == b"x"
+            assert await client.recv(timeout=5) == b"x"
             session = client.ssl.session
             assert client.ssl.session_reused == (visit == 1)
 

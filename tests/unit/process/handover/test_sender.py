@@ -107,7 +107,7 @@ def test_one_that_has_to_end_meanwhile_ends_here_and_says_goodbye(monkeypatch, w
         for each in (client, backend):
             each.close()
 
-    loop.call_later(10, loop.stop)
+    loop.call_later(60, loop.stop)
     loop.run(main())
     loop.close()
 
@@ -138,6 +138,6 @@ def test_one_that_can_be_given_is_given_back_here(monkeypatch) -> None:
         for each in (client, backend):
             each.close()
 
-    loop.call_later(10, loop.stop)
+    loop.call_later(60, loop.stop)
     loop.run(main())
     loop.close()

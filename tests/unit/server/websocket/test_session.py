@@ -37,7 +37,7 @@ def loop() -> Iterator[Loop]:
 @pytest.fixture
 def run(loop: Loop) -> Run:
     def run(coro: Coroutine[Any, Any, Any]) -> Any:
-        loop.call_later(10, loop.stop)
+        loop.call_later(60, loop.stop)
         return loop.run(coro)
 
     return run

@@ -84,5 +84,5 @@ def test_what_came_before_a_loss_is_known_when_another_answer_is_asked_for(loop:
         assert got == before[: before.rindex(b"\n\n") + 2] + rest
         stream.close()
 
-    loop.call_later(10, loop.stop)
+    loop.call_later(60, loop.stop)
     loop.run(main())
