@@ -1,9 +1,20 @@
 """Fibers of the product in a test that has no loop."""
 
+import asyncio
+import time
 from collections.abc import Callable, Coroutine
 
+from harness.waiting import PATIENCE
 from penstock.net.fiber import Fiber
 from penstock.net.loop import Loop, new_loop
+
+
+async def until(found: Callable[[], object]) -> None:
+    """Let the loop have its turns until something is so."""
+    deadline = time.monotonic() + PATIENCE
+    while not found():
+        assert time.monotonic() < deadline, "it does not come to that"
+        await asyncio.sleep(0.002)
 
 
 def run(work: Callable[[Loop], Coroutine[object, None, None]]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
 
+from harness.fibers import until
 from penstock.http.h2.events import Event, RequestReceived
 from penstock.http.h2.fields import field, status
 from penstock.http.h2.wire import HeadLimits, SettingCodes, Wire
@@ -81,15 +81,6 @@ class Connection:
 
 def _nothing() -> None:
     pass
-
-
-async def until(found: Callable[[], bool]) -> None:
-    """Let the loop have its turns until something is so."""
-    for _ in range(1000):
-        if found():
-            return
-        await asyncio.sleep(0)
-    raise AssertionError("it does not come to that")
 
 
 async def turns(count: int = 30) -> None:

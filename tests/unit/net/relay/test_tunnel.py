@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from harness.fibers import until
 from penstock.net.loop import Loop
 from penstock.net.relay.side import Side
 from penstock.net.relay.states import FlowState
@@ -47,14 +48,6 @@ def guarded(loop: Loop, connected: Connected, times: int, **options: Any) -> tup
         tunnel.guard = guard
 
     return Both(loop, connected, watch=watch, **options), guard
-
-
-async def until(found: Callable[[], bool]) -> None:
-    for _ in range(400):
-        if found():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it does not come to that")
 
 
 def test_it_ends_once_and_its_figures_stay(connected: Connected, loop: Loop, run: Run) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
+from harness.fibers import until
 from penstock.net.loop import Loop
 from penstock.net.relay.relay import relay
 from penstock.net.relay.tunnel import End, Tunnel
@@ -49,14 +49,6 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     said: list[str] = []
     monkeypatch.setattr(drain, "report", lambda _, __, text: said.append(text))
     return said
-
-
-async def until(found: Callable[[], bool]) -> None:
-    for _ in range(600):
-        if found():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it does not come to that")
 
 
 def test_all_go_within_the_window_and_not_at_once(loop: Loop, run: Run, lines: list[str]) -> None:

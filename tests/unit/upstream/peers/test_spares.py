@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
 
+from harness.fibers import until
 from penstock.net.loop import Loop, new_loop
 from penstock.upstream.exchange.policy import Policy
 from penstock.upstream.peers.peers import Peer, ServerOptions
@@ -26,14 +26,6 @@ class Listening:
     async def filled(self, count: int) -> None:
         self.spares.refill(self.peer, self.policy, self.loop)
         await until(lambda: len(self.spares) == count)
-
-
-async def until(found: Callable[[], bool]) -> None:
-    for _ in range(3000):
-        if found():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it does not come to that")
 
 
 def run(options: Preconnect, test, max_conns: int = 0) -> None:
