@@ -30,10 +30,10 @@ from typing import NoReturn
 
 from penstock.config.os_errors import os_failure
 from penstock.observe.errorlog import ALERT, EMERG, NOTICE, report
-from penstock.process import collector
 from penstock.process.channel import Channel, Message
 from penstock.process.children import reap
 from penstock.process.handover.orders import AGAIN, TAKE, give_to_sibling, order
+from penstock.process.master.apart import set_apart
 from penstock.process.master.asked import Asked
 from penstock.process.master.child import Child, wait_until_begun
 from penstock.process.master.comebacks import Comebacks
@@ -89,8 +89,8 @@ class Master:
     def run(self) -> None:
         """Run until the last worker is gone after TERM, INT or QUIT."""
         set_title(" ".join(["master process", *sys.argv]))
-        # What was made so far stays: no collection in a worker shall touch it, and copy its pages.
-        collector.set_aside()
+        # What was made so far stays: nobody in a worker shall touch it, and copy its pages.
+        set_apart()
         self._start_workers()
         self.helpers.go_by(self.cycle.plan)
         self.change.introduce(self.cycle.workers)
