@@ -9,8 +9,8 @@ import pytest
 
 HOLES = """
 from penstock.process.master.apart import set_apart
-made = [bytes(length) for length in (30, 60, 200, 400) for _ in range(4000)]
-floats = [float(number) for number in range(4000)]
+made = [bytes(length) for length in (30, 60, 200, 400) for _ in range(1500)]
+floats = [float(number) for number in range(1500)]
 pools = {id(each) // 16384 for each in (*made, *floats)}
 del made[::3], floats[::3]
 set_apart()
