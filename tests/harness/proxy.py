@@ -210,7 +210,7 @@ class Proxy:
             said = _text(self.directory / "nginx.pid").strip()
             return int(said) if said.isdigit() and int(said) != old else 0
 
-        new = eventually(pid, why="a new master has the pid file")
+        new = eventually(pid, _START_SECONDS, why="a new master has the pid file")
         eventually(lambda: len(children(new)) >= workers, why="the new master has its workers")
         return new
 

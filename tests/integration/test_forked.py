@@ -254,7 +254,7 @@ def test_its_number_is_its_own_until_its_end_is_known(fork: Forks) -> None:
 
 
 def test_who_is_forgotten_is_reaped(server: ForkServer, tmp_path: Path) -> None:
-    (tmp_path / "script").write_text("import time; time.sleep(0.1)")
+    (tmp_path / "script").write_text("import time; time.sleep(2)")
     before = children(server.pid)
     streams = {0: 0, 1: 1, 2: 2}
     pid, end = server.fork(str(tmp_path / "script"), [], os.environ, tmp_path, streams, session=False)

@@ -404,7 +404,7 @@ def test_where_no_worker_can_go_by_a_configuration_the_old_one_stays(proxy, tmp_
         front.reload(version(2, f"pid other.pid; worker_processes {grown};"))
         front.logged("the old one stays in force", name="error.log")
         assert front.get("/").body == b"1"
-        assert front.children() == pids
+        eventually(lambda: front.children() == pids, why="those who can not begin are gone")
         assert not (front.directory / "other.pid").exists()
         assert not (front.directory / "2.sock").exists()
         assert (front.directory / "1.sock").exists()
@@ -432,7 +432,7 @@ def test_a_user_as_whom_no_worker_begins_changes_nothing(proxy, tmp_path) -> Non
     (tmp_path / "barren").touch()
     front.reload(version(2, "user nobody nogroup;"))
     assert front.get("/").body == b"1"
-    assert front.children() == pids
+    eventually(lambda: front.children() == pids, why="who can not begin is gone")
     (tmp_path / "barren").unlink()
     front.reload(version(2, "user nobody nogroup;"))
     eventually(lambda: front.get("/").body == b"2")

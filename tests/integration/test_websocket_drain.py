@@ -70,7 +70,7 @@ def test_other_tunnels_are_closed_and_new_ones_follow(proxy, raw_backend) -> Non
         assert client.recv_all() == b""
 
 
-@pytest.mark.parametrize("timeout", ["", "worker_shutdown_timeout 500ms;"])
+@pytest.mark.parametrize("timeout", ["", "worker_shutdown_timeout 2s;"])
 def test_without_a_drain_quit_waits(proxy, ws_backend, timeout) -> None:
     text = timeout + in_http("upstream back { server 127.0.0.1:{port:back}; }\n" + SERVER)
     front = proxy(text, ports={"back": ws_backend.port})
