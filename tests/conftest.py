@@ -8,12 +8,17 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from websockets.sync.client import connect
 
 from harness.binary import Binary, DidNotStart, Refusal, penstock, reference
 from harness.proxy import Proxy
+from harness.waiting import PATIENCE
 
 # Clients in tests talk to this machine, whatever proxy its user has set for the rest of the world.
 os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1,localhost,::1"
+
+# A handshake waits as long as anything else.
+connect.__kwdefaults__ = {**(connect.__kwdefaults__ or {}), "open_timeout": PATIENCE}
 
 # An example may take its time on a busy machine. Where CI is set, Hypothesis has a profile of its own, without chance.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
