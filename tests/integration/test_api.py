@@ -49,8 +49,8 @@ def ask(front, path: str, method: str = "GET", body: object = None, headers: dic
 def test_what_there_is(api) -> None:
     """Every object has the fields that version 9 documents, of the documented types, and none of another meaning."""
     assert ask(api, "/api/") == (200, [1, 2, 3, 4, 5, 6, 7, 8, 9])
-    assert ask(api, "/api/9/")[1] == ["nginx", "processes", "connections", "http"]
-    assert ask(api, "/api/9/http")[1] == ["requests", "upstreams"]
+    assert ask(api, "/api/9/")[1] == ["nginx", "processes", "connections", "http", "stream"]
+    assert ask(api, "/api/9/http")[1] == ["requests", "upstreams", "keyvals"]
     assert ask(api, "/api/9/processes") == (200, {"respawned": 0})
     nginx = ask(api, "/api/9/nginx")[1]
     assert (nginx["address"], nginx["generation"], nginx["pid"] in api.children()) == ("127.0.0.1", 1, True)
@@ -105,7 +105,7 @@ def test_what_is_wrong_changes_nothing_and_says_why(api) -> None:
     for method, path, body, status, code in [
         ("GET", "/api/10/nginx", None, 404, "UnknownVersion"),
         ("GET", "/api/x", None, 404, "UnknownVersion"),
-        ("GET", "/api/9/stream", None, 404, "PathNotFound"),
+        ("GET", "/api/9/mail", None, 404, "PathNotFound"),
         ("GET", "/api/9/http/upstreams/none", None, 404, "UpstreamNotFound"),
         ("GET", f"{servers}/9", None, 404, "UpstreamServerNotFound"),
         ("GET", f"{servers}/x", None, 400, "UpstreamBadServerId"),

@@ -22,6 +22,7 @@ ORDER = (
     "rewrite.rewrite",
     "rewrite.map",
     "rewrite.num_map",
+    "rewrite.keyval",
     "rewrite.split_clients",
     "rewrite.secure_link",
     "rewrite.referer",

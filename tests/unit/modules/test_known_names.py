@@ -99,8 +99,6 @@ def test_in_a_location_there_is_advice(tmp_path: Path, line: str, advice: str) -
     ("text", "advice"),
     [
         ("mgmt2 { }", None),
-        ("events { } http { keyval $a $b zone=c; }", "map"),
-        ("events { } http { keyval_zone zone=c:32k; }", "map"),
         ("events { } http { ip2location /x.bin; }", "geo"),
         ("events { } http { lua_shared_dict a 1m; }", "Lua"),
         ("events { } http { init_by_lua_block { x = 1 } }", "Lua"),

@@ -31,3 +31,17 @@ def test_too_much_changes_nothing() -> None:
         with pytest.raises(TooMuch):
             memory.write({"app": "x" * SIZE})
         assert (memory.version, memory.read()) == (1, {"app": 1})
+
+
+def test_it_is_read_while_it_is_changed() -> None:
+    """A writer that holds the lock, or has died amid writing, keeps nobody from reading what holds."""
+    memory = SteeringMemory()
+    with memory:
+        memory.write({"app": 1})
+        place = memory._place(2)
+        memory.memory[place : place + 8] = b"\xff" * 8  # the half of a next one
+    assert memory.latest() == (1, {"app": 1})
+    with memory:
+        assert memory.read() == {"app": 1}
+        assert memory.write({"app": 2}) == 2
+    assert memory.latest() == (2, {"app": 2})

@@ -19,7 +19,9 @@ from penstock.config.registry import LOCATION
 from penstock.config.scope import Call, Scope
 from penstock.config.settings import NOT, Settings, directive, phase
 from penstock.http.request import Answer, Outcome, Request
+from penstock.modules.control.keyvals import all_pairs, change, pairs_of, store_named, stores_of
 from penstock.modules.control.plus import (
+    ApiRefused,
     Plain,
     chosen,
     error_object,
@@ -54,15 +56,6 @@ class ApiUse:
     write: bool
 
 
-class ApiRefused(Exception):
-    """Raised for a request that is not carried out: nginx's status, code and words."""
-
-    def __init__(self, status: int, code: str, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.code = code
-
-
 def _use(call: Call) -> ApiUse:
     count_for(call.compilation)
     return ApiUse(may_write(call))
@@ -77,9 +70,10 @@ class Api(Settings):
         takes=custom(_use, least=0, most=1, syntax="[write=on | off]"),
         inherit=NOT,
         nginx=PAGE,
-        doc="JSON by the URLs of version 9: `/9/http/upstreams`, `/9/connections`, `/9/processes`, `/9/nginx` below "
-        "the location. With `write=on` servers are set, added and removed by POST, PATCH and DELETE, in all workers. "
-        "What another site's page asks is refused. Protect it with `allow` and `deny`, or a password.",
+        doc="JSON by the URLs of version 9: `/9/http/upstreams`, `/9/http/keyvals`, `/9/connections`, `/9/processes`, "
+        "`/9/nginx` below the location. With `write=on` servers and pairs are set, added and removed by POST, PATCH "
+        "and DELETE, in all workers. What another site's page asks is refused. Protect it with `allow` and `deny`, or "
+        "a password.",
     )
 
     def finish(self, scope: Scope) -> None:
@@ -119,6 +113,8 @@ async def _answer(request: Request, use: ApiUse) -> Answer:
         raise ApiRefused(404, "UnknownVersion", "unknown version")
     if path[:2] == ["http", "upstreams"]:
         return await _upstreams(request, method, path[2:], body, version)
+    if path[1:2] == ["keyvals"] and path[0] in ("http", "stream"):
+        return _keyvals(request, method, path, body, version)
     if method not in ("GET", "HEAD"):
         raise ApiRefused(405, "MethodDisabled", "method disabled")
     return _json(chosen_of(_plain(request, path), _fields(request)))
@@ -132,9 +128,11 @@ def chosen_of(found: Any, fields: list[str] | None) -> Any:
 def _plain(request: Request, path: list[str]) -> Any:
     service = request.connection.service
     if path == []:
-        return ["nginx", "processes", "connections", "http"]
+        return ["nginx", "processes", "connections", "http", "stream"]
     if path == ["http"]:
-        return ["requests", "upstreams"]
+        return ["requests", "upstreams", "keyvals"]
+    if path == ["stream"]:
+        return ["keyvals"]
     reloads = service.plan.shared.get(RELOADS)
     last = NO_RELOAD if reloads is None else reloads.read()
     if path == ["nginx"]:
@@ -199,6 +197,27 @@ async def _upstreams(request: Request, method: str, path: list[str], body: bytes
     return _json(server_object(_peer(await _upstream(service, name), number)))
 
 
+def _keyvals(request: Request, method: str, path: list[str], body: bytes, version: str) -> Answer:
+    part, _, *rest = path
+    stores = stores_of(request.connection.service.plan, part)
+    if not rest:
+        _only_reads(method)
+        found = all_pairs(stores)
+        return _json(list(found) if _fields(request) == [] else found)
+    if len(rest) > 1:
+        raise ApiRefused(404, "PathNotFound", "path not found")
+    store = store_named(stores, rest[0])
+    if method in ("GET", "HEAD"):
+        return _json(pairs_of(store, _parameter(request, "key")))
+    change(store, method, {} if method == "DELETE" else _object(body))
+    if method != "POST":
+        return Answer(204)
+    answer = Answer(201)
+    where = f"{request.location.name.rstrip('/')}/{version}/{part}/keyvals/{quote(rest[0])}/"
+    answer.headers.append(("Location", where))
+    return answer
+
+
 def _only_reads(method: str) -> None:
     if method not in ("GET", "HEAD"):
         raise ApiRefused(405, "MethodDisabled", "method disabled")
@@ -225,11 +244,16 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _fields(request: Request) -> list[str] | None:
-    for name, value in parse_qsl(request.args, keep_blank_values=True, max_num_fields=20, encoding="latin-1"):
-        if name == "fields":
-            return [each for each in value.split(",") if each]
+def _parameter(request: Request, wanted: str) -> str | None:
+    for name, value in parse_qsl(request.args, keep_blank_values=True, max_num_fields=20, encoding="utf-8"):
+        if name == wanted:
+            return value
     return None
+
+
+def _fields(request: Request) -> list[str] | None:
+    value = _parameter(request, "fields")
+    return None if value is None else [each for each in value.split(",") if each]
 
 
 async def _body(request: Request) -> bytes:

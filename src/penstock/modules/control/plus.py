@@ -18,6 +18,15 @@ Plain = dict[str, Any]  # JSON
 HREF = "https://nginx.org/en/docs/http/ngx_http_api_module.html"
 
 
+class ApiRefused(Exception):
+    """Raised for a request that is not carried out: nginx's status, code and words."""
+
+    def __init__(self, status: int, code: str, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.code = code
+
+
 def error_object(status: int, code: str, text: str, request_id: str) -> Plain:
     """Return an error."""
     return {"error": {"status": status, "text": text, "code": code}, "request_id": request_id, "href": HREF}

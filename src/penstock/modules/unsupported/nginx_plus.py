@@ -43,13 +43,6 @@ refused(
     advice="it was replaced by api: write api write=on;",
     module="paid",
 )
-refused(
-    "keyval",
-    "keyval_zone",
-    where=HTTP,
-    advice="values are kept in the configuration: map { include FILE; }, and a reload when the file changes",
-    module="paid",
-)
 inert(
     "ssl_key_log",
     where=HTTP | SERVER,
