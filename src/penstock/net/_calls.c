@@ -26,6 +26,14 @@ static PyObject *failed(void)
     return PyErr_SetFromErrno(PyExc_OSError);
 }
 
+static PyObject *done(int result)
+{
+    if (result < 0)
+        return failed();
+    Py_INCREF(Py_None);
+    return Py_None;
+}
+
 static PyObject *calls_recv(PyObject *module, PyObject *args)
 {
     int fd;
@@ -175,10 +183,7 @@ static PyObject *calls_watch(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "iiI:watch", &epoll, &fd, &mask))
         return NULL;
     struct epoll_event event = {.events = mask, .data.fd = fd};
-    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0)
-        return failed();
-    Py_INCREF(Py_None);
-    return Py_None;
+    return done(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
 }
 
 static PyObject *calls_nodelay(PyObject *module, PyObject *argument)
@@ -187,10 +192,7 @@ static PyObject *calls_nodelay(PyObject *module, PyObject *argument)
     if (fd == -1 && PyErr_Occurred())
         return NULL;
     int one = 1;
-    if (setsockopt((int)fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) < 0)
-        return failed();
-    Py_INCREF(Py_None);
-    return Py_None;
+    return done(setsockopt((int)fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one));
 }
 
 static PyObject *calls_finish(PyObject *module, PyObject *argument)
@@ -198,10 +200,7 @@ static PyObject *calls_finish(PyObject *module, PyObject *argument)
     long fd = PyLong_AsLong(argument);
     if (fd == -1 && PyErr_Occurred())
         return NULL;
-    if (shutdown((int)fd, SHUT_WR) < 0)
-        return failed();
-    Py_INCREF(Py_None);
-    return Py_None;
+    return done(shutdown((int)fd, SHUT_WR));
 }
 
 static PyObject *calls_close(PyObject *module, PyObject *argument)
@@ -209,10 +208,7 @@ static PyObject *calls_close(PyObject *module, PyObject *argument)
     long fd = PyLong_AsLong(argument);
     if (fd == -1 && PyErr_Occurred())
         return NULL;
-    if (close((int)fd) < 0 && errno == EBADF) /* whatever else it says, the descriptor is gone */
-        return failed();
-    Py_INCREF(Py_None);
-    return Py_None;
+    return done(close((int)fd) < 0 && errno == EBADF ? -1 : 0); /* whatever else it says, the descriptor is gone */
 }
 
 static PyMethodDef methods[] = {

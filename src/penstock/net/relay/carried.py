@@ -84,8 +84,18 @@ class Carried:
         self._client = client
         self._backend = backend
         self._limits = limits
-        now = self.opened
-        self._entrust(client, 0, now, backend, 0, now)
+        # `_entrust`, without the call.
+        hot, now = self.loop.hot, self.opened
+        hot.twin.engage(client, 0, now, backend, 0, now, self.websocket)  # type: ignore[union-attr]
+        self._engaged = True
+        handlers, carried = hot.handlers, hot.carried
+        handlers.pop(client, None)
+        handlers.pop(backend, None)
+        try:
+            carried[client] = carried[backend] = self
+        except IndexError:
+            _reach(carried, client, backend)
+            carried[client] = carried[backend] = self
 
     def _unfold(self) -> None:
         limits, client, backend = self._limits, self._client, self._backend
@@ -116,11 +126,8 @@ class Carried:
         self._engaged = True
         hot.handlers.pop(one, None)
         hot.handlers.pop(other, None)
-        carried = hot.carried
-        missing = (one if one > other else other) + 1 - len(carried)
-        if missing > 0:
-            carried += [None] * missing
-        carried[one] = carried[other] = self
+        _reach(hot.carried, one, other)
+        hot.carried[one] = hot.carried[other] = self
 
     def dismiss(self, about: Side | None = None) -> tuple[int, int, bytes]:
         """Take it back from the twin: the trouble there was with reading from `about`, its errno, and what the other
@@ -178,3 +185,10 @@ class Carried:
             assert twin is not None
             return twin.figures(side)
         return twin.figures(side.fd) if self._engaged and twin is not None else (side.read, side.last)
+
+
+def _reach(carried: list[Carried | None], one: int, other: int) -> None:
+    """Make room for two descriptors."""
+    missing = max(one, other) + 1 - len(carried)
+    if missing > 0:
+        carried += [None] * missing

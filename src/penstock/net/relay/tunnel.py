@@ -105,6 +105,11 @@ class Tunnel(Carried):
         return self._backend if self.reason else self._figures(of_client=False)[0]  # type: ignore[return-value]
 
     @property
+    def totals(self) -> tuple[int, int]:
+        """Return both counts of a tunnel that is over."""
+        return self._client, self._backend  # type: ignore[return-value]
+
+    @property
     def last(self) -> float:
         """Return when bytes last moved, in either direction."""
         return max(self._figures(of_client=True)[1], self._figures(of_client=False)[1])
@@ -325,12 +330,11 @@ class Tunnel(Carried):
     def said_goodbye(self, read: int, read_other: int, *, by_client: bool) -> None:
         """End: each side has sent a close frame, and one of them its FIN. Nothing that is to come counts any more, and
         passing FIN on to wait for the other's would take four calls of the system and two turns of the loop."""
-        if by_client:
-            reason = End.CLIENT_CLOSED
-            self._leave(reason, read, read_other)
-        else:
-            reason = End.BACKEND_CLOSED
-            self._leave(reason, read_other, read)
+        self.reason = reason = End.CLIENT_CLOSED if by_client else End.BACKEND_CLOSED
+        self._client, self._backend = (read, read_other) if by_client else (read_other, read)
+        self._limits = None
+        self.loop.tunnels.discard(self)
+        self._alarm.close()
         on_end, self.on_end = self.on_end, None
         if on_end is not None:
             on_end(self, reason)

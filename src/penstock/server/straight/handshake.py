@@ -138,7 +138,9 @@ class HandshakePassage(Passage):
         peer, self.peer = self.peer, None
         assert peer is not None
         taken = TakenPeer(self, peer, way.group, self.selection, client.hot, len(self.written))
-        self.selection = None
+        if self.selection is not None:
+            taken.release()
+            self.selection = None
         fd, self.fd = self.fd, -1
         connection.passage = None
         open_at_once(connection, self, taken, fd, way)

@@ -172,7 +172,7 @@ class Ending:
 
     def __call__(self, tunnel: Tunnel, reason: End) -> None:
         """The tunnel has ended. (The relay calls this object: a bound method would be kept with every tunnel.)"""
-        from_client, from_backend = tunnel.from_client, tunnel.from_backend
+        from_client, from_backend = tunnel.totals
         self._count(from_client, from_backend)
         self.completed = reason is not End.SHUTDOWN
         self.finished = self.service.timers.now

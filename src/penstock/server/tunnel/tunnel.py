@@ -72,8 +72,8 @@ def open_at_once(connection: Connection, request: Request, taken: TakenPeer, bac
     alarm, connection.alarm = connection.alarm, None
     service.gone(connection)
     ending = Ending(connection, request, taken)
-    _count(service, request, ending)
-    taken.release()
+    if service.meters is not None:
+        _count(service, request, ending)
     connection.tunnelled = True
     websocket = speaks_websocket(request.upstream_head)
     fd, silence, limits = watched(client), way.idle_timeout, way.send_timeouts
