@@ -97,7 +97,7 @@ def test_http_api_shares_the_port(demo: Running, browser: Any) -> None:
     page.wait_until(OPEN)
     page.click("#ask")
     page.wait_until("document.querySelector('#ask-answer').innerText.startsWith('Answered by')")
-    connection = http.client.HTTPConnection("127.0.0.1", demo.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", demo.port, timeout=20)
     connection.request("GET", "/api/status")
     status = json.loads(connection.getresponse().read())
     connection.close()
@@ -144,7 +144,7 @@ def test_what_it_says_first(demo: Running) -> None:
     for command in ("penstock tunnels", "penstock check", "penstock explain"):
         assert command in said
     assert re.search(r"(?m)^\s*listen 127\.0\.0\.1:8080;$", (DEMO / "nginx.conf").read_text())
-    connection = http.client.HTTPConnection("127.0.0.1", demo.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", demo.port, timeout=20)
     connection.request("GET", "/api/status")
     assert connection.getresponse().status == 200
     connection.close()

@@ -22,7 +22,7 @@ SITE = """
             location /missing { root {dir}; }
             location /own { error_log own.log; root {dir}; }
             location /buffered { access_log buffered.log brief buffer=64k; return 200; }
-            location /soon { access_log soon.log brief buffer=64k flush=200ms; return 200; }
+            location /soon { access_log soon.log brief buffer=64k flush=2s; return 200; }
             location /ws {
                 access_log tunnel.log combined;
                 proxy_pass http://127.0.0.1:{port:api};

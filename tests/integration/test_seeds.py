@@ -302,25 +302,25 @@ def test_the_timeout_ends_a_silent_tunnel(proxy: Any, ws_backend: WebSocketEcho)
 def test_a_raised_timeout_keeps_it_longer(proxy: Any, ws_backend: WebSocketEcho) -> None:
     text = SEEDS["habr-timeout"].text
     front = proxy(text(**{"950s": "3s"}), ports={"backend": ws_backend.port})
-    assert 2.9 < silent(front, 8) < 4.5
+    assert 2.9 < silent(front, 20) < 15
 
 
 def test_any_message_starts_the_timeout_anew(proxy: Any, ws_backend: WebSocketEcho) -> None:
-    front = proxy(SEEDS["habr-timeout"].text(**{"950s": "1s"}), ports={"backend": ws_backend.port})
+    front = proxy(SEEDS["habr-timeout"].text(**{"950s": "3s"}), ports={"backend": ws_backend.port})
     with connect(front.url("/ws/x", "ws"), ping_interval=None) as client:
-        for _ in range(4):
-            time.sleep(0.6)
+        for _ in range(3):
+            time.sleep(1.2)
             client.send("still here")
             assert client.recv(timeout=20) == "still here"
 
 
 def test_pings_of_the_backend_keep_a_silent_tunnel_open(proxy: Any) -> None:
     with WebSocketEcho(ping_interval=0.4) as backend:
-        front = proxy(SEEDS["habr-timeout"].text(**{"950s": "1s"}), ports={"backend": backend.port})
+        front = proxy(SEEDS["habr-timeout"].text(**{"950s": "2s"}), ports={"backend": backend.port})
         with connect(front.url("/ws/x", "ws"), ping_interval=None) as client:
-            time.sleep(3)
-            client.send("after a silence of three timeouts")
-            assert client.recv(timeout=20) == "after a silence of three timeouts"
+            time.sleep(4.5)
+            client.send("after a silence of two timeouts")
+            assert client.recv(timeout=20) == "after a silence of two timeouts"
 
 
 def test_the_default_timeout_is_longer_than_a_short_silence(proxy: Any, ws_backend: WebSocketEcho) -> None:

@@ -97,7 +97,7 @@ def test_a_handshake_waits_for_the_end_of_a_tunnel(proxy: Launcher) -> None:
 
 def test_handshakes_go_where_they_are_answered_soonest(proxy: Launcher) -> None:
     def late(connection: object, request: object) -> None:
-        time.sleep(0.15)
+        time.sleep(1.0)
 
     with WebSocketEcho("slow", process_request=late) as slow, WebSocketEcho("fast") as fast:
         inside = "least_time header; server 127.0.0.1:{port:slow}; server 127.0.0.1:{port:fast};"

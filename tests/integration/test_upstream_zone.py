@@ -58,7 +58,7 @@ def slow() -> Iterator[Slow]:
 
 
 def ask(port: int) -> int:
-    client = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
         client.request("GET", "/")
         return client.getresponse().status
@@ -67,7 +67,7 @@ def ask(port: int) -> int:
 
 
 def begin(port: int) -> socket.socket:
-    sock = socket.create_connection(("127.0.0.1", port), timeout=5)
+    sock = socket.create_connection(("127.0.0.1", port), timeout=20)
     sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
     return sock
 
@@ -140,7 +140,7 @@ def test_names_are_followed_when_their_time_is_over(proxy: Launcher) -> None:
     running = proxy(FOLLOWED, ports={"dns": names.port})
 
     def status(path: str) -> int:
-        client = http.client.HTTPConnection("127.0.0.1", running.ports["front"], timeout=5)
+        client = http.client.HTTPConnection("127.0.0.1", running.ports["front"], timeout=20)
         try:
             client.request("GET", path)
             return client.getresponse().status
