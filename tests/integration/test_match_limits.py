@@ -6,7 +6,6 @@ Once with the PCRE2 library, if there, and once with Python's own engine alone.
 import re
 import ssl
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
