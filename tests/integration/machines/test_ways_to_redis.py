@@ -46,6 +46,7 @@ http {
 }
 """
 PASSWORD = "S3cr3t-of-the-fleet"
+OF_SENTINELS = "An0ther-of-the-sentinels"
 PAGE = Path(__file__).parents[3] / "docs" / "fleet.md"
 
 
@@ -123,12 +124,13 @@ def test_a_unix_socket(machine: Any, tmp_path: Path) -> None:
 
 
 @contextmanager
-def sentinel(master: RedisServer, folder: Path) -> Iterator[int]:
-    """A Sentinel that decides alone; its port."""
+def sentinel(master: RedisServer, folder: Path, more: str = "") -> Iterator[int]:
+    """A Sentinel that decides alone; its port. `more` are lines of its configuration, `{port}` in them its port."""
     port = free_port()
     file = folder / "sentinel.conf"
     file.write_text(
         f"port {port}\nbind 127.0.0.1\ndir {folder}\nsentinel monitor mymaster 127.0.0.1 {master.port} 1\n"
+        f"{more.format(port=port)}"
         "sentinel down-after-milliseconds mymaster 500\nsentinel failover-timeout mymaster 5000\n"
     )
     quiet = subprocess.DEVNULL
@@ -168,9 +170,50 @@ def test_sentinels_say_who_has_the_keys_now(machine: Any, tmp_path: Path) -> Non
             eventually(lambda: open_tunnel(fronts[1], "/?user=a"))
 
 
+def test_sentinels_let_in_whom_they_know(machine: Any, authority: Any, tmp_path: Path) -> None:
+    """Over TLS and with a password of their own, which is not the one of Redis."""
+    pair = authority.issue("localhost")
+    (tmp_path / "redis").write_text(f"{PASSWORD}\n")
+    (tmp_path / "sentinels").write_text(f"{OF_SENTINELS}\n")
+    (tmp_path / "wrong").write_text(f"{OF_SENTINELS}-not\n")
+    with RedisServer("--requirepass", PASSWORD) as master:
+        lines = (
+            f"port 0\ntls-port {{port}}\ntls-cert-file {pair.certificate}\ntls-key-file {pair.key}\n"
+            f"tls-ca-cert-file {authority.certificate}\ntls-auth-clients no\nrequirepass {OF_SENTINELS}\n"
+            f"sentinel auth-pass mymaster {PASSWORD}\n"
+        )
+        with sentinel(master, tmp_path, lines) as port:
+            known = f"password_file={tmp_path}/redis ca={authority.certificate} sentinel=localhost:{port}"
+            secured = f"{known} sentinel_password_file={tmp_path}/sentinels sentinel_tls"
+            front = machine("redis://mymaster/0", secured)
+            eventually(lambda: fleet(front)["state"] == "up", 30.0)
+            assert master.client(password=PASSWORD).zcard(f"{BASE}:l") == 1
+            named = machine("redis://mymaster/0", f"{secured} sentinel_user=default name=other")
+            eventually(lambda: fleet(named)["state"] == "up", 30.0)
+            wrong = [
+                machine("redis://mymaster/0", f"{known} sentinel_password_file={tmp_path}/wrong sentinel_tls"),
+                machine("redis://mymaster/0", f"{known} sentinel_tls"),
+                machine("redis://mymaster/0", f"{known} sentinel_password_file={tmp_path}/sentinels"),
+                machine("redis://mymaster/0", secured.replace("localhost", "127.0.0.1")),
+            ]
+            for each in wrong:
+                eventually(lambda each=each: "can not be reached" in each.error_log())
+                assert fleet(each)["state"] != "up"
+            told = penstock(front, "-T", "--compiled", "-c", f"{front.directory}/nginx.conf")
+            assert "sentinel_password_file=" in told.stdout
+            shown = [told.stdout, told.stderr, front.get("/status").text]
+            shown += [each.error_log() for each in (front, named, *wrong)]
+            assert not any(secret in each for each in shown for secret in (PASSWORD, OF_SENTINELS))
+
+
+def fleet(front: Any) -> Any:
+    """What a machine says of the fleet."""
+    return json.loads(front.get("/status").body)["fleet"]
+
+
 def found_again(front: Any) -> bool:
     """Whether a machine has lost Redis, and is one of two that have told all there is."""
-    told = json.loads(front.get("/status").body)["fleet"]
+    told = fleet(front)
     return bool(told["losses"] and told["state"] == "up" and told["machines"] == 2 and told["sure"])
 
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 MODULE = "fleet"
 SYNTAX = (
     "redis://[user@]host[:port][/database] [name=name] [timeout=time] [lease=time] [on_error=local | open | closed] "
-    "[user=name] [password_file=file] [tls] [ca=file] [sentinel=host:port,...] [cluster]"
+    "[user=name] [password_file=file] [tls] [ca=file] [sentinel=host:port,...] [sentinel_user=name] "
+    "[sentinel_password_file=file] [sentinel_tls] [cluster]"
 )
 LOCAL, OPEN, CLOSED = "local", "open", "closed"
 SCHEMES = {"redis": False, "valkey": False, "rediss": True, "valkeys": True}
@@ -148,7 +149,9 @@ class _Given:
         self.name, self.timeout, self.lease, self.on_error = "penstock", 0.05, 15.0, LOCAL
         self.user: str | None = None
         self.password: str | None = None
-        self.tls = self.cluster = False
+        self.tls = self.cluster = self.sentinel_tls = False
+        self.sentinel_user: str | None = None
+        self.sentinel_password: str | None = None
         self.trusted: str | None = None
         self.sentinels: tuple[tuple[str, int], ...] = ()
         readers: dict[str, Callable[[Word, str], None]] = {
@@ -160,6 +163,8 @@ class _Given:
             "password_file": self._password,
             "ca": self._ca,
             "sentinel": self._sentinel,
+            "sentinel_user": self._sentinel_user,
+            "sentinel_password_file": self._sentinel_password,
         }
         for word in directive.args[1:]:
             key, equals, value = word.text.partition("=")
@@ -170,13 +175,18 @@ class _Given:
                 self.tls = True
             elif not equals and key == "cluster":
                 self.cluster = True
+            elif not equals and key == "sentinel_tls":
+                self.sentinel_tls = True
             elif equals and key in readers and value:
                 readers[key](word, value)
-            elif key == "password":
-                hint = "put it into a file that only root reads: password_file=/etc/penstock/redis.password"
+            elif key in ("password", "sentinel_password"):
+                hint = f"put it into a file that only root reads: {key}_file=/etc/penstock/redis.password"
                 raise ConfigError('"fleet" takes no password here', word.span, hint=hint, secret=value)
             else:
                 raise ConfigError(f'invalid parameter "{word.text}"', word.span, hint=f"syntax: fleet {SYNTAX};")
+            if key.startswith("sentinel_") and not any(each.text.startswith("sentinel=") for each in directive.args):
+                hint = "name them: sentinel=host:26379"
+                raise ConfigError(f'"{key}" of "fleet" without Sentinels', word.span, hint=hint)
 
     def address(self, word: Word) -> RedisAddress:
         """Read the address. Raises `ConfigError`."""
@@ -219,6 +229,9 @@ class _Given:
             self.sentinels,
             self.cluster,
             f"penstock:{self.name}",
+            self.sentinel_user,
+            self.sentinel_password,
+            self.sentinel_tls,
         )
 
     def _name(self, word: Word, value: str) -> None:
@@ -243,9 +256,19 @@ class _Given:
         self.user = value
 
     def _password(self, word: Word, value: str) -> None:
-        self.password = self._read(word, value).strip("\r\n")
-        if not self.password:
+        self.password = self._secret(word, value)
+
+    def _sentinel_user(self, word: Word, value: str) -> None:
+        self.sentinel_user = value
+
+    def _sentinel_password(self, word: Word, value: str) -> None:
+        self.sentinel_password = self._secret(word, value)
+
+    def _secret(self, word: Word, value: str) -> str:
+        found = self._read(word, value).strip("\r\n")
+        if not found:
             raise ConfigError(f'there is no password in "{value}"', word.span)
+        return found
 
     def _ca(self, word: Word, value: str) -> None:
         self.trusted = self._read(word, value)

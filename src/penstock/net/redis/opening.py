@@ -27,8 +27,8 @@ PATIENCE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """Where Redis is, and how it lets us in. `sentinels` know where the one called `master` is. In a `cluster` one of
-    the nodes has the keys of `tag`."""
+    """Where Redis is, and how it lets us in. `sentinels` know where the one called `master` is, and let us in in a way
+    of their own; `trusted` vouches for them, too. In a `cluster` one of the nodes has the keys of `tag`."""
 
     host: str
     port: int
@@ -42,6 +42,9 @@ class RedisAddress:
     sentinels: tuple[tuple[str, int], ...] = ()
     cluster: bool = False
     tag: str = "penstock"
+    sentinel_user: str | None = None
+    sentinel_password: str | None = field(default=None, repr=False)
+    sentinel_tls: bool = False
 
     @property
     def shown(self) -> str:
@@ -147,11 +150,21 @@ def _place(address: RedisAddress) -> tuple[str, int]:
     """Return host and port of who has the keys now."""
     if address.sentinels:
         sentinel: Any = import_module("redis.sentinel")
-        asked = sentinel.Sentinel(
-            list(address.sentinels), socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE
-        )
-        host, port = asked.discover_master(address.master)
-        return str(host), int(port)
+        known: dict[str, object] = {
+            "username": address.sentinel_user,
+            "password": address.sentinel_password,
+            "ssl": address.sentinel_tls,
+            **(_verified(address) if address.sentinel_tls else {}),
+            "socket_timeout": PATIENCE,
+            "socket_connect_timeout": PATIENCE,
+        }
+        asked = sentinel.Sentinel(list(address.sentinels), sentinel_kwargs=known)
+        try:
+            host, port = asked.discover_master(address.master)
+            return str(host), int(port)
+        finally:
+            for each in asked.sentinels:
+                each.close()
     if address.cluster:
         library: Any = import_module("redis.cluster")
         cluster = library.RedisCluster(
@@ -173,8 +186,9 @@ def _place(address: RedisAddress) -> tuple[str, int]:
 
 
 def _words(error: Exception, address: RedisAddress) -> str:
-    """What the library said, on one line; should it ever quote the password, that is left out."""
+    """What the library said, on one line; should it ever quote a password, that is left out."""
     words = " ".join(str(error).split()) or type(error).__name__
-    if address.password:
-        words = words.replace(address.password, "***")
+    for secret in (address.password, address.sentinel_password):
+        if secret:
+            words = words.replace(secret, "***")
     return words[:200]

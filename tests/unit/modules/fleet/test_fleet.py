@@ -35,6 +35,11 @@ def test_what_it_takes(fleet) -> None:
     guarded = fleet("fleet redis://mymaster/1 sentinel=a:1,b user=x;")
     assert guarded.address.master == "mymaster"
     assert guarded.address.sentinels == (("a", 1), ("b", 26379))
+    guards = "fleet redis://m sentinel=a sentinel_user=g sentinel_password_file=secret sentinel_tls;"
+    secured = fleet(guards)
+    assert secured.address.sentinel_tls and not secured.address.tls and secured.address.password is None
+    assert (secured.address.sentinel_user, secured.address.sentinel_password) == ("g", "hush hush")
+    assert "hush" not in repr(secured)
     assert fleet("fleet unix:///run/redis.sock;").address.shown == "unix:/run/redis.sock"
 
 
@@ -43,6 +48,8 @@ def test_what_it_takes(fleet) -> None:
     [
         ("fleet redis://:secret@host;", "takes no password in its address"),
         ("fleet redis://host password=secret;", "takes no password here"),
+        ("fleet redis://m sentinel=a sentinel_password=secret;", "takes no password here"),
+        ("fleet redis://host sentinel_tls;", "without Sentinels"),
         ("fleet redis://host password_file=none;", 'open\\(\\) ".*none" failed'),
         ("fleet http://host;", "invalid address"),
         ("fleet redis://host/x;", "invalid address"),
