@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from hashlib import blake2b
 
 from penstock.shared.memory import LockedMemory
@@ -23,7 +24,13 @@ _DIGEST = 16
 _SALT = 16
 """Behind the records, so that all who share it agree on digests."""
 _FREE = bytes(_DIGEST)
+_REMEMBERED = 128
 _SPAN = RECORD * WINDOW
+
+
+def remembered(digest: Callable[[str], bytes]) -> Callable[[str], bytes]:
+    """Return a function that remembers the digests of the last keys: many are about the same server or client."""
+    return lru_cache(_REMEMBERED)(digest)
 
 
 class Zone(LockedMemory):
@@ -32,7 +39,7 @@ class Zone(LockedMemory):
     An offset stands for a record. Its value is 16 bytes, read and written with the `struct.Struct` of who uses it.
     """
 
-    __slots__ = ("_records", "_salt", "size")
+    __slots__ = ("_records", "digest", "size")
 
     def __init__(self, name: str, size: int) -> None:
         self.size = size
@@ -41,14 +48,16 @@ class Zone(LockedMemory):
             raise ValueError(f"a zone takes at least {_SPAN} bytes")
         end = self._records * RECORD
         super().__init__(name, end, _SALT)
-        self._salt = os.pread(self._fd, _SALT, end)
-        if self._salt == bytes(_SALT):
-            self._salt = os.urandom(_SALT)
-            os.pwrite(self._fd, self._salt, end)
+        salt = os.pread(self._fd, _SALT, end)
+        if salt == bytes(_SALT):
+            salt = os.urandom(_SALT)
+            os.pwrite(self._fd, salt, end)
 
-    def digest(self, key: str) -> bytes:
+        def digest(key: str) -> bytes:
+            return blake2b(key.encode("latin-1"), digest_size=_DIGEST, salt=salt).digest()
+
+        self.digest = remembered(digest)
         """Return what stands for a key in the table. Nobody outside can choose keys that share a window."""
-        return blake2b(key.encode("latin-1"), digest_size=_DIGEST, salt=self._salt).digest()
 
     def find(self, digest: bytes) -> int:
         """Find the record of a digest; -1 if there is none."""

@@ -1,4 +1,4 @@
-"""A request's question to Redis: which places and rates it needs, and the wait for one answer to all of it."""
+"""What a request asks Redis: which places and rates it needs, in one question; and a fiber's wait for an answer."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import struct
 from typing import TYPE_CHECKING
 
 from penstock.net.fiber import Fiber, current, pause
+from penstock.net.redis.replies import argument
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from penstock.modules.fleet.call import RedisCall, Waiter
-    from penstock.modules.fleet.link import Link
+    from penstock.modules.fleet.call import Waiter
     from penstock.net.redis.replies import Reply
 
 _PLACE = struct.Struct("<16sI")
@@ -51,38 +51,9 @@ class Wait:
             fiber.resume()
 
 
-class Question(Wait):
-    """`places` are digests. A reply is None where this machine has to decide."""
-
-    __slots__ = ("_packed", "_rates", "call", "places")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.places: list[bytes] = []
-        self._packed = b""
-        self._rates: list[bytes] = []
-        self.call: RedisCall | None = None
-
-    def place(self, digest: bytes, most: int) -> None:
-        """Add one of `most` places."""
-        self.places.append(digest)
-        self._packed += _PLACE.pack(digest, most)
-
-    def rate(self, digest: bytes, rate: int, burst: int) -> None:
-        """Add a bucket to be counted in, which leaks `rate` thousandths of a request a second and holds `burst`."""
-        self._rates.append(_RATE.pack(digest, 1e9 / rate, burst))
-
-    async def ask(self, link: Link) -> list[Reply] | None:
-        """Ask Redis, and wait. Places that are granted when nobody waits any more count as nobody's."""
-        packed = bytes((len(self.places), len(self._rates))) + self._packed + b"".join(self._rates)
-
-        def enter(told: Waiter) -> bool:
-            self.call = link.enter(packed, self.places, told)
-            return self.call is not None
-
-        try:
-            return await self.of(enter)
-        finally:
-            call, self.call = self.call, None
-            if call is not None:
-                call.waiter = None
+def question(places: Sequence[tuple[bytes, int]], rates: Iterable[tuple[bytes, int, int]]) -> bytes:
+    """Write a question as the argument it is (`Link.enter`): for each place its digest and how many there are, for each
+    bucket to be counted in its digest, how many thousandths of a request leak in a second and how many it holds."""
+    counted = [_RATE.pack(digest, 1e9 / rate, burst) for digest, rate, burst in rates]
+    packed = [_PLACE.pack(digest, most) for digest, most in places]
+    return argument(bytes((len(packed), len(counted))) + b"".join(packed + counted))

@@ -12,23 +12,27 @@ Waiter: TypeAlias = "Callable[[list[Reply] | None], None]"
 
 
 class RedisCall:
-    """`due` is when whoever waits goes on without (monotonic seconds), `places` are the digests that were asked for."""
+    """`arguments` are written as they go out, `due` is when whoever waits goes on without (monotonic seconds). `places`
+    are the digests that were asked for, `left` those that it tells have been left."""
 
-    __slots__ = ("_told", "again", "due", "packed", "places", "script", "waiter")
+    __slots__ = ("_told", "again", "arguments", "due", "left", "places", "script", "waiter")
 
     def __init__(
         self,
         script: Script,
-        packed: bytes,
+        arguments: bytes,
         waiter: Waiter | None,
         due: float,
         told: Callable[[RedisCall, Reply], None],
+        places: Sequence[bytes] = (),
+        left: Sequence[bytes] = (),
     ) -> None:
         self.script = script
-        self.packed = packed
+        self.arguments = arguments
         self.waiter = waiter
         self.due = due
-        self.places: Sequence[bytes] = ()
+        self.places = places
+        self.left = left
         self.again = False
         self._told = told
 
@@ -42,3 +46,7 @@ class RedisCall:
             return False
         waiter(None)
         return True
+
+
+def nobody(reply: Reply) -> None:
+    """Hear a reply that nobody waits for."""

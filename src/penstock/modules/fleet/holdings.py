@@ -24,29 +24,21 @@ class Holdings:
         self.asked: dict[bytes, int] = {}
         self.doubtful: set[bytes] = set()
 
-    def hold(self, digest: bytes) -> None:
-        """Count a place that somebody here has now."""
-        self.held[digest] = self.held.get(digest, 0) + 1
+    def hold(self, digests: Iterable[bytes]) -> None:
+        """Count places that somebody here has now."""
+        _add(self.held, digests)
 
-    def leave(self, digest: bytes) -> None:
-        """Count one less."""
-        left = self.held.get(digest, 0) - 1
-        if left > 0:
-            self.held[digest] = left
-        else:
-            self.held.pop(digest, None)
+    def leave(self, digests: Iterable[bytes]) -> None:
+        """Count one less of each."""
+        _take_off(self.held, digests)
 
-    def ask(self, digest: bytes) -> None:
-        """Count a place that Redis is asked for."""
-        self.asked[digest] = self.asked.get(digest, 0) + 1
+    def ask(self, digests: Iterable[bytes]) -> None:
+        """Count places that Redis is asked for."""
+        _add(self.asked, digests)
 
-    def hear(self, digest: bytes) -> None:
-        """Count one less: Redis has answered, or never will."""
-        left = self.asked.get(digest, 0) - 1
-        if left > 0:
-            self.asked[digest] = left
-        else:
-            self.asked.pop(digest, None)
+    def hear(self, digests: Iterable[bytes]) -> None:
+        """Count one less of each: Redis has answered, or never will."""
+        _take_off(self.asked, digests)
 
     def pack(self, digests: Iterable[bytes]) -> bytes:
         """Pack the truth about some digests. What is in doubt even so stays so."""
@@ -73,3 +65,17 @@ class Holdings:
         yield every[:BATCH]
         for at in range(BATCH, len(every), BATCH):
             yield every[at : at + BATCH]
+
+
+def _add(counts: dict[bytes, int], digests: Iterable[bytes]) -> None:
+    for digest in digests:
+        counts[digest] = counts.get(digest, 0) + 1
+
+
+def _take_off(counts: dict[bytes, int], digests: Iterable[bytes]) -> None:
+    for digest in digests:
+        left = counts.get(digest, 0) - 1
+        if left > 0:
+            counts[digest] = left
+        else:
+            counts.pop(digest, None)

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from penstock.modules.fleet import scripts
-from penstock.net.redis.replies import command
+from penstock.net.redis.replies import argument, command
 
 if TYPE_CHECKING:
     from penstock.modules.fleet.fleet import FleetOptions
@@ -19,20 +19,23 @@ CACHE_NEXT = (b"CLIENT", b"CACHING", b"YES")
 
 _LEAN = frozenset({scripts.enter, scripts.leave_places, scripts.use, scripts.look})
 """Scripts that do not need the lease's name."""
+_SHORT = frozenset({scripts.leave_places, scripts.use, scripts.look})
+"""Those that have one argument; the others have two."""
 
 
 class Lease:
     """`name` is `node:worker`. A worker's name is never used again, whatever becomes of its process id."""
 
-    __slots__ = ("_heads", "_length", "channels", "greeting", "name", "own")
+    __slots__ = ("_heads", "_length", "_own", "channels", "greeting", "name", "own")
 
     def __init__(self, options: FleetOptions) -> None:
         base = options.base
         self.name = f"{options.node}:{os.getpid()}-{os.urandom(3).hex()}"
         own = self.own = self.name.encode("ascii")
+        self._own = argument(own)
         leases = base + b":l"
         keys = [base, leases, leases + b":" + own, base + b":t"]
-        self._heads = {script: script.head(keys, 1 if script in _LEAN else 2) for script in scripts.ALL}
+        self._heads = {script: script.head(keys, 1 if script in _SHORT else 2) for script in scripts.ALL}
         self._heads[scripts.look] = b"*2\r\n$4\r\nMGET\r\n"
         self._length = int(options.lease * 1000).to_bytes(4, "little")
         self.channels = [base + b":ask", base + b":to:" + own]
@@ -41,10 +44,10 @@ class Lease:
         self.greeting = [*(each.load() for each in scripts.ALL), tracking]
         """What Redis is told before anything else."""
 
-    def command(self, script: scripts.Script, packed: bytes) -> bytes:
-        """Write the call of a script."""
-        text = b"%b$%d\r\n%b\r\n" % (self._heads[script], len(packed), packed)
-        return text if script in _LEAN else b"%b$%d\r\n%b\r\n" % (text, len(self.own), self.own)
+    def command(self, script: scripts.Script, arguments: bytes) -> bytes:
+        """Write the call of a script, whose arguments have been written."""
+        text = self._heads[script] + arguments
+        return text if script in _LEAN else text + self._own
 
     def renewal(self, brings: int, truth: bytes) -> bytes:
         """Pack what a renewal tells."""

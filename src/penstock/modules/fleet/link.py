@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from penstock.modules.fleet import lease as brings
 from penstock.modules.fleet import scripts
-from penstock.modules.fleet.call import RedisCall, Waiter
+from penstock.modules.fleet.call import RedisCall, Waiter, nobody
 from penstock.modules.fleet.holdings import Holdings
 from penstock.modules.fleet.lease import CACHE_NEXT, Lease, nodes_of
 from penstock.modules.fleet.link_state import LinkState
 from penstock.modules.fleet.loss import ELSEWHERE, Loss
 from penstock.net.redis.connection import RedisConnection
 from penstock.net.redis.opening import Opened, Opening
-from penstock.net.redis.replies import Failure, Reply, command
+from penstock.net.redis.replies import EMPTY, Failure, Reply, argument, command
 from penstock.net.timers import Alarm
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Link:
             self._opening = None
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.send(self.lease.command(scripts.go, b""), _nothing)
+            connection.send(self.lease.command(scripts.go, EMPTY), nobody)
             connection.close()
         self.state = LinkState.CLOSED
         self._give_up()
@@ -105,39 +105,41 @@ class Link:
 
     # -- questions
 
-    def enter(self, packed: bytes, places: Sequence[bytes], waiter: Waiter) -> RedisCall | None:
-        """Ask for places and rates (`scripts.enter`). None, and nobody is told anything, where Redis is not to be asked
-        now. Else the waiter is told once: the reply, or None when it is too late."""
+    def enter(self, question: bytes, places: Sequence[bytes], waiter: Waiter) -> RedisCall | None:
+        """Ask for places and rates (`ask.question`). None, and nobody is told anything, where Redis is not to be asked
+        now. Else the waiter is told once, and not before this returns: the reply, or None when it is too late."""
         self.asked += 1
         if self.state is not LinkState.UP:
             self.unanswered += 1
             return None
-        if self._left:
-            self._tell_left()
-        for digest in places:
-            self.holdings.ask(digest)
-        return self._call(scripts.enter, packed, waiter, places)
+        self.holdings.ask(places)
+        left = self._left
+        if not left:
+            return self._call(scripts.enter, question + EMPTY, waiter, places)
+        # What has been left goes with it, and not in a message of its own, which would have to go before this one.
+        self._left = []
+        self._leave.clear()
+        return self._call(scripts.enter, question + argument(b"".join(left)), waiter, places, left)
 
     def ask(self, script: scripts.Script, packed: bytes, waiter: Waiter) -> bool:
         """Ask what no request waits for. False, and nobody is told anything, where Redis is not to be asked now."""
         if self.state is not LinkState.UP:
             return False
-        self._call(script, packed, waiter)
+        self._call(script, argument(packed), waiter)
         return True
 
     def ask_and_watch(self, key: bytes, waiter: Waiter) -> bool:
         """Ask for the value of a key as `ask` does, and be told when another client changes it (`invalidate`)."""
-        return self.run(CACHE_NEXT, _nothing) and self.ask(scripts.look, key, waiter)
+        return self.run(CACHE_NEXT, nobody) and self.ask(scripts.look, key, waiter)
 
     def hold(self, digest: bytes) -> None:
         """Count a place that was taken without Redis's word; it is told soon."""
-        self.holdings.hold(digest)
-        self._doubt(digest)
+        self.holdings.hold((digest,))
+        self._doubt((digest,))
 
     def leave(self, digests: Sequence[bytes]) -> None:
         """Leave places."""
-        for digest in digests:
-            self.holdings.leave(digest)
+        self.holdings.leave(digests)
         if self.state is LinkState.UP:
             if not self._left:
                 self._leave.set(TELL)
@@ -153,16 +155,16 @@ class Link:
         return True
 
     def _call(
-        self, script: scripts.Script, packed: bytes, waiter: Waiter | None = None, places: Sequence[bytes] = ()
+        self, script: scripts.Script, arguments: bytes, waiter: Waiter | None = None, *about: Sequence[bytes]
     ) -> RedisCall:
         assert self._connection is not None
-        call = RedisCall(script, packed, waiter, self.loop.timers.now + self.options.timeout, self._told)
-        call.places = places
+        due = self.loop.timers.now + self.options.timeout
+        call = RedisCall(script, arguments, waiter, due, self._told, *about)
         if waiter is not None:
             if not self._calls:
-                self._late.at(call.due)
+                self._late.at(due)
             self._calls.append(call)
-        self._connection.send(self.lease.command(script, packed), call)
+        self._connection.send(self.lease.command(script, arguments), call)
         return call
 
     def _told(self, call: RedisCall, reply: Reply) -> None:
@@ -172,6 +174,9 @@ class Link:
             verdict = reply[0] if reply else None
             if call.places:
                 self._hear(call, verdict)
+            calls = self._calls
+            if calls and calls[0] is call:
+                calls.popleft()
             if self.state is LinkState.SILENT:
                 self.state = LinkState.UP
                 self._found()
@@ -189,13 +194,12 @@ class Link:
             # Redis has forgotten its scripts. What was sent in the meantime fails likewise, so that the order stays.
             call.again = True
             for script in scripts.ALL:
-                self._connection.send(script.load(), _nothing)
-            self._connection.send(self.lease.command(call.script, call.packed), call)
+                self._connection.send(script.load(), nobody)
+            self._connection.send(self.lease.command(call.script, call.arguments), call)
             return
-        for digest in call.places:
-            self.holdings.hear(digest)
-            self.holdings.doubtful.add(digest)
-        call.places = ()
+        self.holdings.hear(call.places)
+        self.holdings.doubtful.update(call.places, call.left)
+        call.places = call.left = ()
         if call is self._telling:
             self._telling = None
         self._dismiss(call)
@@ -204,14 +208,12 @@ class Link:
 
     def _hear(self, call: RedisCall, verdict: Reply) -> None:
         """A question about places is answered. If nobody waits any more, what Redis has granted is nobody's."""
-        for digest in call.places:
-            self.holdings.hear(digest)
-            if verdict == 1:
-                if call.waiter is None:
-                    self._doubt(digest)
-                else:
-                    self.holdings.hold(digest)
-        call.places = ()
+        places, call.places = call.places, ()
+        self.holdings.hear(places)
+        if verdict == 1 and call.waiter is not None:
+            self.holdings.hold(places)
+        elif verdict == 1:
+            self._doubt(places)
 
     def _dismiss(self, call: RedisCall) -> bool:
         if not call.dismiss():
@@ -305,7 +307,7 @@ class Link:
         self._heard = self.loop.timers.now
         connection = self._connection = RedisConnection(opened.stream, self._pushed, self._ended)
         for words in self.lease.greeting:
-            connection.send(words, _nothing)
+            connection.send(words, nobody)
         for channel in self.lease.channels:
             connection.send_silently(command(b"SUBSCRIBE", channel))
         # Another run of the server, or another server, may have forgotten, or remember what is no more.
@@ -325,7 +327,8 @@ class Link:
         """Tell Redis all that is held here, in place of whatever it thinks."""
         self._left = []
         for batch in self.holdings.batches():
-            self._telling = self._call(scripts.renew, self.lease.renewal(what, self.holdings.pack(batch)))
+            truth = self.lease.renewal(what, self.holdings.pack(batch))
+            self._telling = self._call(scripts.renew, argument(truth))
             what = brings.MORE
 
     def _renew_now(self) -> None:
@@ -345,7 +348,7 @@ class Link:
             self._tell_left()
         if self._telling is None and (self.state is LinkState.UP or not connection.waiting):
             truth = self.holdings.pack(self.holdings.some_doubtful())
-            self._call(scripts.renew, self.lease.renewal(brings.RENEW, truth))
+            self._call(scripts.renew, argument(self.lease.renewal(brings.RENEW, truth)))
         self._next_renewal()
 
     def _next_renewal(self) -> None:
@@ -377,8 +380,8 @@ class Link:
         if self.holdings.doubtful:
             self._renew_soon()
 
-    def _doubt(self, digest: bytes) -> None:
-        self.holdings.doubtful.add(digest)
+    def _doubt(self, digests: Sequence[bytes]) -> None:
+        self.holdings.doubtful.update(digests)
         if self.state is LinkState.UP:
             self._renew_soon()
 
@@ -390,10 +393,6 @@ class Link:
         left, self._left = self._left, []
         self._leave.clear()
         if left and self.state is LinkState.UP:
-            self._call(scripts.leave_places, b"".join(left))
+            self._call(scripts.leave_places, argument(b"".join(left)), None, (), left)
         else:
             self.holdings.doubtful.update(left)
-
-
-def _nothing(reply: Reply) -> None:
-    return None

@@ -75,13 +75,28 @@ local function reap_dead(most)
 end
 """
 
+_LEAVE = """
+local function leave(digests)
+    for at = 1, #digests, 16 do
+        local digest = string.sub(digests, at, at + 15)
+        local held = tonumber(redis.call('HGET', own, digest) or 0)
+        if held > 0 then
+            if held == 1 then redis.call('HDEL', own, digest) else redis.call('HINCRBY', own, digest, -1) end
+            sum(digest, -1)
+        end
+    end
+end
+"""
+
 ENTER = (
     _CLOCK
     + _REAP
+    + _LEAVE
     + """
 local known = redis.call('HMGET', base, 'id', 'sure')
 if not known[1] or redis.call('HGET', own, 'g') ~= known[1] then return {-1} end
 local sure = tonumber(known[2]) <= now
+leave(ARGV[2])
 reap_dead(50)
 local packed = ARGV[1]
 local places, rates, at = struct.unpack('<I1I1', packed)
@@ -132,7 +147,8 @@ return verdict
 """
 )
 """Places and rates for one request: all of them or none. Told are how many of each, then digest and most of each place,
-then digest, microseconds between two requests and burst (thousandths) of each rate.
+then digest, microseconds between two requests and burst (thousandths) of each rate. The second argument are digests of
+places that have been left, one after the other: they are free before anything is looked at.
 
 Answers [-1]: this lease is not known; [2, place, held]: no place; [3, rate, excess]: too fast; [1, excess...]: granted;
 [0, excess...]: rates are granted, but not all have told what they hold, so that no places were taken."""
@@ -140,17 +156,11 @@ Answers [-1]: this lease is not known; [2, place, held]: no place; [3, rate, exc
 LEAVE_PLACES = (
     _CLOCK
     + _REAP
+    + _LEAVE
     + """
 local id = redis.call('HGET', base, 'id')
 if not id or redis.call('HGET', own, 'g') ~= id then return {-1} end
-for at = 1, #ARGV[1], 16 do
-    local digest = string.sub(ARGV[1], at, at + 15)
-    local held = tonumber(redis.call('HGET', own, digest) or 0)
-    if held > 0 then
-        if held == 1 then redis.call('HDEL', own, digest) else redis.call('HINCRBY', own, digest, -1) end
-        sum(digest, -1)
-    end
-end
+leave(ARGV[1])
 return {1}
 """
 )

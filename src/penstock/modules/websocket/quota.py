@@ -7,7 +7,7 @@ message.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from penstock.config.errors import ConfigError
@@ -20,7 +20,8 @@ from penstock.config.tree import Directive
 from penstock.config.values import decimal, offset
 from penstock.config.variables import variable
 from penstock.http.request import Answer, Outcome, Request
-from penstock.modules.access.fleet_limits import PUT_OFF, FleetLimits, may_have
+from penstock.modules.access.fleet_limits import PUT_OFF, FleetLimits
+from penstock.modules.access.fleet_question import may_have
 from penstock.modules.access.limit_conn import LONGEST_KEY, TakenPlace, take
 from penstock.modules.access.zones import Wanted, define, zone_words, zones
 from penstock.modules.websocket.params import code, options, side
@@ -28,10 +29,10 @@ from penstock.modules.websocket.quota_counts import BYTES, MESSAGES, QUOTA_ZONES
 from penstock.modules.websocket.websocket import WebSocket, asks, closed_at_once, has_refused, what_is_wrong
 from penstock.observe.errorlog import ERROR, WARN, report
 from penstock.plan import phases
+from penstock.plan.later import Later
 from penstock.shared.zone import Zone
 
 if TYPE_CHECKING:
-    from penstock.modules.fleet.ask import Question
     from penstock.modules.fleet.link import Link
 
 MODULE = "websocket_quota"
@@ -161,15 +162,15 @@ class Quotas(Settings):
                 hint="write: websocket auto;",
             )
 
-    @phase(phases.PRECONTENT, when=lambda self: self.lines)
-    async def decide(self, request: Request) -> Outcome:
+    @phase(phases.PRECONTENT, when=lambda self: self.lines, later=True)
+    def decide(self, request: Request) -> Outcome | Later[Outcome]:
         """Let a handshake go on whose keys have something left, and take its places; else close it as it opens."""
         if not _concerns(request):
             return None
         main, limits = request.main, request.location[FleetLimits]
         counted = [] if what_is_wrong(request) else self._counted(request)
         if not counted:
-            return await limits.ask_for_more(request, None)
+            return limits.ask_for_more(request, None)
         main.cached[STATUS] = "PASSED"
         for each in counted:
             unit = each.zone.used_up(each.key, each.quota)
@@ -179,11 +180,7 @@ class Quotas(Settings):
         lacking = _take_places(request, places)
         if lacking is not None:
             return _refused(request, lacking, "tunnels")
-        beyond = [each for each in places if each.zone.link is not None]
-        refused = await limits.ask_for_more(request, QuotaPlaces(request, beyond) if beyond else None)
-        if refused is None:
-            main.context(COUNTED, list).extend(each for each in counted if each.quota.allowances)
-        return refused
+        return limits.ask_for_more(request, QuotaPlaces(request, counted))
 
     def _counted(self, request: Request) -> list[QuotaKey]:
         """Return what the tunnel of a handshake will count toward."""
@@ -248,23 +245,25 @@ def _take_places(request: Request, wanted: list[QuotaKey]) -> QuotaKey | None:
 
 
 class QuotaPlaces:
-    """The places that a handshake needs among all machines."""
+    """The places that a handshake needs among all machines for what it will count toward."""
 
-    __slots__ = ("_request", "_wanted")
+    __slots__ = ("_counted", "_request", "_wanted", "link", "places")
 
-    def __init__(self, request: Request, wanted: list[QuotaKey]) -> None:
+    def __init__(self, request: Request, counted: list[QuotaKey]) -> None:
         self._request = request
-        self._wanted = wanted
-
-    def add_to(self, question: Question) -> Link:
-        """Add them to a question; return whom to ask."""
+        self._counted = counted
+        self._wanted = [each for each in counted if each.quota.tunnels and each.zone.link is not None]
+        self.link: Link | None = self._wanted[0].zone.link if self._wanted else None
+        places: list[tuple[bytes, int]] = []
         for each in self._wanted:
             digests = each.zone.shared.digests
             assert digests is not None
-            question.place(digests.of(each.key), each.quota.tunnels)
-        link = self._wanted[0].zone.link
-        assert link is not None
-        return link
+            places.append((digests.of(each.key), each.quota.tunnels))
+        self.places: Sequence[tuple[bytes, int]] = places
+
+    def granted(self) -> None:
+        """Let the tunnel count toward all of it."""
+        self._request.main.context(COUNTED, list).extend(each for each in self._counted if each.quota.allowances)
 
     def refuse(self, number: int) -> Outcome:
         """Close the WebSocket as it opens: one of them is not to be had."""

@@ -45,14 +45,15 @@ class RedisConnection:
         return len(self._waiting)
 
     def send(self, command: bytes, told: Told) -> None:
-        """Send a command when this turn of the loop ends; `told` is called with its reply. The connection is open."""
+        """Send a command when this turn of the loop ends. The connection is open; `told` is called with the reply, and
+        never before this returns."""
         self._waiting.append(told)
         if not self._out:
             self._stream.hot.afterwards.append(self._flush)
         self._out.append(command)
         self._queued += len(command)
         if self._queued > LONGEST_QUEUE:
-            self._end("Redis does not read what it is sent")
+            self._stream.hot.afterwards.append(self._overflow)
 
     def send_silently(self, command: bytes) -> None:
         """Send a command that Redis answers with pushes alone (SUBSCRIBE)."""
@@ -122,6 +123,9 @@ class RedisConnection:
         if count < len(data):
             self._rest = data[count:]
             self._stream._arm(OUT, _Courier(self))
+
+    def _overflow(self) -> None:
+        self._end("Redis does not read what it is sent")
 
     def _end(self, why: str) -> None:
         if self._ended:

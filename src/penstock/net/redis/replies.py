@@ -13,6 +13,8 @@ MOST_BYTES = 8 << 20
 """Bytes of one reply, and of the strings in it."""
 MOST_ITEMS = 1 << 16
 DEEPEST = 8
+YES = b"*1\r\n:1\r\n"
+LENGTH_OF_YES = len(YES)
 
 
 class NotRedis(Exception):
@@ -41,11 +43,17 @@ class _Partial(Exception):
     """More bytes are needed."""
 
 
+def argument(word: bytes) -> bytes:
+    """Write one argument of a command."""
+    return b"$%d\r\n%b\r\n" % (len(word), word)
+
+
+EMPTY = argument(b"")
+
+
 def command(*words: bytes) -> bytes:
     """Write a command and its arguments."""
-    parts = [b"*%d\r\n" % len(words)]
-    parts += [b"$%d\r\n%b\r\n" % (len(word), word) for word in words]
-    return b"".join(parts)
+    return b"*%d\r\n" % len(words) + b"".join(map(argument, words))
 
 
 class ReplyReader:
@@ -64,6 +72,11 @@ class ReplyReader:
             if len(data) < self._wanted:
                 self._data = data
                 return []
+        elif data[:LENGTH_OF_YES] == YES:
+            # Nearly all that comes: places that were granted, one answer or some in a row.
+            count = len(data) // LENGTH_OF_YES
+            if data == YES * count:
+                return [[1] for _ in range(count)]
         found: list[Reply] = []
         at = 0
         self._wanted = 0

@@ -54,10 +54,11 @@ class Agreement(RuleBasedStateMachine):
 
     # -- what machines do
 
-    def call(self, node, script, packed):
+    def call(self, node, script, packed, left=b""):
         base = node.options.base
         keys = [base, base + b":l", base + b":l:" + node.lease.own, base + b":t"]
-        return self.redis.evalsha(script.sha, len(keys), *keys, packed, node.lease.own)
+        more = left if script is scripts.enter else node.lease.own
+        return self.redis.evalsha(script.sha, len(keys), *keys, packed, more)
 
     def renew(self, node) -> None:
         if node.cut:
@@ -93,14 +94,14 @@ class Agreement(RuleBasedStateMachine):
         packed = bytes((1, 0)) + struct.pack("<16sI", key, LIMIT)
         if node.cut or node.all_due:
             return  # on_error=closed
-        self.flush(node)
-        node.holdings.ask(key)
-        verdict = self.call(node, scripts.enter, packed)[0]
-        node.holdings.hear(key)
+        left, node.left = node.left, []
+        node.holdings.ask((key,))
+        verdict = self.call(node, scripts.enter, packed, b"".join(left))[0]
+        node.holdings.hear((key,))
         if not answered:
             node.holdings.doubtful.add(key)
         elif verdict == 1:
-            node.holdings.hold(key)
+            node.holdings.hold((key,))
         elif verdict == -1:
             self.renew(node)
 
@@ -115,7 +116,7 @@ class Agreement(RuleBasedStateMachine):
     def tunnel_ends(self, node, key) -> None:
         it = self.nodes[node]
         if it.holdings.held.get(key):
-            it.holdings.leave(key)
+            it.holdings.leave((key,))
             if it.cut:
                 it.holdings.doubtful.add(key)
             else:

@@ -196,3 +196,68 @@ def test_other_options_are_another_lease_with_the_same_holdings(link) -> None:
     assert connection.closed
     assert link.lease.name != name
     assert link.holdings.held == {A: 1}
+
+
+def test_what_was_left_goes_with_the_next_question(link) -> None:
+    connection = up(link)
+    ask(link)
+    connection.answer([1])
+    link.leave((A,))
+    before = len(connection.sent)
+    ask(link)
+    assert len(connection.sent) == before + 1
+    assert connection.sent[-1].endswith(b"$16\r\n%b\r\n" % A)
+    later(link, 0.03)
+    assert len(connection.sent) == before + 1, "it is not told twice"
+    connection.answer([1])
+    assert link.holdings.held == {A: 1}
+    ask(link)
+    assert connection.sent[-1].endswith(b"$0\r\n\r\n")
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_what_redis_did_not_take_off_is_told_anew(link, asked) -> None:
+    """Redis is full: what was left is in its sums until it hears the truth."""
+    connection = up(link)
+    ask(link)
+    connection.answer([1])
+    link.leave((A,))
+    if asked:
+        ask(link)
+    else:
+        later(link, 0.03)
+    connection.answer(Failure("OOM command not allowed"))
+    assert link.holdings.doubtful == {A}
+    later(link, 1.1)
+    assert A + b"\0\0\0\0" in connection.sent[-1]
+
+
+def test_nobody_is_told_before_the_question_is_asked(monkeypatch) -> None:
+    """Even where the connection is given up because of it."""
+    from penstock.net.redis import connection as connection_module
+    from penstock.net.redis.connection import RedisConnection
+
+    class Socket:
+        def __init__(self) -> None:
+            self.hot = self
+            self.afterwards: list = []
+            self._reader = self._writer = None
+
+        def _arm(self, what, who) -> None:
+            pass
+
+        def send_now(self, data) -> int:
+            return 0
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(connection_module, "LONGEST_QUEUE", 3)
+    heard: list = []
+    sock = Socket()
+    made = RedisConnection(sock, heard.append, heard.append)
+    made.send(b"long", heard.append)
+    assert heard == []
+    for action in sock.afterwards:
+        action()
+    assert heard == ["Redis does not read what it is sent", None]

@@ -42,7 +42,6 @@ FOUND = [
     ("proxy_pass http://127.0.0.1:1; proxy_cache $host;", "proxy_cache has variables", "proxy_cache $host;"),
     ("proxy_pass http://127.0.0.1:1; proxy_http_version 2;", "proxy_http_version is 2", "proxy_http_version 2;"),
     ("proxy_pass http://127.0.0.1:1; auth_request /x;", "auth_request may have to wait", "auth_request /x;"),
-    ("proxy_pass http://127.0.0.1:1; limit_conn fleet 9;", "limit_conn may have to wait", "limit_conn fleet 9;"),
     ("proxy_pass http://127.0.0.1:1; mirror /x;", "mirror may have to wait", "mirror /x;"),
     (
         "proxy_pass http://127.0.0.1:1; satisfy any; deny all;",
@@ -90,9 +89,20 @@ def test_locations_say_why_not(inside: str, words: str, written: str, tmp_path: 
     assert found[words] == written.rstrip(";")
 
 
-@pytest.mark.parametrize("how", ["", "burst=2 nodelay", "burst=2 delay=1", "burst=2; limit_req_dry_run on"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "",
+        "burst=2 nodelay",
+        "burst=2 delay=1",
+        "burst=2; limit_req_dry_run on",
+        "burst=2; limit_conn fleet 9",
+        "burst=2; websocket_quota q tunnels=2",
+    ],
+)
 def test_a_limit_is_none(how: str, tmp_path: Path) -> None:
-    text = f"server {{ listen 127.0.0.1:8; location / {{ proxy_pass http://127.0.0.1:1; limit_req zone=z {how}; }} }}"
+    inside = f"websocket auto; proxy_pass http://127.0.0.1:1; limit_req zone=z {how};"
+    text = f"websocket_quota_zone $host zone=q:1m sync; server {{ listen 127.0.0.1:8; location / {{ {inside} }} }}"
     server = made(text, tmp_path).servers[0]
     assert server.locations is not None
     assert not obstacles(server, server.locations.all[0])
