@@ -124,6 +124,11 @@ class Carried:
         assert hot.twin is not None
         hot.twin.engage(one, read, last, other, read_other, last_other, self.websocket)
         self._engaged = True
+        self._listen(one, other)
+
+    def _listen(self, one: int, other: int) -> None:
+        """Hear of both descriptors without sides: see `told`."""
+        hot = self.loop.hot
         hot.handlers.pop(one, None)
         hot.handlers.pop(other, None)
         _reach(hot.carried, one, other)

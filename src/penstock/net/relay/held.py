@@ -33,13 +33,8 @@ class HeldSide(Side):
         self.fd = old.fd  # what lists call it by; nobody is asked about it
         self.hot = old.hot
         self.send_timeout = inf
-        self.stuck = 0.0
-        self.unsent = None
-        self.tapped = False
         self.receive = self.send_peer = len  # nobody reads here; who looks on may still put a tap in front
-        self.little = 0
-        self.throttle = None
-        self.ended = self.deaf = self.finished = self.parting = False
+        self.parting = False
         self.mask = 0
 
     @property

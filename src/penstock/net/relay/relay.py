@@ -8,6 +8,7 @@ from functools import lru_cache
 from math import inf
 
 from penstock.net.loop import IN, Loop
+from penstock.net.relay.secure_tunnel import SecureTunnel
 from penstock.net.relay.side import Side
 from penstock.net.relay.tls_side import TlsSide
 from penstock.net.relay.tunnel import End, Tunnel
@@ -43,14 +44,13 @@ def relay(
     loop = client.loop
     if (
         watch is None
-        and loop.hot.twin is not None
-        and type(client) is Stream
         and type(backend) is Stream
-        and not (to_client or to_backend or client._unread or backend._unread)
+        and not (to_client or to_backend or backend._unread)
+        and carries(client, loop)
     ):
-        # Nearly every tunnel: the twin has it at once.
-        one, other, seconds = watched(client), watched(backend), limits(*send_timeouts)
-        return carry(loop, one, other, idle_timeout or inf, seconds, on_end, alarm, websocket, owner, half_close)
+        # Nearly every tunnel.
+        other, seconds = watched(backend), limits(*send_timeouts)
+        return carry(loop, client, other, idle_timeout or inf, seconds, on_end, alarm, websocket, owner, half_close)
     client_sock, client_mask, said = client.release()
     backend_sock, backend_mask, answered = backend.release()
     left = side_of(client, client_sock, send_timeouts[0])
@@ -79,9 +79,17 @@ def relay(
     return tunnel
 
 
+def carries(client: Stream, loop: Loop) -> bool:
+    """Return whether a tunnel of this client may begin without sides: the compiled relay has it at once, or it speaks
+    TLS."""
+    if type(client) is Stream:
+        return loop.hot.twin is not None and client._unread is None
+    return type(client) is TlsStream and client.is_at_rest
+
+
 def carry(
     loop: Loop,
-    client: int,
+    client: Stream,
     backend: int,
     idle_timeout: float,
     send_timeouts: tuple[float, float],
@@ -91,14 +99,20 @@ def carry(
     owner: object = None,
     half_close: bool = True,
 ) -> Tunnel:
-    """Let the compiled relay have two descriptors that the loop watches for reading, see `relay` and `limits`. No names
-    are given to its arguments: every handshake comes here."""
-    tunnel = Tunnel(loop, idle_timeout, on_end, alarm, owner)
+    """Begin a tunnel without sides, of a stream that `carries` is true for, and a backend's descriptor.
+
+    The loop watches that for reading; see `relay` and `limits`. No names are given to its arguments: every handshake
+    comes here."""
+    if isinstance(client, TlsStream):
+        sock, client._sock = client.sock, None
+        tunnel: Tunnel = SecureTunnel(loop, idle_timeout, on_end, alarm, owner, sock, client.ssl)
+    else:
+        tunnel = Tunnel(loop, idle_timeout, on_end, alarm, owner)
     if not half_close:
         tunnel.half_close = False
     tunnel.websocket = websocket
     tunnel.start()
-    tunnel.fold(client, backend, send_timeouts)
+    tunnel.fold(watched(client), backend, send_timeouts)
     return tunnel
 
 

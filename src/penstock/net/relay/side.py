@@ -48,15 +48,24 @@ _UNWATCHED = -1
 class Side:
     """A plain socket's end. `read` counts bytes taken from it, `last` is when it last moved any."""
 
+    # What is rare has its usual value in the class, and a place in `__dict__` once it changes: less to make.
     __slots__ = (
-        *("deaf", "ended", "fd", "finished", "hot", "last", "little", "mask", "parting", "peer", "read", "receive"),
-        *("send_peer", "send_timeout", "sock", "stuck", "tapped", "throttle", "tunnel", "unsent"),
+        *("__dict__", "fd", "hot", "last", "mask", "parting", "peer", "read", "receive"),
+        *("send_peer", "send_timeout", "sock", "tunnel"),
     )
 
     peer: Side
     tunnel: Tunnel
     receive: Callable[..., int]
     send_peer: Callable[[Any], int]
+    stuck = 0.0
+    unsent: bytes | None = None
+    tapped = False
+    little = 0
+    throttle: Throttle | None = None
+    ended = False
+    deaf = False
+    finished = False
 
     def __init__(self, sock: socket.socket, hot: HotSelector, send_timeout: float) -> None:
         self.sock = sock
@@ -65,14 +74,6 @@ class Side:
         self.send_timeout = send_timeout
         self.read = 0
         self.last = hot.now
-        self.stuck = 0.0
-        self.unsent: bytes | None = None
-        self.tapped = False
-        self.little = 0
-        self.throttle: Throttle | None = None
-        self.ended = False
-        self.deaf = False
-        self.finished = False
         self.parting = False
         self.mask = _UNWATCHED
 
@@ -103,7 +104,8 @@ class Side:
         if mask:
             self.hot.handlers[self.fd] = self.on_event
             self.mask = mask
-        self.settle()
+        if mask != READING or self.unsent is not None or self.peer.unsent is not None:
+            self.settle()
 
     def on_event(self, mask: int) -> None:
         """Read what is there (the usual case), or deal with whatever else happened."""

@@ -12,23 +12,29 @@ from errno import ECONNRESET, EPROTO
 from typing import Any
 
 from penstock.net.loop import IN, OUT, HotSelector
-from penstock.net.relay.side import BUFFER, READING, SIZE, VIEW, Side
+from penstock.net.relay.side import BUFFER, CLOSE_FRAME, LONGEST_CLOSE, READING, SIZE, VIEW, Side
 from penstock.net.tls.tls import was_reset
 
 _LONG = 8192
 _RECORD = 16384
 
 
+def wants_more(exc: OSError) -> bool:
+    """Return whether reading raised `exc` because no whole record was there."""
+    return isinstance(exc, ssl.SSLWantReadError)
+
+
 class TlsSide(Side):
     """An end with TLS. Reads go on while whole records come, so that a long message is one write to the other
     side."""
 
-    __slots__ = ("read_needs", "ssl", "write_needs")
+    __slots__ = ("ssl",)
+
+    read_needs = READING
+    write_needs = OUT
 
     def __init__(self, sock: socket.socket, inner: Any, hot: HotSelector, send_timeout: float) -> None:
         self.ssl = inner
-        self.read_needs = READING
-        self.write_needs = OUT
         super().__init__(sock, hot, send_timeout)
 
     @property
@@ -40,11 +46,7 @@ class TlsSide(Side):
         """Do what `Side.on_event` does."""
         if mask != IN or self.write_needs == IN:
             self._unusual(mask)
-        else:
-            self.move()
-
-    def move(self) -> None:
-        """Read and pass on what is there."""
+            return
         count = -1
         try:
             count = self.receive(SIZE, BUFFER)
@@ -60,6 +62,7 @@ class TlsSide(Side):
                 return
         self.read += count
         self.last = self.hot.now
+        self.parting = count <= LONGEST_CLOSE and BUFFER[0] == CLOSE_FRAME
         if sent != count:
             self.peer.hold(bytes(VIEW[sent:count]))
 
@@ -127,7 +130,7 @@ class TlsSide(Side):
             self.read_needs = OUT
             self.settle()
             return True
-        return isinstance(exc, ssl.SSLWantReadError)
+        return wants_more(exc)
 
     def write_must_wait(self, exc: OSError) -> bool:
         """Do what `Side.write_must_wait` does; notes where OpenSSL cannot write before it has read (a renegotiation).

@@ -92,6 +92,17 @@ class TlsStream(Stream):
         self._broken = True
         self.close()
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Return whether nothing is under way: whoever waits for what comes next finds all of it in the socket."""
+        return (
+            self._unread is None
+            and self._posted is None
+            and self._read_needs == IN
+            and self._write_needs == OUT
+            and not (self._broken or self._finished or self.ssl.pending())
+        )
+
     def recv_now(self, limit: int = READ_SIZE) -> bytes | None:
         """Do what `Stream.recv_now` does. Raises `TlsFailed` on a record that is none."""
         if self._unread is not None:

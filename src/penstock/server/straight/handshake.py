@@ -1,5 +1,5 @@
-"""A handshake on the straight way. Nearly all become tunnels that the compiled relay carries, which wants two
-descriptors and nothing else: until something unusual happens, the backend of one has no `Stream`."""
+"""A handshake on the straight way. Nearly all become tunnels that begin without sides, which takes the client and a
+descriptor: until something unusual happens, the backend of one has no `Stream`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from penstock.http.errors import BadResponse
 from penstock.net.calls import call, recv
 from penstock.net.errors import DialFailed, NetError
 from penstock.net.loop import IN, OUT
+from penstock.net.relay.relay import carries
 from penstock.net.stream import READING, Stream
 from penstock.server.straight.passage import Passage
 from penstock.server.straight.switch import may_switch, open_late, switch, switched_head
@@ -118,7 +119,7 @@ class HandshakePassage(Passage):
         """Open the tunnel that a 101 is; False, and nothing done, where that takes more than two descriptors."""
         connection, way = self.connection, self.way
         client = connection.stream
-        if not way.plain or way.talks or type(client) is not Stream or client._unread is not None:
+        if not way.plain or way.talks or not carries(client, client.loop):
             return False
         if not may_switch(self, head):
             return False

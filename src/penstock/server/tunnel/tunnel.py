@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from penstock.modules.core.http_core import HttpCore
 from penstock.modules.websocket.terms import Conversations
 from penstock.net.errors import NetError
-from penstock.net.relay.relay import carry, relay, watched
+from penstock.net.relay.relay import carry, relay
 from penstock.server.finish import let_go_of_body, release
 from penstock.server.head import render_head
 from penstock.server.tunnel.ending import Ending
@@ -64,8 +64,8 @@ async def _begin_late(
 
 
 def open_at_once(connection: Connection, request: Request, taken: TakenPeer, backend: int, way: Way) -> None:
-    """Let the compiled relay have a client's stream and a backend's descriptor, which the loop watches for reading: of
-    a tunnel whose frames nobody looks at, and of whose answer nothing is kept."""
+    """Let the relay have a client's stream (see `carries`) and a backend's descriptor, watched by the loop for reading:
+    of a tunnel whose frames nobody looks at, and of whose answer nothing is kept."""
     service, client = connection.service, connection.stream
     if way.core.tcp_nodelay:
         client.nodelay()
@@ -76,8 +76,8 @@ def open_at_once(connection: Connection, request: Request, taken: TakenPeer, bac
         _count(service, request, ending)
     connection.tunnelled = True
     websocket = speaks_websocket(request.upstream_head)
-    fd, silence, limits = watched(client), way.idle_timeout, way.send_timeouts
-    tunnel = carry(service.loop, fd, backend, silence, limits, ending, alarm, websocket, ending)
+    silence, limits = way.idle_timeout, way.send_timeouts
+    tunnel = carry(service.loop, client, backend, silence, limits, ending, alarm, websocket, ending)
     if ending.spans is not None:
         ending.spans.follow(tunnel)
     if request.held:

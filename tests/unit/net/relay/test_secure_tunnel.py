@@ -1,0 +1,238 @@
+"""A tunnel whose client speaks TLS, without sides as long as short messages are all that comes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from penstock.net.fiber import spawn
+from penstock.net.loop import Loop
+from penstock.net.relay.secure_tunnel import SecureTunnel
+from penstock.net.relay.side import Side
+from penstock.net.relay.states import FlowState
+from penstock.net.relay.tls_side import TlsSide
+from penstock.net.relay.tunnel import End
+from penstock.net.stream import Stream
+from penstock.net.tls.tls import accept
+from unit.net.tunnels import Both, read_all
+
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+Connected = Callable[[], tuple[Stream, Stream]]
+
+ASKED = b"\x88\x82\x01\x02\x03\x04\x02\xea"
+AGREED = b"\x88\x02\x03\xe8"
+
+
+@pytest.fixture
+def tunnel(secured: Any, connected: Connected, loop: Loop) -> Callable[..., Coroutine[Any, Any, Both]]:
+    """Makes a tunnel from a client with TLS to a plain backend."""
+
+    async def made(**options: Any) -> Both:
+        pairs = iter((await secured(), connected()))
+        both = Both(loop, lambda: next(pairs), **options)
+        assert is_folded(both)
+        return both
+
+    return made
+
+
+def is_folded(both: Both) -> bool:
+    assert type(both.tunnel) is SecureTunnel
+    return isinstance(both.tunnel._client, int)
+
+
+async def say(both: Both, client: bytes, backend: bytes) -> None:
+    await both.client.send_all(client)
+    assert await both.backend.recv(timeout=5) == client
+    await both.backend.send_all(backend)
+    assert await both.client.recv(timeout=5) == backend
+
+
+@pytest.mark.parametrize(("first", "reason"), [("client", End.CLIENT_CLOSED), ("backend", End.BACKEND_CLOSED)])
+@pytest.mark.parametrize("sides", [False, True], ids=["without sides", "with sides"])
+def test_one_end_is_both_after_a_close_frame_from_each(
+    first: str, reason: End, sides: bool, tunnel: Any, loop: Loop, run: Run
+) -> None:
+    async def main() -> None:
+        both = await tunnel(websocket=True)
+        if sides:
+            assert both.tunnel.client is not None
+        await say(both, ASKED, AGREED)
+        getattr(both, first).close()
+        assert await both.end() is reason
+        if first == "backend":
+            assert await both.client.recv(timeout=5) == b"" and not both.client._broken
+        else:
+            assert await both.backend.recv(timeout=5) == b""
+        assert both.ends == [(reason, len(ASKED), len(AGREED))]
+        assert loop.tunnels == set() and not any(loop.hot.carried)
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("websocket", "client", "backend"),
+    [
+        (False, ASKED, AGREED),
+        (True, b"\x81\x81\x00\x00\x00\x00a", AGREED),
+        (True, ASKED, b"\x81\x01a"),
+        (True, ASKED, AGREED + bytes(200)),
+    ],
+    ids=["no WebSocket", "the client said no goodbye", "the backend said none", "too long for a close frame"],
+)
+def test_else_each_side_ends_for_itself(
+    websocket: bool, client: bytes, backend: bytes, tunnel: Any, run: Run
+) -> None:
+    async def main() -> None:
+        both = await tunnel(websocket=websocket)
+        await say(both, client, backend)
+        both.backend.shutdown_write()
+        assert await both.client.recv(timeout=5) == b""
+        await both.client.send_all(b"one word more")
+        assert await both.backend.recv(timeout=5) == b"one word more"
+        both.client.close()
+        assert await both.end() is End.BACKEND_CLOSED
+
+    run(main())
+
+
+def test_the_last_words_come_before_the_end(tunnel: Any, run: Run) -> None:
+    """A close frame and the FIN behind it are one event."""
+
+    async def main() -> None:
+        both = await tunnel(websocket=True)
+        await both.client.send_all(ASKED)
+        assert await both.backend.recv(timeout=5) == ASKED
+        await both.backend.send_all(AGREED)
+        both.backend.close()
+        assert await read_all(both.client) == AGREED
+        assert await both.end() is End.BACKEND_CLOSED
+
+    run(main())
+
+
+def test_sides_are_made_when_somebody_asks_for_them(tunnel: Any, run: Run) -> None:
+    async def main() -> None:
+        both = await tunnel(websocket=True, send_timeouts=(3.0, 4.0))
+        await say(both, b"12345", b"123")
+        seen = both.tunnel
+        assert (seen.from_client, seen.from_backend) == (5, 3)
+        assert seen.flows == (FlowState.FLOWING, FlowState.FLOWING)
+        assert seen.transport == "h1-tls" and not (seen.portable or seen.plain or seen.engaged)
+        assert is_folded(both)
+        assert seen.backend_fd == seen.backend.fd and not is_folded(both)
+        assert type(seen.client) is TlsSide and type(seen.backend) is Side
+        assert (seen.client.send_timeout, seen.backend.send_timeout) == (3.0, 4.0)
+        assert seen.transport == "h1-tls" and not (seen.portable or seen.plain or seen.engaged)
+        await say(both, b"678", b"9")
+        assert (seen.from_client, seen.from_backend) == (8, 4)
+        seen.inject(seen.client, b"from the proxy")
+        assert await both.client.recv(timeout=5) == b"from the proxy"
+        both.client.close()
+        both.backend.close()
+        await both.end()
+        assert both.ends[0][1:] == (8, 4)
+
+    run(main())
+
+
+@pytest.mark.parametrize("way", ["client", "backend"])
+def test_much_that_nobody_takes_at_once(way: str, tunnel: Any, run: Run) -> None:
+    data = os.urandom(2 << 20)
+
+    async def main() -> None:
+        both = await tunnel()
+        await say(both, b"a", b"b")
+        sink = both.backend if way == "client" else both.client
+        sending = spawn(getattr(both, way).send_all(data, 5))
+        await asyncio.sleep(0.05)
+        got = bytearray()
+        while len(got) < len(data):
+            got += await sink.recv(65536, 5)
+        await sending.join()
+        assert got == data and not is_folded(both)
+        await say(both, b"c", b"d")
+
+    run(main())
+
+
+def test_little_at_a_time_that_nobody_takes(tunnel: Any, run: Run) -> None:
+    """It is a short message that meets a full socket."""
+    piece = os.urandom(1000)
+
+    async def main() -> None:
+        both = await tunnel()
+        sent, count = 0, len(piece)
+        while count == len(piece):
+            count = both.backend.send_now(piece)
+            sent += count
+            await asyncio.sleep(0)
+        got = 0
+        while got < sent:
+            got += len(await both.client.recv(65536, 5))
+        assert got == sent == both.tunnel.from_backend
+
+    run(main())
+
+
+@pytest.mark.parametrize(("who", "reason"), [("client", End.CLIENT_RESET), ("backend", End.BACKEND_RESET)])
+def test_a_reset(who: str, reason: End, tunnel: Any, loop: Loop, run: Run) -> None:
+    async def main() -> None:
+        both = await tunnel(websocket=True)
+        await say(both, ASKED, AGREED)
+        both.client._broken = True  # no close_notify
+        getattr(both, who).abort()
+        assert await both.end() is reason
+        assert both.tunnel.errno == 104 and not any(loop.hot.carried)
+
+    run(main())
+
+
+def test_silence_ends_it(tunnel: Any, loop: Loop, run: Run) -> None:
+    async def main() -> None:
+        both = await tunnel(idle_timeout=0.05)
+        assert await both.end() is End.IDLE
+        assert await both.client.recv(timeout=5) == b""
+        assert not any(loop.hot.carried)
+
+    run(main())
+
+
+def test_a_record_in_pieces(
+    connected: Connected,
+    server_context: ssl.SSLContext,
+    client_context: ssl.SSLContext,
+    loop: Loop,
+    run: Run,
+) -> None:
+    """What is no whole record yet is no reason for anything."""
+
+    async def main() -> None:
+        client, near = connected()
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = client_context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+        accepting = spawn(accept(near, lambda _: server_context, 5))
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                await client.send_all(outgoing.read())
+                incoming.write(await client.recv(timeout=5))
+        await client.send_all(outgoing.read())
+        pairs = iter(((client, await accepting.join()), connected()))
+        both = Both(loop, lambda: next(pairs))
+        tls.write(b"hello")
+        record = outgoing.read()
+        for at in range(len(record)):
+            await client.send_all(record[at : at + 1])
+            await asyncio.sleep(0.001)
+        assert await both.backend.recv(timeout=5) == b"hello"
+        assert is_folded(both) and both.tunnel.from_client == 5
+
+    run(main())
