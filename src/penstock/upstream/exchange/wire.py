@@ -7,12 +7,14 @@ from typing import Protocol
 from penstock.http.errors import BadResponse
 from penstock.http.head_cache import Memo
 from penstock.http.response import ResponseHead, head_end, is_status_line, parse_response, plain_response
+from penstock.http.switched import BEGINNING, SwitchedHeads
 from penstock.upstream.exchange.framing import ChunkedFraming, CloseFraming, Framing, LengthFraming
 
 BODILESS = frozenset({204, 304})
 
 
 _known: Memo[bytes, ResponseHead] = Memo()
+_switched = SwitchedHeads()
 
 
 class BackendProtocol(Protocol):
@@ -43,6 +45,10 @@ class Http1:
             known = _known.get(text)
             if known is not None:
                 return known
+            if text.startswith(BEGINNING):
+                switched = _switched.find(text)
+                if switched is not None:
+                    return switched
             plain = plain_response(text)
             if plain is not None:
                 return self._noted(plain, text)
@@ -63,7 +69,9 @@ class Http1:
 
     @staticmethod
     def _noted(head: ResponseHead, text: bytes) -> ResponseHead:
-        if head.status != 101 and _known.again(text):
+        if head.status == 101:
+            _switched.note(head, text)
+        elif _known.again(text):
             head.shared = True
             _known[text] = head
         return head
