@@ -8,7 +8,7 @@ import random
 import pytest
 
 from penstock.http.response import ResponseHead, parse_response
-from penstock.http.switched import SwitchedHeads
+from penstock.upstream.exchange.wire import SwitchedHeads
 
 LINES = [
     b"Upgrade: websocket",
