@@ -54,10 +54,11 @@ class Problems:
     `dropped` counts those beyond: whoever has made so many fixes the first ones first.
     """
 
-    __slots__ = ("_counts", "_found", "dropped")
+    __slots__ = ("_counts", "_found", "_said", "dropped")
 
     def __init__(self) -> None:
         self._found: list[ConfigError] = []
+        self._said: set[tuple[Level, str, Span]] = set()
         self._counts: dict[Level, int] = {"emerg": 0, "warn": 0}
         self.dropped = 0
 
@@ -74,7 +75,15 @@ class Problems:
         self.add(ConfigError(message, span, hint=hint, label=label, level="warn"))
 
     def add(self, problem: ConfigError) -> None:
-        """Add a mistake or a warning; those beyond the first hundred of a level are only counted."""
+        """Add a mistake or a warning; those beyond the first hundred of a level are only counted.
+
+        What is wrong with one place counts once, though several levels inherit it.
+        """
+        if problem.span is not None:
+            said = (problem.level, problem.message, problem.span)
+            if said in self._said:
+                return
+            self._said.add(said)
         self._counts[problem.level] += 1
         if self._counts[problem.level] > _MOST:
             self.dropped += 1

@@ -115,3 +115,13 @@ conf_path = Kind(lambda call: call.compilation.conf_path(call.args[0].text), syn
 def custom(parse: Callable[[Call], object], *, least: int = 1, most: int | None = 1, syntax: str = "") -> Kind:
     """Take arguments with a grammar of their own."""
     return Kind(parse, least, most, syntax)
+
+
+def _buffers(call: Call) -> tuple[int, int]:
+    try:
+        return values.buffers(call.args[0].text, call.args[1].text)
+    except ValueError as error:
+        raise call.fail(f'invalid value in "{call.name}" directive', hint=str(error)) from None
+
+
+buffers = Kind(_buffers, 2, 2, "number size")

@@ -114,10 +114,11 @@ close: Callable[[int], None] = os.close
 if are_wanted():
     try:
         from penstock.net import _calls
-    except ImportError:
-        pass
-    else:
+
+        # The newest first: what was built of other sources, and lacks one, changes nothing.
+        connect, call, watch = _calls.connect, _calls.call, _calls.watch
         recv, send, accept = _calls.recv, _calls.send, _calls.accept
         send_last, finish = _calls.send_last, _calls.finish
-        connect, call, watch = _calls.connect, _calls.call, _calls.watch
         nodelay, close = _calls.nodelay, _calls.close
+    except (ImportError, AttributeError):
+        pass

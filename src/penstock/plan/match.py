@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from penstock.config.host_names import HostNames
+
 if TYPE_CHECKING:
     from penstock.config.regex.pcre import Regex
     from penstock.config.regex.regex import Match
@@ -21,32 +23,19 @@ class ServerNames:
     regular expressions in the order of the file (https://nginx.org/en/docs/http/server_names.html).
     """
 
-    __slots__ = ("_exact", "_heads", "_memo", "_regexes", "_tails", "default")
+    __slots__ = ("_exact", "_memo", "_names", "_regexes", "default")
 
     def __init__(self, default: Server) -> None:
         self.default = default
-        self._exact: dict[str, Server] = {}
-        self._heads: dict[str, Server] = {}
-        self._tails: dict[str, Server] = {}
+        self._names: HostNames[Server] = HostNames()
+        self._exact = self._names.whole
         self._regexes: list[tuple[Regex, Server]] = []
         self._memo: dict[str, Server] = {}
 
     def add(self, name: str, server: Server) -> bool:
         """Add a name. Return False if another server of this address has it already (the first one keeps it)."""
-        if name.startswith("*."):
-            table, key = self._heads, name[1:]
-        elif name.startswith("."):
-            # Two names in one. As in nginx, none of it counts where one of them is taken.
-            holder = self._heads.get(name) or self._exact.get(name[1:])
-            if holder is not None:
-                return holder is server
-            self._heads[name] = server
-            table, key = self._exact, name[1:]
-        elif name.endswith(".*"):
-            table, key = self._tails, name[:-1]
-        else:
-            table, key = self._exact, name
-        return table.setdefault(key, server) is server
+        holder = self._names.add(name, server)
+        return holder is None or holder is server
 
     def add_regex(self, regex: Regex, server: Server) -> None:
         self._regexes.append((regex, server))
@@ -56,7 +45,7 @@ class ServerNames:
         found = self._exact.get(host) or self._memo.get(host)
         if found is not None:
             return found, None
-        if not self._heads and not self._tails and not self._regexes:
+        if not self._names.heads and not self._names.tails and not self._regexes:
             return self.default, None
         return self.search(host) or (self.default, None)
 
@@ -65,7 +54,7 @@ class ServerNames:
         found = self._exact.get(host) or self._memo.get(host)
         if found is not None:
             return found, None
-        found = self._wildcard(host)
+        found = self._names.by_mask(host)
         if found is not None:
             if len(self._memo) >= REMEMBERED:
                 self._memo.clear()
@@ -75,23 +64,6 @@ class ServerNames:
             match = regex.match(host)
             if match is not None:
                 return server, match
-        return None
-
-    def _wildcard(self, host: str) -> Server | None:
-        if self._heads:
-            at = host.find(".")
-            while at >= 0:
-                found = self._heads.get(host[at:])
-                if found is not None and at > 0:
-                    return found
-                at = host.find(".", at + 1)
-        if self._tails:
-            at = host.rfind(".")
-            while at >= 0:
-                found = self._tails.get(host[: at + 1])
-                if found is not None:
-                    return found
-                at = host.rfind(".", 0, at)
         return None
 
 

@@ -102,3 +102,10 @@ def test_a_zone_that_is_unknown_is_named_once(tmp_path):
     two = "location /a { proxy_pass http://backend; } location /b { proxy_pass http://backend; }"
     said = mistakes(f"proxy_cache nosuch; {GROUPS} server {{ listen 80; {two} }}", tmp_path)
     assert said == ['"proxy_cache" zone "nosuch" is unknown']
+
+
+@pytest.mark.parametrize("size", ["0 8k", "4 0", "x 8k", "4 x"])
+def test_heads_need_room(size, tmp_path):
+    assert mistakes(f"large_client_header_buffers {size};", tmp_path) == [
+        'invalid value in "large_client_header_buffers" directive'
+    ]

@@ -6,6 +6,8 @@ import errno
 import os
 import select
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from types import ModuleType
@@ -169,3 +171,11 @@ def test_it_watches() -> None:
         assert epoll.poll(5) == [(other.fileno(), select.EPOLLIN)]
         with pytest.raises(FileExistsError):
             calls.watch(epoll.fileno(), other.fileno(), select.EPOLLIN)
+
+
+def test_what_was_built_of_older_sources_is_left_out() -> None:
+    """A checkout that was brought up to date, and not built anew, still starts."""
+    code = "import sys, types; old = types.ModuleType('_calls'); old.recv = None; "
+    code += "import penstock.net; penstock.net._calls = sys.modules['penstock.net._calls'] = old; "
+    code += "from penstock.net import calls; assert calls.recv is calls._recv and calls.watch is None"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -45,7 +45,7 @@ ORDER = ("www.example.com", "*.example.com", "*.www.example.com", "www.*", "www.
         ("www.example.co.uk", "www.example.*"),
         ("www.other.org", "www.*"),
         ("www", "~^www"),
-        (".example.com", "~example"),
+        (".example.com", "*.example.com"),
         ("nobody", "default"),
         ("", "default"),
     ],

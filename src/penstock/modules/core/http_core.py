@@ -9,7 +9,7 @@ from __future__ import annotations
 from penstock.config.errors import ConfigError
 from penstock.config.key import Key
 from penstock.config.kinds import (
-    Kind,
+    buffers,
     choice,
     choices,
     converted,
@@ -36,9 +36,7 @@ from penstock.config.registry import (
 from penstock.config.scope import Call, Scope
 from penstock.config.settings import Settings, directive, united
 from penstock.config.tree import Directive
-from penstock.config.values import number as to_number
 from penstock.config.values import seconds as to_seconds
-from penstock.config.values import size as to_size
 from penstock.config.values import whole_seconds
 from penstock.config.variables import Template
 from penstock.modules.core.files.symlinks import SymlinkRule, read_rule
@@ -48,15 +46,6 @@ from penstock.upstream.exchange.temp_file import TempFolder
 HTTP_SCOPE: Key[Scope] = Key("http")
 
 PAGE = "ngx_http_core_module.html"
-
-
-def pair_of(first: Kind, second: Kind) -> Kind:
-    """Read two values, such as a count and a size."""
-
-    def parse(call: Call) -> tuple[int, int]:
-        return converted(call, call.args[0], to_number), converted(call, call.args[1], to_size)
-
-    return Kind(parse, 2, 2, f"{first.syntax} {second.syntax}")
 
 
 def _keepalive_timeout(call: Call) -> tuple[float, int | None]:
@@ -90,7 +79,7 @@ class HttpCore(Settings):
     large_client_header_buffers: tuple[int, int] = directive(
         "large_client_header_buffers",
         where=HTTP | SERVER,
-        takes=pair_of(number, size),
+        takes=buffers,
         default=(4, 8192),
         nginx=PAGE,
         shown="4 8k",

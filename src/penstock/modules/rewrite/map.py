@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from penstock.config.errors import ConfigError
+from penstock.config.host_names import HostNames, is_mask_or_name
 from penstock.config.regex.pcre import Regex
 from penstock.config.regex.regex import MatchFailed
 from penstock.config.registry import HTTP, STREAM, block, inert
@@ -51,19 +52,18 @@ class MapTable:
     `*.name` before `name.*`), then regular expressions in their order, then the default.
     """
 
-    __slots__ = ("_exact", "_heads", "_regexes", "_tails", "default", "hostnames")
+    __slots__ = ("_exact", "_names", "_regexes", "default", "hostnames")
 
     def __init__(self) -> None:
         self.default: Template | None = None
         self.hostnames = False
-        self._exact: dict[str, Template] = {}
-        self._heads: dict[str, Template] = {}
-        self._tails: dict[str, Template] = {}
+        self._names: HostNames[Template] = HostNames()
+        self._exact = self._names.whole
         self._regexes: list[tuple[Regex, Template]] = []
 
     def values(self) -> list[Template]:
         """Return every value there may be."""
-        found = [*self._exact.values(), *self._heads.values(), *self._tails.values()]
+        found = self._names.values()
         found += [value for _, value in self._regexes]
         return found if self.default is None else [*found, self.default]
 
@@ -78,25 +78,14 @@ class MapTable:
 
     def add(self, key: str, value: Template) -> None:
         """Add a value, or with `hostnames` a mask. Raises `KeyError` if it is there, `ValueError` if it is bad."""
-        table, place = (self._exact, key) if not self.hostnames else self._place(key)
-        if place in table or (table is self._heads and key.startswith(".") and key[1:] in self._exact):
+        if not self.hostnames:
+            if key in self._exact:
+                raise KeyError(key)
+            self._exact[key] = value
+        elif not is_mask_or_name(key):
+            raise ValueError(key)
+        elif self._names.add(key, value) is not None:
             raise KeyError(key)
-        table[place] = value
-        if table is self._heads and key.startswith("."):
-            self._exact[key[1:]] = value
-
-    def _place(self, key: str) -> tuple[dict[str, Template], str]:
-        if key.count("*") > 1 or ".." in key or "\0" in key:
-            raise ValueError(key)
-        if len(key) > 1 and key.startswith("."):
-            return self._heads, key
-        if len(key) > 2 and key.startswith("*."):
-            return self._heads, key[1:]
-        if len(key) > 2 and key.endswith(".*"):
-            return self._tails, key[:-1]
-        if "*" in key:
-            raise ValueError(key)
-        return self._exact, key
 
     def find(self, text: str, request: Request) -> Template | None:
         """Find the value for a text. A regular expression that matches leaves its captures in the request."""
@@ -108,7 +97,7 @@ class MapTable:
             return found
         if not text:
             return self.default
-        found = self._by_mask(key)
+        found = self._names.by_mask(key)
         if found is not None:
             return found
         try:
@@ -120,23 +109,6 @@ class MapTable:
         except MatchFailed as error:
             report(request, ALERT, str(error))
         return self.default
-
-    def _by_mask(self, key: str) -> Template | None:
-        if self._heads:
-            at = key.find(".")
-            while at >= 0:
-                found = self._heads.get(key[at:])
-                if found is not None:
-                    return found
-                at = key.find(".", at + 1)
-        if self._tails:
-            at = key.rfind(".", 0, -1)
-            while at >= 0:
-                found = self._tails.get(key[: at + 1])
-                if found is not None:
-                    return found
-                at = key.rfind(".", 0, at)
-        return None
 
 
 @block("map", where=HTTP | STREAM, least=2, most=2, syntax="string $variable { ... }", nginx=PAGE)

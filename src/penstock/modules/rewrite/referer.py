@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from penstock.config.errors import ConfigError
+from penstock.config.host_names import HostNames, is_mask_or_name
 from penstock.config.kinds import custom
 from penstock.config.regex.pcre import Regex
 from penstock.config.regex.regex import MatchFailed
 from penstock.config.registry import LOCATION, SERVER, inert
 from penstock.config.scope import Call, Scope
 from penstock.config.settings import Settings, directives
+from penstock.config.source import Span
 from penstock.config.tree import Word
 from penstock.config.variables import variable
 from penstock.http.request import Request
 from penstock.modules.core.locations import regex
 from penstock.modules.core.server_blocks import NAMES
+from penstock.modules.rewrite.map import lower
 from penstock.observe.errorlog import ALERT, report
 
 PAGE = "ngx_http_referer_module.html"
@@ -35,48 +39,6 @@ def _referers(call: Call) -> tuple[Word | Regex, ...]:
     return tuple(found)
 
 
-class Hosts:
-    """Names of hosts, whole or with a wildcard, each with the path a referer has to begin with ("" for any)."""
-
-    def __init__(self) -> None:
-        self._whole: dict[str, str] = {}
-        self._heads: dict[str, str] = {}
-        self._tails: dict[str, str] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._whole or self._heads or self._tails)
-
-    def add(self, name: str, path: str = "") -> None:
-        """Add `example.com`, `*.example.com`, `.example.com` (both) or `www.example.*`."""
-        name = name.lower()
-        if name.startswith("."):
-            self._whole.setdefault(name[1:], path)
-            self._heads.setdefault(name, path)
-        elif name.startswith("*."):
-            self._heads.setdefault(name[1:], path)
-        elif name.endswith(".*"):
-            self._tails.setdefault(name[:-1], path)
-        else:
-            self._whole.setdefault(name, path)
-
-    def find(self, host: str) -> str | None:
-        """Find the path that goes with a host, None for an unknown one. The longest match counts."""
-        found = self._whole.get(host)
-        if found is not None:
-            return found
-        at = host.find(".", 1)
-        while at > 0:
-            if host[at:] in self._heads:
-                return self._heads[host[at:]]
-            at = host.find(".", at + 1)
-        at = host.rfind(".")
-        while at > 0:
-            if host[: at + 1] in self._tails:
-                return self._tails[host[: at + 1]]
-            at = host.rfind(".", 0, at)
-        return None
-
-
 class Referers(Settings):
     """Who may link here. Whoever wants to can send any Referer: this keeps away only what comes by itself."""
 
@@ -89,7 +51,8 @@ class Referers(Settings):
 
     def finish(self, scope: Scope) -> None:
         """Sort the words into hosts, regular expressions and names of the server."""
-        self.hosts = Hosts()
+        self.hosts: HostNames[str] = HostNames()
+        """The path that a referer has to begin with; empty for any."""
         self.regexes: list[Regex] = []
         self.server_regexes: list[Regex] = []
         words = [each for group in self.given for each in group]
@@ -102,12 +65,27 @@ class Referers(Settings):
                 self._add_server_names(scope)
             elif each.text not in KEYWORDS:
                 name, slash, path = each.text.partition("/")
-                self.hosts.add(name, slash + path)
+                self._add(name, slash + path, each.span)
+        if (self.none or self.blocked) and not self.hosts and not self.regexes and not self.server_regexes:
+            raise ConfigError(
+                'the "none" or "blocked" referers are specified in the "valid_referers" directive without any valid '
+                "referer",
+                self.origin("given"),
+                hint="name a host too, or server_names: from any host one may come where only these are given",
+            )
+
+    def _add(self, name: str, path: str, span: Span | None) -> None:
+        key = lower(name)
+        if not is_mask_or_name(key):
+            hint = "a * may stand for the first or last label only"
+            raise ConfigError(f'invalid hostname or wildcard "{name}"', span, hint=hint)
+        if self.hosts.add(key, path) is not None:
+            raise ConfigError(f'conflicting parameter "{name}"', span, hint="it is there already")
 
     def _add_server_names(self, scope: Scope) -> None:
-        for _, name in scope.enclosing(SERVER).data[NAMES]:
+        for word, name in scope.enclosing(SERVER).data[NAMES]:
             if isinstance(name, str):
-                self.hosts.add(name)
+                self._add(name, "", word and word.span)
             else:
                 self.server_regexes.append(name)
 

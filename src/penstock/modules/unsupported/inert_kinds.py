@@ -50,16 +50,6 @@ def _templates(call: Call) -> None:
 TEMPLATES = custom(_templates, most=None, syntax="value ...")
 
 
-def _buffers(call: Call) -> None:
-    try:
-        values.buffers(call.args[0].text, call.args[1].text)
-    except ValueError as error:
-        raise call.fail(f'invalid value in "{call.name}" directive', hint=str(error)) from None
-
-
-BUFFERS = custom(_buffers, least=2, most=2, syntax="number size")
-
-
 def _pool(call: Call) -> None:
     size = converted(call, call.args[0], values.size)
     if size < POOL_AT_LEAST:

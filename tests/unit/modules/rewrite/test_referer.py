@@ -68,7 +68,19 @@ def test_links(site, target: str, referer: str | None, good: bool) -> None:
         ('valid_referers "";', 'invalid referer ""'),
         ("valid_referers ~;", 'empty regex in "~"'),
         ("valid_referers;", 'invalid number of arguments in "valid_referers" directive'),
+        ("valid_referers a.b A.b;", 'conflicting parameter "A.b"'),
+        ("valid_referers a.b; valid_referers .a.b;", 'conflicting parameter ".a.b"'),
+        ("valid_referers a.b/x a.b/y;", 'conflicting parameter "a.b"'),
+        ("valid_referers server_names own.example;", 'conflicting parameter "own.example"'),
+        ("valid_referers a.*.b;", 'invalid hostname or wildcard "a.*.b"'),
+        ("valid_referers *;", 'invalid hostname or wildcard "*"'),
+        (
+            "valid_referers none blocked;",
+            'the "none" or "blocked" referers are specified in the "valid_referers" directive '
+            "without any valid referer",
+        ),
     ],
 )
 def test_mistakes(tmp_path, text: str, message: str) -> None:
-    assert mistakes(f"server {{ listen 80; {text} }}", tmp_path) == [message]
+    where = "location /a { } location /b { }"
+    assert mistakes(f"server {{ listen 80; server_name own.example; {text} {where} }}", tmp_path) == [message]
