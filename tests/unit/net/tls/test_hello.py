@@ -68,6 +68,26 @@ def test_cut_into_records(sizes: list[int]) -> None:
     assert parse_hello(cut[:-1]) is None
 
 
+def outcome(data: bytes) -> Hello | str | None:
+    try:
+        return parse_hello(data)
+    except NotTls as error:
+        return str(error)
+
+
+@given(st.data())
+def test_a_hello_in_one_record_is_read_as_one_in_two(data: st.DataObject) -> None:
+    """Whatever is wrong with it: what comes whole is read in one step, and then something else follows."""
+    message = bytearray(real_hello("example.org", ("h2", "http/1.1"))[5:])
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.one_of(st.integers(1, len(message) - 1), st.integers(38, 140)))
+        message[at] = data.draw(st.one_of(st.integers(0, 3), st.integers(0, 255)))
+    whole = in_records(bytes(message), [])
+    assert outcome(whole) == outcome(in_records(bytes(message), [7]))
+    if outcome(whole) is not None:
+        assert outcome(whole + b"\x00\x00\x00\x04\x17\x03") == outcome(whole)
+
+
 @pytest.mark.parametrize(
     "data",
     [
