@@ -49,9 +49,9 @@ Search: TypeAlias = "tuple[LocationTree, str, Location | None, dict[Location, st
 
 DONE = frozenset(
     (
-        "access", "autoindex", "empty_gif", "gzip_static", "index", "internal_redirect", "random_index", "realip",
-        "ssl_verify", "static", "try_files", "gateways", "websocket", "websocket_origins", "websocket_protocols",
-        "otel",
+        "access", "autoindex", "empty_gif", "flv", "gzip_static", "index", "internal_redirect", "random_index",
+        "realip", "ssl_verify", "static", "try_files", "gateways", "websocket", "websocket_origins",
+        "websocket_protocols", "otel",
     )
 )  # fmt: skip
 """Modules whose handlers do what they always do: they read at most files and clocks."""

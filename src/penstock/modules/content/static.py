@@ -29,12 +29,25 @@ class StaticFiles(Settings):
         if uri.endswith("/"):
             return None
         request.go_on()
-        files = request.location[Files]
-        if files.alias is not None and not request.valid_location:
-            name = request.location.name
-            report(request, ALERT, f'"alias" cannot be used in location "{name}" where URI was rewritten')
-            return special(500)
-        return open_answer(request, files.path(request, uri), uri, files)
+        return file_of(request)
+
+
+def mapped(request: Request, uri: str) -> str | None:
+    """Return the file for a path of a request's location; None where `alias` can not tell, which is logged."""
+    files = request.location[Files]
+    if files.alias is not None and not request.valid_location:
+        name = request.location.name
+        report(request, ALERT, f'"alias" cannot be used in location "{name}" where URI was rewritten')
+        return None
+    return files.path(request, uri)
+
+
+def file_of(request: Request) -> Outcome:
+    """Make the answer from the file for a request's path."""
+    path = mapped(request, request.uri)
+    if path is None:
+        return special(500)
+    return open_answer(request, path, request.uri, request.location[Files])
 
 
 class OpenedFile:

@@ -17,6 +17,7 @@ from penstock.config.settings import directive
 from penstock.config.variables import Template
 from penstock.http.dates import parse_date
 from penstock.modules.core.document_root import Files
+from penstock.modules.core.files.access import ACCESS_BITS, OWN
 from penstock.modules.core.files.paths import ups, within
 from penstock.modules.core.temp_paths import default_folder
 from penstock.modules.proxy.pass_request import Passing
@@ -34,10 +35,6 @@ if TYPE_CHECKING:
     from penstock.upstream.exchange.exchange import Exchange
 
 ON, OFF = "on", "off"
-OWN = 0o600
-"""Files are their owner's alone unless `*_store_access` says more."""
-_SHIFTS = {"user": 6, "group": 3, "all": 0}
-_RIGHTS = {"r": 4, "rw": 6}
 
 
 def _place(call: Call) -> Template | str:
@@ -47,16 +44,6 @@ def _place(call: Call) -> Template | str:
     if not word.text.startswith("$"):
         word = word._replace(text=call.compilation.logs_path(word.text))
     return call.template(word)
-
-
-def _access(call: Call) -> int:
-    access = 0
-    for word in call.args:
-        who, _, rights = word.text.partition(":")
-        if who not in _SHIFTS or rights not in _RIGHTS:
-            raise call.fail(f'invalid value "{word.text}"', word, hint="write for example: user:rw group:r")
-        access |= _RIGHTS[rights] << _SHIFTS[who]
-    return access if any(word.text.startswith("user:") for word in call.args) else access | OWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +76,7 @@ class Storing(Passing, abstract=True):
     store_access: int = directive(
         "*_store_access",
         where=HTTP_LEVELS,
-        takes=custom(_access, most=3, syntax="users:permissions ..."),
+        takes=ACCESS_BITS,
         default=OWN,
         shown="user:rw",
     )

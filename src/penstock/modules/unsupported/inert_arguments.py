@@ -24,7 +24,6 @@ from penstock.config.kinds import (
 from penstock.config.registry import REGISTRY
 from penstock.modules.proxy.pass_request import IGNORABLE
 from penstock.modules.unsupported.inert_kinds import (
-    ACCESS,
     AFFINITY,
     AIO,
     OPEN_FILES,
@@ -100,8 +99,6 @@ OWN: dict[str, Kind] = {
     "brotli_buffers": buffers,
     "client_body_in_single_buffer": flag,
     "connection_pool_size": POOL,
-    "create_full_put_path": flag,
-    "dav_access": ACCESS,
     "debug_connection": text,
     "debug_points": choice("stop", "abort"),
     "degradation": text,
@@ -132,7 +129,6 @@ OWN: dict[str, Kind] = {
     "map_hash_bucket_size": number,
     "map_hash_max_size": number,
     "mgmt": ANY.taking(0, 0),
-    "min_delete_depth": number,
     "mp4_buffer_size": size,
     "mp4_limit_rate": text,
     "mp4_limit_rate_after": text,

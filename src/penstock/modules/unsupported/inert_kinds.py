@@ -86,16 +86,6 @@ def _source(call: Call) -> None:
 SOURCE_ADDRESS = custom(_source, most=2, syntax="address [transparent] | off")
 
 
-def _access(call: Call) -> None:
-    for argument in call.args:
-        who, _, what = argument.text.partition(":")
-        if who not in ("user", "group", "all") or what not in ("r", "rw"):
-            raise call.fail(f'invalid value "{argument.text}"', argument, hint="write for example: user:rw group:r")
-
-
-ACCESS = custom(_access, most=3, syntax="users:permissions ...")
-
-
 def _open_files(call: Call) -> None:
     hint = "write for example: open_file_cache max=1000 inactive=20s;"
     limited = False

@@ -18,14 +18,12 @@ GEO = "databases of this form are no longer made; geoip2 { } reads those of toda
 refused(
     "image_filter",
     "xslt_stylesheet",
-    "flv",
     "mp4",
-    "dav_methods",
     where=HTTP_LEVELS | LIMIT_EXCEPT,
     advice="this is about files, not about proxying; keep it in an nginx beside Penstock",
     module="elsewhere",
     off=("off",),
-    again=("dav_methods", "image_filter"),
+    again=("image_filter",),
 )
 inert(
     *(f"image_filter_{name}" for name in "buffer interlace jpeg_quality sharpen transparency webp_quality".split()),
@@ -33,9 +31,6 @@ inert(
     *(f"xslt_{name}" for name in "last_modified param string_param types".split()),
     "xml_entities",
     "xml_external_entities",
-    "create_full_put_path",
-    "dav_access",
-    "min_delete_depth",
     where=HTTP_LEVELS,
     reason="what it is a detail of is refused where it stands",
     module="elsewhere",

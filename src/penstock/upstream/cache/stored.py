@@ -13,17 +13,21 @@ _COPIED = 1 << 20
 
 class StoredFile:
     """What `Filling` fills. `access` are the bits of the file; folders that are missing get them, too, and who may read
-    may enter. `modified`: seconds, None for the time of now. Making one raises `CannotKeep`."""
+    may enter. `modified`: seconds, None for the time of now. `makes_folders`: those that are missing. Making one raises
+    `CannotKeep`."""
 
-    __slots__ = ("_access", "_file", "_folder", "_modified", "_path", "length")
+    __slots__ = ("_access", "_file", "_folder", "_makes_folders", "_modified", "_path", "length")
 
     deed = "stored"
 
-    def __init__(self, folder: TempFolder, path: str, access: int, modified: int | None) -> None:
+    def __init__(
+        self, folder: TempFolder, path: str, access: int, modified: int | None, *, makes_folders: bool = True
+    ) -> None:
         self._folder = folder
         self._path = path
         self._access = access
         self._modified = modified
+        self._makes_folders = makes_folders
         self.length = 0
         self._file = TempFile(folder, named=True)
 
@@ -70,6 +74,9 @@ class StoredFile:
             self._copy(path)
 
     def _make_folders_to(self, path: bytes) -> None:
+        """Make them, unless they have to be there: a file without one is not found then."""
+        if not self._makes_folders:
+            return
         access = self._access | (self._access & 0o444) >> 2
         at = path.find(b"/", 1)
         while at > 0:
