@@ -1,5 +1,5 @@
 """What pyproject.toml can not say: the parts of the package that a compiler may make (net/relay/compiled.py,
-net/calls.py, http/fields.py), and the pages of the rules, which lie in docs/ and belong to the package."""
+net/calls.py, http/fields.py, shared/alike.py), and the pages of the rules, which lie in docs/ and belong to it."""
 
 from pathlib import Path
 from shutil import copy, rmtree
@@ -49,7 +49,7 @@ setup(
             py_limited_api=True,
             optional=True,
         )
-        for name in ("net.relay._twin", "net._calls", "http._tokens")
+        for name in ("net.relay._twin", "net._calls", "http._tokens", "shared._alike")
     ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -12,8 +12,9 @@ not take is read step by step, in `head_slow.py`, to find out what it is.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from penstock.http import head_slow
 from penstock.http.errors import BadRequest, excerpt
@@ -32,6 +33,7 @@ from penstock.http.fields import (
 from penstock.http.head_cache import Memo
 from penstock.http.host import split_host
 from penstock.http.response import ResponseHead, head_end, is_status_line, parse_response
+from penstock.shared.alike import like as another_like
 
 __all__ = [
     "HeadOptions",
@@ -40,6 +42,8 @@ __all__ = [
     "check_unique",
     "head_end",
     "is_status_line",
+    "known_request",
+    "parse_new_request",
     "parse_request",
     "parse_response",
 ]
@@ -47,6 +51,8 @@ __all__ = [
 # request-line (RFC 9112, section 3): method, request-target, HTTP-version, a space between each. The method is nginx's
 # (A-Z, "_", "-"), the target in origin-form (3.2.1); all else is for `head_slow.py`.
 _request_line = re.compile(r"(?!CONNECT )([A-Z_-]+) (/[!-~\x80-\xff]*) HTTP/1\.([01])\r\n", re.ASCII).match
+# Methods that need no look at their letters.
+_USUAL = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 # A line that ends in LF without CR, which a recipient may take (RFC 9112, section 2.2).
 _lone_line_feed = re.compile(r"(?<!\r)\n", re.ASCII)
 
@@ -97,10 +103,12 @@ class RequestHead:
     them, else of the Host header; lower case, no trailing dot; "" and 0. content_length: None without the
     header. chunked: the body is. keep_alive: what the client wants. length: bytes of the head on the wire.
     like: a head that came before with the same header lines, whose headers this one shares as long as nobody gives it
-    others (they are replaced, never changed); its `passed` is for who passes them on, to remember what came of that.
+    others (they are replaced, never changed); its `passed` is for who passes them on, to remember what came of that,
+    and `another` makes the heads that are like it.
     """
 
     __slots__ = (
+        "another",
         "chunked",
         "content_length",
         "dropped",
@@ -138,29 +146,18 @@ class RequestHead:
         self.length = 0
         self.like: RequestHead | None = None
         self.passed: Any = None
+        self.another: Callable[[], RequestHead] | None = None
 
-    def again(self, line: str, method: str, target: str, length: int) -> RequestHead:
-        """Make the head of another request of HTTP/1.1 with the same header lines."""
-        # Not through `__init__`, which would set most of these slots a second time: with one an instance costs 1,200
-        # instructions (experiments/requests.md), and this is made for nearly every request.
-        head = RequestHead.__new__(RequestHead)
-        head.line = line
-        head.method = method
-        head.target = target
-        head.version = 11
-        head.headers = self.headers
-        head.fields = self.fields
-        head.repeated = self.repeated
-        head.dropped = self.dropped
-        head.host = self.host
-        head.port = self.port
-        head.content_length = self.content_length
-        head.chunked = self.chunked
-        head.keep_alive = self.keep_alive
-        head.length = length
-        head.like = self
-        head.passed = None
-        return head
+    def kept(self) -> Self:
+        """Make what is remembered of it: the head that others with the same header lines are `like`."""
+        # Those are not made by `__init__`: 2,000 instructions less for nearly every request (experiments/requests.md).
+        kept = another_like(self)()
+        kept.line = kept.target = ""
+        kept.length = 0
+        kept.passed = kept.like = kept.another = None
+        # Of a copy: it would lead back to itself.
+        kept.another = another_like(another_like(kept)())
+        return kept
 
     def give(self, headers: Headers) -> None:
         """Give it other headers than those it came with; what was made of those stays theirs."""
@@ -203,6 +200,37 @@ class RequestHead:
         return f"<RequestHead {self.line!r} {len(self.headers)} headers>"
 
 
+def known_request(data: bytes, known: Memo[bytes, RequestHead]) -> RequestHead | None:
+    """Make the head of an ordinary request of HTTP/1.1 whose header lines are `known`; None where something is another
+    way. `data` is that head and nothing else then: what is known ends with the empty line."""
+    line, _, lines = data.partition(b"\r\n")
+    like = known.get(lines)
+    if like is None:
+        return None
+    text = line.decode("latin-1")
+    words = text.split(" ")
+    if len(words) != 3:
+        return None
+    # What the expression above takes, without it: 2,000 instructions fewer (experiments/requests.md).
+    method, target, version = words
+    if (
+        version != "HTTP/1.1"
+        or method not in _USUAL
+        or target[:1] != "/"
+        or not target.isascii()
+        or not target.isprintable()
+    ):
+        return None
+    assert like.another is not None
+    head = like.another()
+    head.line = text
+    head.method = method
+    head.target = target
+    head.length = len(data)
+    head.like = like
+    return head
+
+
 def parse_request(
     data: bytes, options: HeadOptions = DEFAULT_OPTIONS, known: Memo[bytes, RequestHead] | None = None
 ) -> RequestHead:
@@ -211,19 +239,20 @@ def parse_request(
     An HTTP/0.9 request is one line; the empty line may follow. `known` are header lines that came before, under the
     same options. Raises `BadRequest`.
     """
-    first = data.find(b"\n") + 1
     if known:
-        like = known.get(data[first:])
-        if like is not None:
-            match = _request_line(str(data[:first], "latin-1"))
-            if match is not None and match[3] == "1":
-                return like.again(match[0][:-2], match[1], match[2], len(data))
+        again = known_request(data, known)
+        if again is not None:
+            return again
+    return parse_new_request(data, options, known)
+
+
+def parse_new_request(data: bytes, options: HeadOptions, known: Memo[bytes, RequestHead] | None) -> RequestHead:
+    """Parse one whose header lines are not known, or not with such a request line. Raises `BadRequest`."""
+    first = data.find(b"\n") + 1
     if plain_lines is not None:
         text = str(data[:first], "latin-1")
         match = _request_line(text)
-        found = (
-            None if match is None else plain_lines(data, first, LOWER, options.underscores_in_headers, True)
-        )
+        found = None if match is None else plain_lines(data, first, LOWER, options.underscores_in_headers, True)
         if match is not None and found is not None:
             method, target, minor = match.groups()
             headers, fields = found
@@ -259,7 +288,7 @@ def _complete(
     head.length = len(data)
     _interpret(head, options)
     if known is not None and head.version == 11 and "upgrade" not in head.fields and known.again(data[first:]):
-        known[data[first:]] = head.again("", "", "", 0)
+        known[data[first:]] = head.kept()
     return head
 
 

@@ -63,6 +63,7 @@ class ResponseHead:
     or when chunked. keep_alive: the backend will take another request. length: bytes on the wire. A status of
     1xx is up to the caller. shared: this stands for all responses that come with the same
     bytes, and is not changed; `passed` and `written` are then for who passes it on, to remember what came of that.
+    ordinary: nothing in it asks for more than to be passed on with its body.
     """
 
     __slots__ = (
@@ -73,6 +74,7 @@ class ResponseHead:
         "headers",
         "keep_alive",
         "length",
+        "ordinary",
         "passed",
         "repeated",
         "shared",
@@ -95,6 +97,8 @@ class ResponseHead:
         self.keep_alive = version == 11
         self.length = 0
         self.shared = False
+        self.ordinary: bool | None = None
+        """None until somebody has looked (`server/straight/whole.py`)."""
         self.passed: Any = None
         self.written: Any = None
 

@@ -12,7 +12,7 @@ from penstock.net.calls import send
 from penstock.net.descriptors import with_room
 from penstock.net.errors import DialFailed
 from penstock.net.loop import Loop, running_loop
-from penstock.net.stream import Stream
+from penstock.net.stream import Stream, stream_of
 
 Address = tuple[str, int] | tuple[str, int, int, int] | str
 """(host, port) with a numeric host, for IPv6 also (host, port, flow, scope); or the path of a unix socket."""
@@ -83,7 +83,7 @@ def begin_connect(
     if not (keepalive or rcvbuf or sndbuf or bind) and type(address) is tuple and len(address) == 2:
         # Nearly always: no object is made for the socket.
         fd, error = _begin(address, nodelay)
-        stream = Stream(fd, loop, address)
+        stream = stream_of(fd, loop, address)
         if error and error != EINPROGRESS:
             stream.close()
             raise DialFailed(error)

@@ -17,7 +17,7 @@ from penstock.net.calls import accept
 from penstock.net.dial import Address, family_of
 from penstock.net.errors import NetError
 from penstock.net.loop import IN, Loop
-from penstock.net.stream import Name, Stream
+from penstock.net.stream import Name, Stream, stream_of
 from penstock.net.timers import Alarm
 
 EXCLUSIVE = 1 << 28
@@ -289,7 +289,8 @@ class Acceptor:
     def _accepted(self, fd: int, peer: Name) -> None:
         if self._blocks:
             os.set_blocking(fd, False)
-        self.on_accept(Stream(fd, self.loop, peer or None), peer or None)
+        peer = peer or None
+        self.on_accept(stream_of(fd, self.loop, peer), peer)
 
     def _failed(self, exc: OSError) -> None:
         if exc.errno == EAGAIN:

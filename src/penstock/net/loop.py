@@ -19,7 +19,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from penstock.net.calls import watch
+from penstock.net.calls import send, watch
 from penstock.net.errors import NetError
 from penstock.net.fiber import Fiber
 from penstock.net.relay.compiled import make
@@ -113,6 +113,18 @@ class HotSelector(selectors.EpollSelector):
         while self.outbox:
             streams, self.outbox = self.outbox, []
             for stream in streams:
+                data = stream._posted
+                if data is not None and not stream.secure:
+                    # The usual, without the two calls: 340 instructions each (experiments/requests.md).
+                    try:
+                        count = send(stream.fd, data)
+                    except OSError:
+                        count = 0  # the stream will see
+                    stream.sent += count
+                    if count == len(data):
+                        stream._posted = None
+                        continue
+                    stream._posted = data[count:]
                 try:
                     stream.deliver()
                 except NetError as exc:

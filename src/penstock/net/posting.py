@@ -28,13 +28,16 @@ LONGEST = 16384
 
 
 class Posting(Waiting):
-    """A descriptor that messages can be posted to. Whatever else is sent to it leaves after them."""
+    """A descriptor that messages can be posted to. Whatever else is sent to it leaves after them. `sent` counts bytes,
+    `secure`: they are encrypted on the wire."""
 
-    __slots__ = ("_posted",)
+    __slots__ = ("_posted", "secure", "sent")
 
     def __init__(self, fd: int, loop: Loop) -> None:
         super().__init__(fd, loop)
         self._posted: bytes | None = None
+        self.secure = False
+        self.sent = 0
 
     def post(self, data: bytes) -> bool:
         """Send `data` when this turn of the loop ends, or before anything that is sent meanwhile.

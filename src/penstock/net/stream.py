@@ -11,6 +11,8 @@ from collections.abc import Generator, Sequence
 from contextlib import suppress
 from errno import EBADF, EPIPE
 from math import inf
+from types import SimpleNamespace
+from typing import Any
 
 from penstock.net import fiber
 from penstock.net.calls import NOT_YET, close, finish, recv, send, send_last
@@ -19,8 +21,9 @@ from penstock.net.fiber import PAUSED, current
 from penstock.net.loop import IN, OUT, RDHUP, Loop
 from penstock.net.owned import Name, Owned
 from penstock.net.waiting import GREED, Closed, timeout_alarm, wait
+from penstock.shared.alike import like
 
-__all__ = ["READ_SIZE", "Buffer", "Closed", "Name", "Stream", "wait"]
+__all__ = ["READ_SIZE", "Buffer", "Closed", "Name", "Stream", "stream_of", "wait"]
 
 Buffer = bytes | bytearray | memoryview
 
@@ -35,13 +38,11 @@ _NAP, _LONG_NAP = 0.01, 0.16
 class Stream(Owned):
     """A connected socket, plain. `received` and `sent` count bytes."""
 
-    __slots__ = ("received", "sent")
-
-    secure = False
+    __slots__ = ("received",)
 
     def __init__(self, sock: socket.socket | int, loop: Loop, peer_name: Name = None) -> None:
         """Take a socket over, or the descriptor of one."""
-        # `Waiting.__init__` and `Posting.__init__`, without the calls: each handshake makes two.
+        # `Waiting.__init__` and `Posting.__init__`, without the calls.
         if isinstance(sock, int):
             self.fd = sock
             self._sock: socket.socket | None = None
@@ -61,6 +62,7 @@ class Stream(Owned):
         self.local_name_: Name = None
         self.received = 0
         self.sent = 0
+        self.secure = False
         self._unread: bytes | None = None
 
     # -- at once
@@ -361,3 +363,17 @@ class Stream(Owned):
         if exc.errno == EBADF:
             raise Closed("the stream is closed") from None
         raise PeerGone(exc.errno or EPIPE, "send") from None
+
+
+_nowhere: Any = SimpleNamespace(hot=None)
+_another = like(Stream(-1, _nowhere))
+
+
+def stream_of(fd: int, loop: Loop, peer_name: Name = None) -> Stream:
+    """Take the descriptor of a socket over: `Stream(fd, loop, peer_name)`, for a quarter of what that takes."""
+    stream = _another()
+    stream.fd = fd
+    stream.loop = loop
+    stream.hot = loop.hot
+    stream.peer_name_ = peer_name
+    return stream

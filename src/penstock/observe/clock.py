@@ -6,16 +6,17 @@ from collections.abc import Callable
 from time import localtime, strftime, time
 
 
-def _each_second(form: str) -> Callable[[], str]:
-    last = -1
+def _each_second(form: str) -> Callable[..., str]:
+    """Make a function that writes the time; a request that it is asked for makes no difference."""
+    last = 0
     text = ""
 
-    def show() -> str:
+    def show(request: object = None) -> str:
         nonlocal last, text
-        now = int(time())
-        if now != last:
-            text = strftime(form, localtime(now))
-            last = now
+        now = time()
+        if not last <= now < last + 1:
+            last = int(now)
+            text = strftime(form, localtime(last))
         return text
 
     return show

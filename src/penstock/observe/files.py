@@ -181,6 +181,11 @@ class LogFile:
         self.flush()
         self._opened = SharedFile()
 
+    def writer(self) -> Callable[[bytes], None]:
+        """Return what appends a line, for who does that often: `line`, or what it comes to without a buffer. There is
+        none later, where there is none."""
+        return self._write if self.buffer is None else self.line
+
     def line(self, data: bytes) -> None:
         """Append a line, at once or by way of the buffer."""
         buffer = self.buffer

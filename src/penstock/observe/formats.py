@@ -107,10 +107,14 @@ class Format:
 
     def line(self, request: SomeRequest) -> bytes:
         """Write the line for a request that is over, with its line feed."""
+        return (self._line or self.liner())(request)
+
+    def liner(self) -> Liner:
+        """Return what writes lines."""
         if self._line is None:
             # Not before every variable is bound, and only where something is logged.
             self._line = make_liner(self.pieces, self._getters, self._escaping)
-        return self._line(request)
+        return self._line
 
     def source(self, name: str) -> str:
         """Write the source of the function that writes a line, for people, under a name."""

@@ -27,10 +27,13 @@ _signed = (0, "", "")
 def signature(tokens: str) -> str:
     """Write the lines `Server` and `Date`, the same for all answers of a second."""
     global _signed
-    now = int(time())
-    if _signed[0] != now or _signed[1] != tokens:
-        _signed = now, tokens, f"Server: {product(tokens)}\r\nDate: {http_date(now)}\r\n"
-    return _signed[2]
+    now = time()
+    second, by, text = _signed
+    if by != tokens or not second <= now < second + 1:
+        second = int(now)
+        text = f"Server: {product(tokens)}\r\nDate: {http_date(second)}\r\n"
+        _signed = second, tokens, text
+    return text
 
 
 def _our_part(answer: Answer, tokens: str) -> str:

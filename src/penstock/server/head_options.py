@@ -12,9 +12,20 @@ from penstock.plan.location import Server
 if TYPE_CHECKING:
     from penstock.http.head import RequestHead
     from penstock.http.head_cache import Memo
+    from penstock.plan.location import Listen
+    from penstock.plan.match import LocationTree
 
-Reading: TypeAlias = "tuple[HeadOptions, int, Memo[bytes, RequestHead]]"
-"""The options for a server, how long a head may be that needs no second look, and header lines that came before."""
+Host: TypeAlias = "tuple[Server, LocationTree, bool]"
+"""A server where requests may go straight, its locations, and whether slashes are merged there."""
+
+KnownServers: TypeAlias = "dict[RequestHead | None, tuple[Listen | None, Host | None]]"
+"""By header lines that came before: the server that they mean at an address."""
+
+Reading: TypeAlias = "tuple[HeadOptions, int, Memo[bytes, RequestHead], KnownServers]"
+"""The options for a server, how long a head may be that needs no second look, header lines that came before, and where
+requests with them go."""
+
+NOWHERE: tuple[Listen | None, Host | None] = (None, None)
 
 
 class Readings(dict["Server", "Reading"]):
@@ -30,5 +41,5 @@ class Readings(dict["Server", "Reading"]):
             allow_connect=server.meets_connect,
             bare_line_feeds=True,
         )
-        found = self[server] = options, core.client_header_buffer_size, known_by(options)
+        found = self[server] = options, core.client_header_buffer_size, known_by(options), {}
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -23,7 +24,7 @@ from penstock.server.first_bytes import begin_securely, first_of
 from penstock.server.h1.connection import serve
 from penstock.server.head_options import Readings
 from penstock.server.room import Room
-from penstock.server.straight.client import StraightConnection
+from penstock.server.straight.client import beginning
 from penstock.server.straight.secure import open_securely
 from penstock.server.straight.way import is_on
 from penstock.server.stream.ports import DatagramPorts
@@ -63,8 +64,7 @@ class Service:
 
     def __init__(self, plan: Plan, loop: Loop) -> None:
         self.plan = plan
-        self.loop = loop
-        self.timers = loop.timers
+        self.loop, self.timers = loop, loop.timers
         self.draining = False
         self.leaving = False
         """Whether the whole worker is on its way out."""
@@ -203,7 +203,7 @@ class Service:
     def _accept_for(self, listen: Listen) -> Any:
         covered = self._covered_by(listen)
         first = first_of(listen)
-        make = StraightConnection if is_on() else Connection
+        begin = beginning(self, listen) if is_on() else partial(Connection, self, listen=listen)
         connections, tunnels, mirrors = self.connections, self.loop.tunnels, self._mirrors
 
         def accept(stream: Stream, peer: Any) -> None:
@@ -213,7 +213,7 @@ class Service:
                 return
             self.serial += 1
             self.accepted += 1
-            connection = make(self, self.serial, stream, peer, listen)
+            connection = begin(self.serial, stream, peer)
             connections.add(connection)
             do_first = first
             if covered:
@@ -237,7 +237,7 @@ class Service:
 
     def head_reader(self, server: Server) -> HeadReader:
         """Make what reads a head by the settings of a server."""
-        options, small, known = self.readings[server]
+        options, small, known, _ = self.readings[server]
         number, size = server.root[HttpCore].large_client_header_buffers
         return HeadReader(options, small, number, size, known)
 

@@ -80,26 +80,14 @@ class Http2Head(RequestHead):
         return expect is not None and expect.lower() == "100-continue"
 
     def like_it(self, target: str, length: int) -> Http2Head:
-        """Make the head of another request with the same fields, but for the path."""
-        # Not through `__init__`, as in `RequestHead.again`.
-        head = Http2Head.__new__(Http2Head)
-        head.method = method = self.method
-        head.line = f"{method} {target} HTTP/2.0"
+        """Make the head of another request with the same fields, but for the path; this one was `kept`."""
+        assert self.another is not None
+        head = self.another()
+        assert isinstance(head, Http2Head)
+        head.line = f"{head.method} {target} HTTP/2.0"
         head.target = target
-        head.version = 20
-        head.headers = self.headers
-        head.fields = self.fields
-        head.repeated = self.repeated
-        head.dropped = self.dropped
-        head.host = self.host
-        head.port = self.port
-        head.content_length = self.content_length
-        head.chunked = False
-        head.keep_alive = True
         head.length = length
         head.like = self
-        head.passed = None
-        head.accept = head.protocol_ = ""
         return head
 
 
@@ -122,13 +110,13 @@ def whole_head(
     head = request_head(pairs, options, ended=True, extended=extended)
     head.length = length
     if head.target[:1] == "/" and head.method != "CONNECT" and known.again(key) and _size(pairs) <= _LONGEST_HEAD:
-        known[key] = head.like_it("", 0)
-        known[key].like = None
+        known[key] = head.kept()
     return head
 
 
 def _size(pairs: Pairs) -> int:
     return sum(len(name) + len(value) for name, value in pairs)
+
 
 def request_head(
     pairs: Iterable[tuple[bytes, bytes]], options: HeadOptions, *, ended: bool, extended: bool = False

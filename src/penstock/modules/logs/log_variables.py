@@ -9,11 +9,7 @@ from penstock.config.variables import inlined, variable
 from penstock.http.request import Request
 from penstock.observe.clock import common_time, iso_time, iso_time_ms
 
-
-@variable("time_local", late=True)
-@inlined("get(request)", plain=True)
-def time_local(request: Request) -> str:
-    return common_time()
+variable("time_local", late=True)(inlined("get(request)", plain=True)(common_time))
 
 
 @variable("time_iso8601", late=True)

@@ -40,8 +40,6 @@ class TlsStream(Stream):
 
     __slots__ = ("_broken", "_finished", "_read_needs", "_write_needs", "hello", "ssl")
 
-    secure = True
-
     def __init__(
         self, plain: Stream, fd: int, sock: socket.socket, inner: Any, mask: int, hello: Hello | None
     ) -> None:
@@ -61,6 +59,7 @@ class TlsStream(Stream):
         self.local_name_ = plain.local_name_
         self.received = 0
         self.sent = 0
+        self.secure = True
         self._unread = None
         self.hello = hello
         self.ssl: Any = inner  # `_ssl._SSLSocket`, which typeshed does not know

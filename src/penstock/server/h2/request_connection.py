@@ -19,7 +19,7 @@ from penstock.modules.http2 import spoken_at
 from penstock.net.fiber import spawn
 from penstock.plan.phases import SERVER_REWRITE
 from penstock.server.h2.request import answer
-from penstock.server.h2.straight import StreamPassage
+from penstock.server.h2.straight import StreamPassage, another_stream_passage
 from penstock.server.straight.way import way_through
 
 if TYPE_CHECKING:
@@ -29,12 +29,10 @@ if TYPE_CHECKING:
     from penstock.net.h2.stream import Lane
     from penstock.net.tls.tls import TlsStream
     from penstock.plan.location import Listen, Server
-    from penstock.plan.match import LocationTree
     from penstock.server.h2.connection import Http2Connection
+    from penstock.server.head_options import Host
     from penstock.server.straight.way import Way
 
-Host: TypeAlias = "tuple[Server, LocationTree, bool]"
-"""A server, its locations, whether slashes are merged there."""
 Hosts: TypeAlias = "dict[str, Host]"
 MOST_HOSTS, LONGEST_HOST = 256, 255
 """Names of hosts that are remembered for an address, and how long they may be."""
@@ -125,7 +123,8 @@ class View:
             if found is None:
                 return None
             server, tree, merge_slashes = found
-            passage = StreamPassage(self, head, server)  # type: ignore[arg-type]
+            passage = another_stream_passage()
+            passage.begin(self, head, server)  # type: ignore[arg-type]
             passage.uri, passage.args = plain_target(head.target, merge_slashes)
             location = tree.find(passage.uri, passage)
         except (MatchFailed, BadRequest):

@@ -15,7 +15,8 @@ from penstock.modules.http2 import Http2
 from penstock.server.h2.send import send_answer
 from penstock.server.head import product
 from penstock.server.straight.begun import sent
-from penstock.server.straight.passage import Passage
+from penstock.server.straight.passage import Passage, model_of
+from penstock.shared.alike import like
 
 if TYPE_CHECKING:
     from penstock.http.response import ResponseHead
@@ -36,7 +37,7 @@ class StreamPassage(Passage):
         """Write an answer, head and body; False, and nothing done, where that is not enough."""
         way = self.way
         fields = fields_of(way.content, head)
-        if fields is None or self.limit_rate is not None or not self.keep_alive:
+        if fields is None or not self.keep_alive:
             return False
         first, others = fields
         lane = self.connection.stream
@@ -73,16 +74,16 @@ def fields_of(content: StraightProxy, head: ResponseHead) -> tuple[bytes, bytes]
     """Encode an answer's head: what stands before the fields of ours, and behind them. None where it asks for more than
     to be passed on as it is."""
     made = head.written
-    if made is None or made[0] is not content:
+    if made is None or made.by is not content:
         lines = content.lines(head)
         if lines is None:
             return None
         if not head.shared:
             return _encoded(head.status, lines)
         made = head.written
-    found: tuple[bytes, bytes] | None = made[2]
+    found: tuple[bytes, bytes] | None = made.fields
     if found is None:
-        found = made[2] = _encoded(head.status, made[1])
+        found = made.fields = _encoded(head.status, made.lines)
     return found
 
 
@@ -97,3 +98,6 @@ def _encoded(code: int, lines: Lines) -> tuple[bytes, bytes]:
         elif name not in HOP_BY_HOP:
             others.append(field(name, value))
     return status(code), b"".join(others)
+
+
+another_stream_passage = like(model_of(StreamPassage))

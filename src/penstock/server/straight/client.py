@@ -6,13 +6,14 @@ client's stream, and for its one alarm. What has to wait in another way gets a f
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 from penstock.config.regex.regex import MatchFailed
 from penstock.http.errors import BadRequest
-from penstock.http.head import RequestHead, parse_request
+from penstock.http.head import RequestHead, known_request, parse_new_request
+from penstock.http.head_cache import MOST
 from penstock.http.request import Outcome, Request
 from penstock.http.uri import plain_target
 from penstock.modules.core.http_core import HttpCore
@@ -26,87 +27,55 @@ from penstock.observe.errorlog import INFO, report
 from penstock.plan.phases import SERVER_REWRITE
 from penstock.server.connection import Connection
 from penstock.server.h1.connection import LAST_CHANCE, end_politely, serve
-from penstock.server.straight.handshake import HandshakePassage
-from penstock.server.straight.passage import Passage
+from penstock.server.head_options import NOWHERE
+from penstock.server.straight.handshake import another_handshake
+from penstock.server.straight.passage import Passage, another_passage
 from penstock.server.straight.way import way_through
 from penstock.server.transaction import CLIENT_STALLED
+from penstock.shared.alike import like
 
 if TYPE_CHECKING:
     from penstock.net.dial import Address
-    from penstock.net.tls.tls import TlsStream
     from penstock.plan.location import Listen
+    from penstock.server.head_options import Host, KnownServers
     from penstock.server.service import Service
+    from penstock.server.straight.way import Way
 
 
 class StraightConnection(Connection):
     """A connection whose requests may go straight. `passage` is the one that does."""
 
-    # What is rare has its usual value in the class, and a place in `__dict__` once somebody changes it, as in
-    # `StraightRequest`: to make one takes half the instructions.
-    __slots__ = ("__dict__", "passage")
+    __slots__ = ("passage",)
 
     straight = True
-    peer: tuple[str, int] | None = None
-    scheme = "http"
-    tls: TlsStream | None = None
-    plain_on_tls = False
-    reading = False
-    server_name = None
-    proxy_protocol = None
-    reader = None
-    last = False
-    drain = None
-    abort = None
-    beginning = False
-    leaving = False
-    due = inf
-    _local = None
-    passes = 0
 
     def __init__(self, service: Service, number: int, stream: Stream, peer: Address | bytes, listen: Listen) -> None:
-        # Not through the base, which sets much more.
-        self.service = service
-        self.number = number
-        self.stream = stream
-        self.listen = listen
-        assert listen.default is not None
-        self.server = listen.default
-        if isinstance(peer, tuple):
-            self.client_address: str = peer[0]
-            self.client_port: int = peer[1]
-        else:
-            self.client_address = "unix:"
-            self.client_port = 0
-        self.tunnelled = False
-        self.requests = 0
-        self.head_bytes = 0
-        self.rest = b""
-        self.pipelined = False
-        self.keep_alive_for = 75.0
-        self.started = self.since = self.request_started = service.timers.now
-        self.generation = service.generation
-        self.idle = True
-        self.fiber = None
-        self.alarm = None
+        super().__init__(service, number, stream, peer, listen)
         self.passage: Passage | None = None
 
     def wait(self) -> None:
         """Wait for the next request without a fiber; with one where something has come already."""
-        stream = self.stream
+        stream, service = self.stream, self.service
         self.fiber = None
         if stream.ready:
             self._go_on(serve(self))
             return
-        service = self.service
         self.idle = True
-        self.since = service.timers.now
+        self.since = now = service.timers.now
         self.pipelined = False
         if self.generation != service.generation:
             self.move_on()
         patience = self.keep_alive_for if self.requests else self.server.root[HttpCore].client_header_timeout
-        self.within(min(patience, LAST_CHANCE) if self.last else patience)
+        if self.last:
+            patience = min(patience, LAST_CHANCE)
+        alarm = self.alarm
+        if alarm is None:
+            alarm = self.alarm = Alarm(service.timers, self)
+        alarm.deadline = due = now + patience
+        if due < alarm.queued:
+            alarm.at(due)
         mask = stream._mask
-        if mask & READING == READING and not stream.secure:
+        if mask == READING and self.tls is None:
             stream._reader = self
         elif not mask and stream.fd >= 0:
             stream.await_first(self)
@@ -141,7 +110,7 @@ class StraightConnection(Connection):
     def resume(self) -> None:
         """Read what has come."""
         stream = self.stream
-        if stream.secure:
+        if self.tls is not None:
             data = self._decrypted()
             if data is None:
                 return
@@ -205,36 +174,38 @@ class StraightConnection(Connection):
     def _begin(self, data: bytes, count: int) -> None:
         """Send a request straight on its way, or hand it to the general transaction."""
         service = self.service
-        options, small, known = service.readings[self.server]
-        # Nearly always one whole head has come. For anything else there is the general transaction.
-        if (
-            self.reader is not None
-            or data.find(b"\r\n\r\n") != count - 4
-            or data.find(b"\n\n") >= 0
-            or data[0] == 13
-            or data[0] == 10
-        ):
-            self._again(data)
-            return
-        try:
-            head = parse_request(data, options, known) if count <= small else self._long_head(data)
-        except BadRequest:
-            head = None
+        options, small, known, servers = service.readings[self.server]
+        head = known_request(data, known) if count <= small and self.reader is None else None
         if head is None:
-            self._again(data)
-            return
+            # Nearly always one whole head has come. For anything else there is the general transaction.
+            if (
+                self.reader is not None
+                or data.find(b"\r\n\r\n") != count - 4
+                or data.find(b"\n\n") >= 0
+                or data[0] == 13
+                or data[0] == 10
+            ):
+                self._again(data)
+                return
+            try:
+                head = parse_new_request(data, options, known) if count <= small else self._long_head(data)
+            except BadRequest:
+                pass
+            if head is None:
+                self._again(data)
+                return
         self.idle = False
         self.requests += 1
         self.request_started = service.timers.now
         self.head_bytes = count
         self.rest = b""
-        passage = self._find(head)
+        passage = self._find(head, servers)
         if passage is None:
             self._go_on(serve(self, head=head))
             return
         self.passage = passage
-        way = passage.location.way
         try:
+            way: Way = passage.location.way
             passage.go(way, way.judges)
         except Exception as error:
             passage.stumble(error)
@@ -243,37 +214,52 @@ class StraightConnection(Connection):
         """Read a head that needs more than one of nginx's buffers. Raises `BadRequest`."""
         return self.service.head_reader(self.server).feed(data)
 
-    def _find(self, head: RequestHead) -> Passage | None:
+    def _find(self, head: RequestHead, servers: KnownServers) -> Passage | None:
         """The passage of a request that may go straight."""
-        if head.version != 11 or self.plain_on_tls:
-            return None
-        if head.method != "GET" and (head.method != "HEAD" or "upgrade" in head.fields):
-            return None
-        if head.content_length is not None or head.chunked or "expect" in head.fields:
+        if self.plain_on_tls or (head.method != "GET" and (head.method != "HEAD" or "upgrade" in head.fields)):
             return None
         try:
-            server, match = self.listen.names.find(head.host)
-            if match is not None or server.locations is None or server.root.phases[SERVER_REWRITE]:
-                return None
-            passage = (HandshakePassage if "upgrade" in head.fields else Passage)(self, head, server)
-            passage.uri, passage.args = plain_target(head.target, server.root[HttpCore].merge_slashes)
-            location = server.locations.find(passage.uri, passage)
+            listen, found = servers.get(head.like, NOWHERE)
+            if found is None or listen is not self.listen:
+                found = self._server_of(head)
+                if found is None:
+                    return None
+                if head.like is not None:
+                    if len(servers) >= MOST:
+                        servers.clear()
+                    servers[head.like] = self.listen, found
+            server, tree, merge_slashes = found
+            passage = another_handshake() if "upgrade" in head.fields else another_passage()
+            passage.begin(self, head, server)
+            passage.uri, passage.args = plain_target(head.target, merge_slashes)
+            location = tree.find(passage.uri, passage)
         except (MatchFailed, BadRequest):
             return None
         if location is None or (location.auto_redirect and len(location.name) == len(passage.uri) + 1):
             return None
-        if way_through(server, location) is None:
+        way = location.way
+        if way is None:
+            way = way_through(server, location)
+        if not way:
             return None
         passage.location = location
-        core = location[HttpCore]
         if passage.keep_alive and (
-            self.requests >= core.keepalive_requests
-            or not core.keepalive_timeout[0]
-            or passage.started - self.started > core.keepalive_time
-            or ("safari" in core.keepalive_disable and "Safari/" in head.fields.get("user-agent", ""))
+            self.requests >= way.most
+            or passage.started - self.started > way.longest
+            or (way.shuns_safari and "Safari/" in head.fields.get("user-agent", ""))
         ):
             return None
         return passage
+
+    def _server_of(self, head: RequestHead) -> Host | None:
+        """Find the server that a client means, if requests with such header lines may go straight there. Raises
+        `MatchFailed`."""
+        if head.version != 11 or head.content_length is not None or head.chunked or "expect" in head.fields:
+            return None
+        server, match = self.listen.names.find(head.host)
+        if match is not None or server.locations is None or server.root.phases[SERVER_REWRITE]:
+            return None
+        return server, server.locations, server.root[HttpCore].merge_slashes
 
     def _again(self, data: bytes) -> None:
         """Let the general transaction read the same bytes."""
@@ -308,3 +294,25 @@ class StraightConnection(Connection):
         self.stream._reader = None
         self.stream.close()
         self.service.gone(self)
+
+
+_NO_STREAM: Any = None
+
+
+def beginning(service: Service, listen: Listen) -> Callable[[int, Stream, Any], Connection]:
+    """Return what makes the connections of those who come in there: `StraightConnection(service, number, stream, peer,
+    listen)`, for a quarter of it."""
+    another = like(StraightConnection(service, 0, _NO_STREAM, b"", listen))
+
+    def begin(number: int, stream: Stream, peer: Any) -> Connection:
+        connection = another()
+        connection.number = number
+        connection.stream = stream
+        if isinstance(peer, tuple):
+            connection.client_address = peer[0]
+            connection.client_port = peer[1]
+        connection.started = connection.since = connection.request_started = service.timers.now
+        connection.generation = service.generation
+        return connection
+
+    return begin

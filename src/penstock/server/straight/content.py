@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from penstock.http.chunked import LAST_CHUNK, encode_chunk
 from penstock.modules.proxy.head import build_uri
 from penstock.modules.proxy.request_line import target_of
 from penstock.modules.websocket.websocket import asks, has_refused
+from penstock.server.head import signature
+from penstock.server.straight.last import CLOSES
 from penstock.server.straight.lines import AnswerLines
 from penstock.upstream.exchange.outgoing import Prepared
 
@@ -18,6 +21,22 @@ if TYPE_CHECKING:
     from penstock.modules.proxy.proxy import Proxy
     from penstock.modules.proxy.targets import Destination
     from penstock.server.straight.lines import Lines
+    from penstock.server.straight.passage import Passage
+
+
+class WrittenAnswer:
+    """What is remembered of an answer's head that comes again: `by` whose location its `lines` were written, and
+    `data`, all of them with what is ours, on a connection that is kept, from a second's beginning to its end. `fields`
+    are for HTTP/2."""
+
+    __slots__ = ("by", "data", "fields", "lines", "since", "until")
+
+    def __init__(self, by: StraightProxy, lines: Lines) -> None:
+        self.by = by
+        self.lines = lines
+        self.data = b""
+        self.since = self.until = 0.0
+        self.fields: tuple[bytes, bytes] | None = None
 
 
 class StraightProxy:
@@ -27,13 +46,14 @@ class StraightProxy:
         "_handshake",
         "_host",
         "_lines",
-        "_may_tear",
         "_passes_upgrade",
         "_plain",
         "_proxy",
         "_uri",
         "_usual",
         "_written",
+        "may_tear",
+        "simple",
         "there",
     )
 
@@ -52,7 +72,11 @@ class StraightProxy:
         self._handshake = None if heads is None else self._writer(heads.handshake)
         self._passes_upgrade = proxy.head.passes_upgrade
         pool = there.group.pool
-        self._may_tear = proxy.may_tear and pool is not None and not pool.options.written
+        self.may_tear = proxy.may_tear and pool is not None and not pool.options.written and heads is None
+        """Whether a connection could be `torn`."""
+        self.simple = None if self._uri else self._usual if heads is None else self._plain
+        """What writes the heads of requests that ask for no upgrade, and of which no module keeps anything; None where
+        their URI is changed."""
 
     def _writer(self, template: HeadTemplate) -> WriteHead:
         return template.writer(self._host)
@@ -115,7 +139,7 @@ class StraightProxy:
     def torn(self, request: Request) -> bool:
         """Return whether the connection is none that could be kept after this request (`Prepared.torn`)."""
         proxy = self._proxy
-        if not self._may_tear or self._handshake is not None:
+        if not self.may_tear:
             return False
         if proxy.may_upgrade and _goes_plain(request):
             return False
@@ -123,14 +147,36 @@ class StraightProxy:
 
     def lines(self, head: ResponseHead) -> Lines | None:
         """Return the lines of an answer that are passed on as they are; None where one asks for more than that."""
-        made = head.written
-        if made is not None and made[0] is self:
-            lines: Lines = made[1]
-            return lines
+        made: WrittenAnswer | None = head.written
+        if made is not None and made.by is self:
+            return made.lines
         found = self._lines.of(head, None if head.status == 101 else head.content_length)
         if found is not None and head.shared:
-            head.written = [self, found, None]
+            head.written = WrittenAnswer(self, found)
         return found
+
+    def answer(self, passage: Passage, head: ResponseHead, body: bytes, now: float) -> bytes:
+        """Write an answer, head and body, at a time of day; b"" where a line of it asks for more than that."""
+        lines = self.lines(head)
+        if lines is None:
+            return b""
+        way = passage.way
+        first, before, after = lines
+        chunked = head.chunked and passage.method != "HEAD"
+        if chunked:
+            if not way.core.chunked_transfer_encoding:
+                return b""  # it ends with the connection
+            before += "Transfer-Encoding: chunked\r\n"
+            body = encode_chunk(body) + LAST_CHUNK
+        keep = passage.keep_alive
+        stays = way.connection_line if keep else CLOSES
+        data = f"{first}{signature(way.core.server_tokens)}{before}{stays}{after}\r\n".encode("latin-1")
+        if keep and head.shared and not head.chunked:
+            made: WrittenAnswer = head.written
+            made.data = data
+            made.since = float(int(now))
+            made.until = made.since + 1.0
+        return data + body
 
 
 def _goes_plain(request: Request) -> bool:

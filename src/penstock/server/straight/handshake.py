@@ -10,19 +10,17 @@ from penstock.net.calls import call, recv
 from penstock.net.errors import DialFailed, NetError
 from penstock.net.loop import IN, OUT
 from penstock.net.relay.relay import carries
-from penstock.net.stream import READING, Stream
-from penstock.server.straight.passage import Passage
+from penstock.net.stream import READING, Stream, stream_of
+from penstock.server.straight.passage import Passage, model_of
 from penstock.server.straight.switch import may_switch, open_late, switch, switched_head
 from penstock.server.tunnel.tunnel import open_at_once
+from penstock.shared.alike import like
 from penstock.upstream.exchange.reading import not_reached, not_read
 from penstock.upstream.exchange.upgrade import TakenPeer
 from penstock.upstream.peers.keepalive import KeptConnection
 
 if TYPE_CHECKING:
-    from penstock.http.head import RequestHead
     from penstock.http.response import ResponseHead
-    from penstock.plan.location import Server
-    from penstock.server.straight.client import StraightConnection
     from penstock.upstream.exchange.exchange import Exchange
     from penstock.upstream.exchange.policy import Policy
     from penstock.upstream.peers.peers import Peer
@@ -34,9 +32,7 @@ class HandshakePassage(Passage):
 
     __slots__ = ("fd",)
 
-    def __init__(self, connection: StraightConnection, head: RequestHead, server: Server) -> None:
-        super().__init__(connection, head, server)
-        self.fd = -1
+    fd: int
 
     def _dial(self, peer: Peer, policy: Policy) -> None:
         """Connect to the backend and send the head, in one call."""
@@ -63,7 +59,7 @@ class HandshakePassage(Passage):
             hot.watch(fd, READING, self._heard)
             connection.within(policy.read_timeout)
             return
-        stream = Stream(fd, loop, address)
+        stream = stream_of(fd, loop, address)
         stream.sent = count
         if count:
             self.attempt.connect_time = 0.0
@@ -93,11 +89,12 @@ class HandshakePassage(Passage):
         try:
             if head is not None and head.status == 101 and head.length == len(data) and self._opens(head):
                 return
-            stream = self._unfold()
+            stream, line = self._unfold(), self.line
+            assert line is not None
             stream._reader = None
             stream.received = len(data)
             stream.unread(data)
-            self._hear()
+            self._hear(line)
         except Exception as error:
             self.stumble(error)
 
@@ -152,7 +149,7 @@ class HandshakePassage(Passage):
         peer, loop = self.peer, self.connection.service.loop
         assert peer is not None
         fd, self.fd = self.fd, -1
-        stream = Stream(fd, loop, peer.address)
+        stream = stream_of(fd, loop, peer.address)
         stream.sent = len(self.written)
         stream._mask = READING
         stream._reader = self
@@ -165,3 +162,12 @@ class HandshakePassage(Passage):
         if self.fd >= 0:
             self._unfold()
         return super()._exchange(begun)
+
+
+def _model() -> HandshakePassage:
+    made = model_of(HandshakePassage)
+    made.fd = -1
+    return made
+
+
+another_handshake = like(_model())

@@ -19,6 +19,7 @@ from penstock.server.straight.begun import raised, told
 if TYPE_CHECKING:
     from penstock.http.request import Outcome
     from penstock.modules.awaited import Judge
+    from penstock.server.straight.going_over import GoingOver
     from penstock.server.straight.passage import Passage
 
 
@@ -35,7 +36,7 @@ def halt(passage: Passage, judge: Judge, outcome: Outcome | Later[Outcome]) -> N
     connection.stream.on_hangup = partial(_gone, passage)
 
 
-def give_up(passage: Passage, error: BaseException) -> None:
+def give_up(passage: GoingOver, error: BaseException) -> None:
     """Wait no more, for a judge or a backend, and let the general transaction deal with an error."""
     later, passage.later = passage.later, None
     if later is None:

@@ -20,12 +20,16 @@ from penstock.modules.proxy.caching import Caching
 from penstock.modules.proxy.proxy import Proxy
 from penstock.modules.websocket.terms import Conversations
 from penstock.net.relay.relay import limits
+from penstock.plan.phases import LOG
 from penstock.server.straight.content import StraightProxy
 from penstock.server.straight.hits import StraightHits
 from penstock.server.straight.obstacles import JUDGES, obstacles, passing_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from penstock.modules.proxy.targets import Destination
+    from penstock.observe.format_compiler import Liner
     from penstock.plan.location import Location, Server
     from penstock.upstream.exchange.policy import Policy
     from penstock.upstream.peers.group import Group
@@ -47,16 +51,23 @@ class Way:
         "content",
         "core",
         "dials_plainly",
+        "ended",
         "filters",
         "group",
         "idle_timeout",
         "judges",
         "kept",
+        "line",
+        "longest",
+        "most",
         "passing",
+        "patience",
         "plain",
         "policy",
+        "put",
         "seen",
         "send_timeouts",
+        "shuns_safari",
         "talks",
     )
 
@@ -87,7 +98,20 @@ class Way:
         """Whether nobody asks for the answer once it has been written."""
         self.plain = self.seen and not self.filters and self.core.limit_rate is None
         """Whether an answer's head may be written at once, without an `Answer`."""
-        header = self.core.keepalive_timeout[1]
+        self.ended = tuple(handler for handler, _ in location.phases[LOG])
+        """Who is told of its end."""
+        logs = location[AccessLogs]
+        log = logs.alone if self.ended == (logs.write,) else None
+        self.line: Liner | None = None
+        self.put: Callable[[bytes], None] | None = None
+        if log is not None and log.file is not None:
+            self.line, self.put = log.format.liner(), log.file.writer()
+        """What writes its line in the log, and what puts that into the file, where that is all."""
+        self.patience, header = self.core.keepalive_timeout
+        self.most = self.core.keepalive_requests if self.patience else 0
+        self.longest = self.core.keepalive_time
+        self.shuns_safari = "safari" in self.core.keepalive_disable
+        """These four say whether a connection may be kept: for how long, after how many requests, until what age."""
         self.connection_line = "Connection: keep-alive\r\n" + (
             "" if header is None else f"Keep-Alive: timeout={header}\r\n"
         )

@@ -16,14 +16,16 @@ def whole_body(sent: RequestHead, head: ResponseHead, rest: bytes) -> bytes | No
     """Return the body of an ordinary answer to what was sent, decoded, where `rest` is all that comes behind its head.
 
     None where more is to come, or where something is unusual, for who can wait and explain."""
-    if (
-        not 200 <= head.status < 300
-        or head.status == 204
-        or head.version == 9
-        or head.dropped
-        or "upgrade" in sent.fields
-        or "x-accel-redirect" in head.fields
-    ):
+    ordinary = head.ordinary
+    if ordinary is None:
+        ordinary = head.ordinary = (
+            200 <= head.status < 300
+            and head.status != 204
+            and head.version != 9
+            and not head.dropped
+            and "x-accel-redirect" not in head.fields
+        )
+    if not ordinary or "upgrade" in sent.fields:
         return None
     if sent.method == "HEAD":
         return None if rest else b""

@@ -21,7 +21,8 @@ class Keeper(Protocol):
 
 
 class KeptConnection:
-    """A connection to a backend: how many requests it has carried, and since when it is open (monotonic seconds)."""
+    """A connection to a backend: how many requests it has carried, and since when it is open (monotonic seconds). It is
+    called when the backend closes it while it is kept."""
 
     __slots__ = ("address", "basis", "expires", "mark", "opened", "owner", "pool", "requests", "reused", "stream")
 
@@ -37,8 +38,7 @@ class KeptConnection:
         self.basis = b""
         self.pool: Keeper | None = None
 
-    def hung_up(self) -> None:
-        """Note that the backend has closed it while it was kept."""
+    def __call__(self) -> None:
         if self.pool is not None:
             self.pool.lost(self)
 
@@ -82,6 +82,20 @@ class Pool:
     def take(self, address: Address, owner: object, basis: bytes = b"") -> KeptConnection | None:
         """Take a connection to `address` that is still good, or None. `basis` is what the backend was judged by."""
         idle = self._idle
+        if idle:
+            line = idle[-1]
+            stream = line.stream
+            if (
+                line.owner is owner  # nearly always
+                and line.address is address
+                and line.basis is basis
+                and not stream.ready
+                and stream.fd >= 0
+            ):
+                idle.pop()
+                stream.on_hangup = None
+                line.reused = True
+                return line
         local = self.options.local
         for at in range(len(idle) - 1, -1, -1):
             line = idle[at]
@@ -103,7 +117,7 @@ class Pool:
         stream = line.stream
         if (
             stream.fd < 0
-            or not stream.is_drained()  # bytes that were put back and read again leave `ready` behind
+            or (stream.ready and not stream.is_drained())  # bytes that were put back and read again leave it behind
             or line.requests >= options.requests
             or now - line.opened > options.time
             or not options.most
@@ -118,7 +132,7 @@ class Pool:
         line.pool = self
         line.expires = now + options.timeout
         idle.append(line)
-        stream.on_hangup = line.hung_up
+        stream.on_hangup = line
         alarm = self._alarm
         if alarm is None:
             alarm = self._alarm = Alarm(stream.loop.timers, self._expire)

@@ -169,7 +169,7 @@ class Spares:
         stream = line.stream
         line.expires = line.opened + self.options.life
         line.pool = self
-        stream.on_hangup = line.hung_up
+        stream.on_hangup = line
         stream.watch_end()
         self._lines.setdefault(key, deque()).append(line)
         alarm = self._alarm
