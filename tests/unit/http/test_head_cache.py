@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.http.errors import BadRequest
-from penstock.http.head import HeadOptions, RequestHead, parse_request
+from penstock.http.head import HeadOptions, RequestHead, known_request, parse_new_request, parse_request
 from penstock.http.head_cache import LONGEST, MOST, Memo
 from penstock.http.reader import HeadReader
 from penstock.upstream.exchange.wire import HTTP1
@@ -37,6 +37,22 @@ def test_lines_that_came_before_mean_what_they_meant(firsts: list[bytes]) -> Non
         except BadRequest as error:
             reader, found = HeadReader(), str(error)
         assert found == alone
+
+
+WORDS = st.sampled_from(["GET", "HEAD", "CONNECT", "get", "/", "/a?b", "/\xe9", "/\x85", "*", "//", "/\x7f", "HTTP/1.1", "HTTP/1.0", ""])
+
+
+@given(st.lists(WORDS, max_size=4).map(" ".join), st.sampled_from([b"\r\n", b"\n", b" \r\n", b""]))
+def test_what_is_made_without_the_expression_is_what_it_makes(line: str, end: bytes) -> None:
+    known: Memo[bytes, RequestHead] = Memo()
+    for _ in range(2):
+        parse_request(b"GET / HTTP/1.1\r\n" + LINES, HeadOptions(), known)
+    assert LINES in known
+    found = known_request(line.encode("latin-1") + end + LINES, known)
+    if found is not None:
+        assert meaning(found) == meaning(parse_new_request(line.encode("latin-1") + end + LINES, HeadOptions(), None))
+    else:
+        assert line not in ("GET / HTTP/1.1", "GET /a?b HTTP/1.1", "HEAD /a?b HTTP/1.1") or end != b"\r\n"
 
 
 def test_they_are_parsed_once() -> None:

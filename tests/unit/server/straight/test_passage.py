@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,31 @@ def test_others_are_gone_on_with(tmp_path: Path, script: list[object]) -> None:
         assert len(backend.conversations) == 1, "nothing is asked twice"
     assert b" 200 OK\r\n" in data and b"ok" in data
     assert [request.status for request in worker.ended] == [200]
+
+
+def test_an_answer_that_comes_again_has_the_date_of_its_own_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.25]
+    monkeypatch.setattr("penstock.server.head.time", lambda: now[0])
+    monkeypatch.setattr("penstock.server.straight.passage.time", lambda: now[0])
+    kept = GET.replace(b"Connection: close\r\n", b"")
+
+    def client(sock: socket.socket) -> list[bytes]:
+        dates = []
+        for now[0] in (1000.25, 1000.5, 1000.75, 1001.0, 1000.5, 1000.999, 1001.5):
+            sock.sendall(kept)
+            answer = b""
+            while not answer.endswith(b"\r\n\r\nok"):
+                answer += sock.recv(65536)
+            dates.append(answer[answer.index(b"Date") :][23:31])
+        return dates
+
+    with RawBackend([read_head, OK]) as backend:
+        worker = InProcess(SITE.format(port=backend.port, more=""), tmp_path)
+        dates = worker.talk(client, straight=True)
+    one, two = b"00:16:40", b"00:16:41"
+    assert dates == [one, one, one, two, one, one, two]
 
 
 @pytest.mark.parametrize("script", [[read_head], [read_head, reset], [read_head, b"nonsense\r\n\r\n" * 2]])
