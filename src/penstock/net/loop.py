@@ -113,20 +113,21 @@ class HotSelector(selectors.EpollSelector):
         while self.outbox:
             streams, self.outbox = self.outbox, []
             for stream in streams:
-                data = stream._posted
+                data, failure = stream._posted, None
                 if data is not None and not stream.secure:
                     # The usual, without the two calls: 340 instructions each (experiments/requests.md).
                     try:
                         count = send(stream.fd, data)
-                    except OSError:
-                        count = 0  # the stream will see
-                    stream.sent += count
-                    if count == len(data):
-                        stream._posted = None
-                        continue
-                    stream._posted = data[count:]
+                    except OSError as exc:
+                        failure = exc  # of which the system tells only once
+                    else:
+                        stream.sent += count
+                        if count == len(data):
+                            stream._posted = None
+                            continue
+                        stream._posted = data[count:]
                 try:
-                    stream.deliver()
+                    stream.deliver(failure)
                 except NetError as exc:
                     stream.undeliverable(exc)
                 except Exception as exc:

@@ -67,13 +67,18 @@ class Posting(Waiting):
         """Send at once; see `Stream.send_now`."""
         raise NotImplementedError
 
-    def deliver(self) -> bool:
-        """Send what was posted, as far as it goes, and return whether nothing of it is left. Raises `PeerGone`."""
+    def _not_sent(self, exc: OSError) -> int:
+        """Make of a failure what `send_now` makes of it."""
+        raise NotImplementedError
+
+    def deliver(self, failure: OSError | None = None) -> bool:
+        """Send what was posted, as far as it goes, and return whether nothing of it is left. A `failure` is what has
+        been met where this was tried. Raises `PeerGone`."""
         data = self._posted
         if data is None:
             return True
         self._posted = None
-        count = self.send_now(data)
+        count = self.send_now(data) if failure is None else self._not_sent(failure)
         if count == len(data):
             return True
         self._posted = data[count:]

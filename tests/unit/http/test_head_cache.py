@@ -39,7 +39,9 @@ def test_lines_that_came_before_mean_what_they_meant(firsts: list[bytes]) -> Non
         assert found == alone
 
 
-WORDS = st.sampled_from(["GET", "HEAD", "CONNECT", "get", "/", "/a?b", "/\xe9", "/\x85", "*", "//", "/\x7f", "HTTP/1.1", "HTTP/1.0", ""])
+WORDS = st.sampled_from(
+    ["GET", "HEAD", "CONNECT", "get", "/", "/a?b", "/\xe9", "/\x85", "*", "//", "/\x7f", "HTTP/1.1", "HTTP/1.0", ""]
+)
 
 
 @given(st.lists(WORDS, max_size=4).map(" ".join), st.sampled_from([b"\r\n", b"\n", b" \r\n", b""]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import struct
 import tempfile
@@ -166,8 +167,9 @@ def test_who_reads_learns_that_the_peer_has_gone(connected: Connected, run: Run)
     near, far = connected()
 
     async def reads() -> None:
-        with pytest.raises(PeerGone):
+        with pytest.raises(PeerGone) as found:
             await near.recv(timeout=5)
+        assert found.value.errno == errno.ECONNRESET, "the system says it once"
 
     async def main() -> None:
         far.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
