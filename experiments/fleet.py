@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from penstock.modules.fleet import lease as brings
 from penstock.modules.fleet import scripts
-from penstock.modules.fleet.fleet import FleetOptions
 from penstock.modules.fleet.holdings import BATCH, Holdings
 from penstock.modules.fleet.lease import Lease
+from penstock.modules.fleet.membership import FleetOptions
 from penstock.net.redis.opening import RedisAddress
 
 HANDSHAKES, ROUNDS = 4000, 3

@@ -21,8 +21,10 @@ class Guard:
 
 
 def forked():
-    sys.meta_path.insert(0, Guard())
+    # What needs no disk is found before it.
+    disk = next(at for at, each in enumerate(sys.meta_path) if getattr(each, "__name__", "") == "PathFinder")
     exec(PATCH, {{}})
+    sys.meta_path.insert(disk, Guard())
 
 
 os.register_at_fork(after_in_child=forked)

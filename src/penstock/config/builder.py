@@ -226,9 +226,11 @@ class TreeBuilder:
         for index in range(1, len(words)):
             first, word = words[begin], words[index]
             alone = index + 1 == len(words) and end != "{"
-            if alone or word.quoted or not self.known(word.text) or not self.first_on_line(word.span.start):
+            if alone or word.quoted or not self.first_on_line(word.span.start):
                 continue
             if not self._aligned(first, word) and not _hides_brace(words[index - 1]):
+                continue
+            if not self.known(word.text):
                 continue
             pieces.append(words[begin:index])
             begin = index

@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from penstock.config.blocks import read_blocks
 from penstock.config.builder import DEEPEST
@@ -129,15 +128,15 @@ def _unreadable(path: str, at: Span | None, error: OSError, problems: Problems) 
 
 def _near_name(path: str) -> str | None:
     """Find the neighbour whose name is nearest, for a file that does not exist."""
-    missing = Path(os.fsdecode(path.encode("latin-1")))
+    folder, slash, missing = os.fsdecode(path.encode("latin-1")).rpartition("/")
     try:
-        names = [entry.name for entry in os.scandir(missing.parent)]
+        names = [entry.name for entry in os.scandir((folder + slash) or ".")]
     except OSError:
         return None
-    near = suggest(missing.name, names)
-    if near is None or near == missing.name:
+    near = suggest(missing, names)
+    if near is None or near == missing:
         return None
-    return "did you mean: " + os.fsencode(missing.parent / near).decode("latin-1")
+    return "did you mean: " + os.fsencode(folder + slash + near).decode("latin-1")
 
 
 def _height(directives: Sequence[Directive]) -> int:

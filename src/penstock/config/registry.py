@@ -10,8 +10,9 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from penstock.config.errors import duplicate
+from penstock.config.errors import ConfigError, duplicate
 from penstock.config.key import Key
+from penstock.config.on_demand import ON_DEMAND
 
 if TYPE_CHECKING:
     from penstock.config.kinds import Kind
@@ -113,11 +114,15 @@ class Stranger:
 
 
 class Registry:
-    """The table of every known directive. A name may have several specs, in different contexts."""
+    """The table of every directive. A name may have several specs, in different contexts.
+
+    Modules that are on demand declare theirs when one of them is first asked for; who asks does not see that.
+    """
 
     def __init__(self) -> None:
         self._specs: dict[str, list[Spec]] = {}
-        self.strangers: list[Stranger] = []
+        self._strangers: list[Stranger] = []
+        self._arguments_of: Callable[[str], Kind | None] = _unknown
 
     def add(self, spec: Spec) -> None:
         """Add a declaration. Raises `AssertionError` where the name has one in the same context."""
@@ -125,24 +130,42 @@ class Registry:
         for other in known:
             if other.where & spec.where:
                 raise AssertionError(f"{spec.name} is declared twice in {other.where & spec.where!r}")
-        known.append(spec)
+        known.append(self._with_arguments(spec))
 
     def find(self, name: str, context: Context) -> Spec | None:
         """Find the declaration of a name that holds in a context; None where it may not stand."""
-        for spec in self._specs.get(name, ()):
-            if spec.where & context:
-                return spec
-        return None
+        while True:
+            for spec in self._specs.get(name, ()):
+                if spec.where & context:
+                    return spec
+            if not _more(name):
+                return None
 
-    def give_arguments(self, name: str, takes: Kind) -> None:
-        """Say what a directive without effect takes, which then is looked at."""
-        specs = self._specs[name]
-        for place, spec in enumerate(specs):
-            if isinstance(spec.handle, _Accept) and spec.verdict is Verdict.INERT and spec.handle.takes is None:
-                handle = replace(spec.handle, takes=takes)
-                specs[place] = replace(
-                    spec, handle=handle, least=takes.least, most=takes.most, syntax=spec.syntax or takes.syntax
-                )
+    def give_arguments(self, arguments_of: Callable[[str], Kind | None]) -> None:
+        """Say what directives without effect take, by name, which then is looked at."""
+        self._arguments_of = arguments_of
+        for specs in self._specs.values():
+            specs[:] = [self._with_arguments(spec) for spec in specs]
+
+    def _with_arguments(self, spec: Spec) -> Spec:
+        handle = spec.handle
+        if not isinstance(handle, _Accept) or spec.verdict is not Verdict.INERT or handle.takes is not None:
+            return spec
+        takes = self._arguments_of(spec.name)
+        if takes is None:
+            return spec
+        handle = replace(handle, takes=takes)
+        return replace(spec, handle=handle, least=takes.least, most=takes.most, syntax=spec.syntax or takes.syntax)
+
+    def add_stranger(self, stranger: Stranger) -> None:
+        """Have names refused by patterns that are declared nowhere."""
+        self._strangers.append(stranger)
+
+    @property
+    def strangers(self) -> list[Stranger]:
+        """Return all that are known by patterns."""
+        ON_DEMAND.bring_all()
+        return self._strangers
 
     def stranger(self, name: str) -> Stranger | None:
         """Return what an unknown name is known as: the first pattern that fits decides."""
@@ -153,18 +176,36 @@ class Registry:
 
     def specs(self, name: str) -> list[Spec]:
         """List all declarations of a name, each for contexts of its own."""
+        while _more(name):
+            pass
         return self._specs.get(name, [])
 
     def names(self) -> list[str]:
         """List all names, sorted."""
+        ON_DEMAND.bring_all()
         return sorted(self._specs)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._specs
+        try:
+            while name not in self._specs:
+                if not _more(name):
+                    return False
+        except ConfigError:
+            return False  # who needs it is told
+        return True
 
     def __iter__(self) -> Iterator[Spec]:
         for name in self.names():
             yield from self._specs[name]
+
+
+def _more(name: str) -> bool:
+    """Import what may declare a directive; False where there is nothing more."""
+    return ON_DEMAND.bring(name) or ON_DEMAND.bring_rare()
+
+
+def _unknown(name: str) -> None:
+    """Nobody has said yet what directives without effect take."""
 
 
 REGISTRY = Registry()
@@ -297,7 +338,7 @@ class _Accept:
 
 def strangers(*patterns: str, what: str, advice: str, off: Iterable[str] = ()) -> None:
     """Refuse whatever fits these patterns and is declared nowhere. `advice` says what to do instead."""
-    REGISTRY.strangers.append(Stranger(patterns, what, advice, frozenset(off)))
+    REGISTRY.add_stranger(Stranger(patterns, what, advice, frozenset(off)))
 
 
 def asks_for_nothing(directive: Directive, off: frozenset[str]) -> bool:

@@ -78,14 +78,14 @@ class Compilation:
 
     def logs_path(self, path: str) -> str:
         """Return a path relative to the prefix, as nginx resolves logs, pid files and `root`."""
-        return _below(self.prefix, path)
+        return below(self.prefix, path)
 
     def conf_path(self, path: str) -> str:
         """Return a path relative to the configuration's folder, as nginx resolves includes and certificates."""
-        return _below(self.folder, path)
+        return below(self.folder, path)
 
 
-def _below(folder: str, path: str) -> str:
+def below(folder: str, path: str) -> str:
     """Join paths as nginx does: a final slash of the path stays."""
     if path.startswith("/"):
         return path

@@ -196,24 +196,31 @@ class VariableTable:
         known = self._shared.get(text)
         if known is not None:
             return known
-        pieces, names = split_template(text, span)
-        made = Template(text, span, pieces, names)
+        made = Template(text, span, *self._split(text, span))
         self._shared[text] = made
-        if names:
+        return self._noted(made)
+
+    def line(self, text: str, span: Span | None, mend: Callable[[SomeRequest, str], str]) -> Template:
+        """Compile text that must stay within one line; raises `ConfigError` for a bad name."""
+        return self._noted(Line(text, span, *self._split(text, span), mend))
+
+    def _split(self, text: str, span: Span | None) -> tuple[tuple[str | None, ...], tuple[str, ...]]:
+        pieces, names = split_template(text, span)
+        for name in names:
+            self._expect(name)
+        return pieces, names
+
+    def _noted(self, made: Template) -> Template:
+        if made.names:
             self._templates.append(made)
             if self._bound:
                 self._bind(made)
         return made
 
-    def line(self, text: str, span: Span | None, mend: Callable[[SomeRequest, str], str]) -> Template:
-        """Compile text that must stay within one line; raises `ConfigError` for a bad name."""
-        pieces, names = split_template(text, span)
-        made = Line(text, span, pieces, names, mend)
-        if names:
-            self._templates.append(made)
-            if self._bound:
-                self._bind(made)
-        return made
+    def _expect(self, name: str) -> None:
+        """Have what declares a variable; one of the configuration's own is of no other's."""
+        if name not in self.made:
+            self.words.expect(name)
 
     def mentioned(self, prefix: str) -> bool:
         """Return whether any text of the configuration, log formats aside, has a variable whose name begins so."""
@@ -227,6 +234,7 @@ class VariableTable:
     def want(self, name: str, span: Span | None, take: Callable[[Variable], None]) -> None:
         """Call `take` with the variable once all are known."""
         name = name.lower()
+        self._expect(name)
         if self._bound:
             take(self._find(name, span))
         else:
@@ -234,6 +242,7 @@ class VariableTable:
 
     def define(self, made: Variable, span: Span | None = None) -> None:
         """Add a variable; raises `ConfigError` where a built-in one can not be changed."""
+        self._expect(made.name)
         own = self.words.variables.get(made.name)
         if own is not None:
             if not own.changeable:
@@ -245,6 +254,7 @@ class VariableTable:
         """Return the variable that `set` or a named capture writes to: a slot of the request by that name."""
         name = name.lower()
         made = self.made.get(name)
+        self._expect(name)
         own = self.words.variables.get(name)
         if own is not None and not own.changeable:
             raise _taken(name, span)

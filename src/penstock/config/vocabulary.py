@@ -10,12 +10,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from penstock.config.clean_variables import CLEAN, CLEAN_FAMILIES
+from penstock.config.on_demand import ON_DEMAND
 
 SomeRequest: TypeAlias = Any  # a request of the floor `http/`, of which this floor knows nothing
 
 Getter: TypeAlias = Callable[[SomeRequest], str | None]
 Setter: TypeAlias = Callable[[SomeRequest, str], None]
+
+
+CLEAN = frozenset(
+    (
+        "host request_uri request_method request_id request_length request_port is_request_port request_time scheme "
+        "https is_args content_type content_length remote_addr remote_port realip_remote_addr realip_remote_port "
+        "server_addr server_port server_protocol nginx_version pid pipe msec status time_local time_iso8601 connection "
+        "connection_requests connection_time bytes_sent body_bytes_sent http2 proxy_add_x_forwarded_for"
+    ).split()
+)
+"""Variables whose values hold no control character, whatever a peer sends: texts made of them need no look.
+
+What a client writes in its head is refused with control characters in it, so what is passed on undecoded is clean. What
+is decoded ($uri, captures of it, $remote_user) is not, nor what a backend or a certificate says, nor what is stored by
+`set`: that may be anything.
+"""
+CLEAN_FAMILIES = frozenset({"http_", "cookie_"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +99,11 @@ class Vocabulary:
             else:
                 assert name not in self.variables, name
                 self.variables[name] = Variable(name, _nothing, changeable=changeable, absent=why)
+
+    def expect(self, name: str) -> None:
+        """Have a variable that is on demand, since a configuration names it. Raises `ConfigError`."""
+        while name not in self.variables and ON_DEMAND.bring(f"${name}"):
+            pass
 
     def take_over(self, other: Vocabulary, *names: str) -> None:
         """Take variables of another vocabulary as they are; a name with `_` at its end is that of a family."""

@@ -84,12 +84,17 @@ def parse_date(text: str) -> int | None:
     hour = int(found["hour"] or found["hour3"])
     minute = int(found["minute"] or found["minute3"])
     second = int(found["second"] or found["second3"])
-    if hour > 23 or minute > 59 or second > 59:
+    return seconds_at(year, month + 1, day, hour, minute, second)
+
+
+def seconds_at(year: int, month: int, day: int, hour: int, minute: int, second: int) -> int | None:
+    """Return a moment in seconds since 1970; None if there is none of these figures."""
+    if hour > 23 or minute > 59 or second > 59 or not 1 <= month <= 12:
         return None
     leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-    if day > _LENGTHS[month] and not (leap and month == 1 and day == 29):
+    if day > _LENGTHS[month - 1] and not (leap and month == 2 and day == 29):
         return None
-    return _days(year, month + 1, day) * 86400 + hour * 3600 + minute * 60 + second
+    return _days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second
 
 
 def _month(name: str) -> int | None:

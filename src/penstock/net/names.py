@@ -15,7 +15,8 @@ def lookup(host: str) -> list[str]:
 def _ask(host: str) -> list[str]:
     found: list[str] = []
     try:
-        given = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        # Bytes: for text Python would import its codec for other alphabets, which names of a configuration are not in.
+        given = socket.getaddrinfo(host.encode("ascii"), None, type=socket.SOCK_STREAM)
     except UnicodeError as error:  # what can be no name: a label is too long, or empty
         raise socket.gaierror(socket.EAI_NONAME, str(error)) from None
     for _, _, _, _, address in given:

@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from errno import EACCES, ENOSPC, ENXIO
+from importlib import import_module
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,8 @@ class Buffer:
         self.size = size
         self.flush = flush
         self.gzip = gzip
+        if gzip:
+            import_module("gzip")  # now: workers may not be able to read it
         self.lines: list[bytes] = []
         self.held = 0
         self.alarm: Alarm | None = None

@@ -12,10 +12,12 @@ from penstock.config.inputs import Record, using
 from penstock.config.os_errors import os_failure
 from penstock.net.relay.compiled import NoTwin, describe, make
 from penstock.observe.errorlog import ALERT, EMERG, NOTICE, report, set_fallback, use_console
+from penstock.process.collector import give_back_freed
+from penstock.process.imports.early import Incomplete, provide
+from penstock.process.imports.stock import lay_in
 from penstock.process.startup.build import interpreter
 from penstock.process.startup.cycle import begin, read
 from penstock.process.startup.daemon import daemonise
-from penstock.process.startup.early_imports import Incomplete, provide
 from penstock.process.startup.inherited import inherit
 from penstock.process.startup.launch import PROGRAM, Launch, NotStarted
 from penstock.process.startup.leftovers import drop_leftovers
@@ -58,10 +60,15 @@ def _bound(launch: Launch) -> Runs | None:
             plan = read(launch, console=True)
             cycle = begin(launch, plan, inherited, record)
         provide()
+        lay_in()
+        give_back_freed()
     except NotStarted:
         return None
     except Incomplete as error:
         report(None, EMERG, str(error))
+        return None
+    except OSError as error:
+        report(None, EMERG, os_failure("reading this program", error))
         return None
     _introduce(launch)
     hold()

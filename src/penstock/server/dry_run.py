@@ -29,7 +29,7 @@ from penstock.modules.core.locations import all_locations
 from penstock.modules.proxy.pass_request import Passing
 from penstock.modules.rewrite.operations import Op, Run
 from penstock.modules.rewrite.rewrite import WATCH
-from penstock.modules.tracing.otel_exporter import EXPORTER
+from penstock.modules.tracing.keys import EXPORTER
 from penstock.observe.errorlog import WARN, ErrorLog, set_fallback
 from penstock.plan import phases
 from penstock.plan.location import Handlers, Listen, Location, Server

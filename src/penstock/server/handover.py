@@ -9,19 +9,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from penstock.http.request import Attempt
-from penstock.modules.access.limit_conn import TakenPlace, place_again
-from penstock.modules.tracing.tunnel_spans import TunnelSpans
+from penstock.modules.access.places import TakenPlace, place_again
+from penstock.modules.tracing.keys import EXPORTER
 from penstock.modules.upstream.upstream import groups_named
+from penstock.modules.websocket.quota_keys import QUOTA_ZONES, AnyTally
 from penstock.net.relay.tunnel import End, Tunnel
 from penstock.observe.handover import ReceivedPaths, Show, describe_lines, describe_subject
 from penstock.server.finish import forget
 from penstock.server.stream.ending import StreamEnding
 from penstock.server.tunnel.ending import Ending
-from penstock.server.websocket.quotas import begin_to_count, described, received
 from penstock.shared.json_fields import Fields, Strange
 from penstock.upstream.exchange.handover import ReceivedPeer, ReceivedState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from penstock.plan.plan import Plan
     from penstock.server.service import Service
     from penstock.server.websocket.session import Conversation
@@ -88,7 +90,10 @@ def begin_again(tunnel: Tunnel) -> None:
         tunnel.owner = ending
         if ending.conversation is not None:
             ending.conversation.attach(tunnel)
-            begin_to_count(ending, ending.conversation)
+            if _counts(ending):
+                from penstock.server.websocket.quotas import begin_to_count
+
+                begin_to_count(ending, ending.conversation)
         if isinstance(ending, StreamEnding):
             ending.hold_back(tunnel)
         if ending.spans is not None:
@@ -155,8 +160,12 @@ def _fill(ending: Ending, service: Service, plan: Plan, fields: Fields, places: 
     if not all(isinstance(pair, list) and list(map(type, pair)) == [str, str] for pair in held):
         raise Strange("a place in a zone is none")
     ending.conversation = None if talk is None else _conversation(talk, ending, plan)
-    tallies = received(plan, quotas)
-    ending.spans = None if spans is None else TunnelSpans.received(service, plan, spans)
+    tallies = _received_quotas(plan, quotas)
+    ending.spans = None
+    if spans is not None and EXPORTER in plan.shared:
+        from penstock.modules.tracing.tunnel_spans import TunnelSpans
+
+        ending.spans = TunnelSpans.received(service, plan, spans)
     ending.request = None
     ending.completed = False
     ending.finished = 0.0
@@ -168,9 +177,25 @@ def _fill(ending: Ending, service: Service, plan: Plan, fields: Fields, places: 
     ending.upgraded = ReceivedPeer(told, service.loop.hot, attempt, groups)
 
 
+def _counts(ending: Ending) -> bool:
+    """Whether the tunnel counts toward quotas."""
+    return any(isinstance(action, AnyTally) for action in ending.endings or ())
+
+
 def _described_quotas(ending: Ending) -> dict[str, object]:
-    quotas = described(ending)
-    return {"quotas": quotas} if quotas else {}
+    if not _counts(ending):
+        return {}
+    from penstock.server.websocket.quotas import described
+
+    return {"quotas": described(ending)}
+
+
+def _received_quotas(plan: Plan, told: list[Fields]) -> Sequence[AnyTally]:
+    if not told or QUOTA_ZONES not in plan.shared:
+        return ()
+    from penstock.server.websocket.quotas import received
+
+    return received(plan, told)
 
 
 def _described_conversation(talk: Conversation) -> dict[str, Any]:

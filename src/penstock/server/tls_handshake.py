@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from penstock.config.regex.regex import MatchFailed
-from penstock.modules.acme.challenge import ALPN, context_posed
+from penstock.modules.acme.orders import ALPN
 from penstock.modules.core.http_core import HttpCore
 from penstock.modules.http2 import spoken_at
 from penstock.modules.tls.ssl import SPOKEN
@@ -15,6 +15,7 @@ from penstock.net.tls.files import CannotLoad
 from penstock.net.tls.hello import Hello, NotTls
 from penstock.net.tls.tls import accept
 from penstock.observe.errorlog import ALERT, CRIT, ERROR, INFO, report
+from penstock.shared.challenge_board import BOARD
 
 if TYPE_CHECKING:
     import ssl
@@ -80,7 +81,9 @@ def only_shows(hello: Hello) -> bool:
 
 def choose(connection: Connection, hello: Hello) -> ssl.SSLContext:
     """Return the context of the server that the client names. Raises `TlsFailed`, an alert having been sent."""
-    if only_shows(hello):
+    if only_shows(hello) and BOARD in connection.service.plan.shared:
+        from penstock.modules.acme.challenge import context_posed
+
         challenge = context_posed(connection.service.plan, hello.server_name)
         if challenge is not None:
             return challenge

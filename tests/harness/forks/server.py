@@ -69,7 +69,7 @@ def import_penstock(*, everything: bool) -> None:
     from penstock.cli import configtest, control, main, paths  # noqa: F401
     from penstock.modules.load import known
     from penstock.process import start  # noqa: F401
-    from penstock.process.startup.early_imports import provide
+    from penstock.process.imports.early import provide
 
     provide()
     known()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.config.clean_variables import CLEAN, CLEAN_FAMILIES
 from penstock.config.variables import FAMILIES, VARIABLES, VariableTable
+from penstock.config.vocabulary import CLEAN, CLEAN_FAMILIES
 from penstock.http.line import location_safe, nul_safe, target_safe, value_safe, written
 
 LATIN = st.text(st.characters(max_codepoint=255))

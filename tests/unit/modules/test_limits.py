@@ -8,7 +8,7 @@ import pytest
 from harness.site import Site, mistakes
 from penstock.modules.access import limit_req
 from penstock.modules.access.delay import delay
-from penstock.modules.access.limit_conn import give_back, take
+from penstock.modules.access.places import give_back, take
 from penstock.modules.access.zones import ZONES as KEY
 from penstock.modules.access.zones import Shared
 from penstock.shared.zone import RECORD, WINDOW, Zone

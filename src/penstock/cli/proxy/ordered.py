@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from penstock.cli.proxy.addresses import has_ipv6, public_name
 from penstock.cli.proxy.certificate import is_local_name
 from penstock.cli.proxy.site import CertificateIssuer, Front, Route
-from penstock.modules.acme.certificate import CERTIFICATE, KEY
 from penstock.modules.acme.issuer import STATE_OF_ROOT
+from penstock.modules.acme.orders import CERTIFICATE, KEY
 
 LETSENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 NO_PLAIN_PORT = "off"

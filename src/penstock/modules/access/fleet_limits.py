@@ -17,7 +17,7 @@ from penstock.config.scope import Scope
 from penstock.config.settings import Settings, phase
 from penstock.http.head_cache import Memo
 from penstock.http.request import Outcome, Request
-from penstock.modules.access import limit_conn, limit_req
+from penstock.modules.access import limit_req, places
 from penstock.modules.access.fleet_question import Demand, FleetQuestion, MorePlaces
 from penstock.modules.access.limit_conn import ConnectionLimit, LimitConn
 from penstock.modules.access.limit_req import LimitReq, RequestLimit
@@ -61,7 +61,7 @@ class FleetLimits(Settings):
             self.req = scope.settings(LimitReq)
             self.places = tuple(limit for limit in self.conn.limits if limit.wanted.name in synced)
             self.rates = tuple(limit for limit in self.req.limits if limit.wanted.name in synced)
-            lengths = [(each.wanted.name, limit_conn.LONGEST_KEY) for each in self.places]
+            lengths = [(each.wanted.name, places.LONGEST_KEY) for each in self.places]
             lengths += [(each.wanted.name, limit_req.LONGEST_KEY) for each in self.rates]
             self.zones = tuple((known[name], longest) for name, longest in lengths)
             self.demands: Memo[tuple[object, ...], Demand] = Memo()

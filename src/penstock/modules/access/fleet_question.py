@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Protocol
 from penstock.http.request import Outcome, Request, special
 from penstock.modules.access import limit_conn, limit_req
 from penstock.modules.access.delay import Delay
-from penstock.modules.access.limit_conn import ConnectionLimit, LimitConn, count_held
+from penstock.modules.access.limit_conn import ConnectionLimit, LimitConn
 from penstock.modules.access.limit_req import LimitReq, RequestLimit, count
+from penstock.modules.access.places import count_held
 from penstock.modules.access.zones import Shared
 from penstock.modules.fleet.ask import GRANTED, NO_PLACE, PARTLY, TOO_FAST, question
-from penstock.modules.fleet.fleet import CLOSED, OPEN
+from penstock.modules.fleet.membership import CLOSED, OPEN
 from penstock.modules.fleet.places import FleetPlaces
 from penstock.observe.errorlog import CRIT, LEVELS, report
 from penstock.plan.later import Later

@@ -5,22 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from penstock.config.errors import ConfigError
-from penstock.config.key import Key
 from penstock.config.registry import STREAM
 from penstock.config.scope import Call, Compilation, Scope
 from penstock.config.tree import Directive, Word
 from penstock.config.values import size as to_size
 from penstock.config.variables import Template
+from penstock.modules.access.places import ZONES
 from penstock.modules.fleet.digests import Digests
-from penstock.modules.fleet.fleet import Fleet, fleet_of
+from penstock.modules.fleet.membership import Fleet, fleet_of
 from penstock.shared.zone import Zone
 
-ZONES: Key[dict[str, Shared]] = Key("zones")
-"""The key of the plan's `shared` under which its zones are, by name."""
-
 SMALLEST = 8 * 4096
-PLACES_TOO = "websocket_quota"
-"""The module, beside `limit_conn`, whose zones count places as that does."""
 
 
 @dataclass(slots=True)

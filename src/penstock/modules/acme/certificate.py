@@ -32,17 +32,14 @@ from penstock.config.scope import Call, Compilation
 from penstock.config.settings import Settings, directive
 from penstock.config.variables import variable
 from penstock.http.request import Request
-from penstock.modules.acme.issuer import ISSUERS, PAGE, Issuer, key_kind
+from penstock.modules.acme.issuer import ISSUERS, PAGE, key_kind
+from penstock.modules.acme.orders import CERTIFICATE, KEY, ORDERS, WANTED, Order
 from penstock.modules.core.server_blocks import NAMES
 
 if TYPE_CHECKING:
     from penstock.plan.location import Server
-    from penstock.plan.plan import Plan
 
 MODULE = "acme"
-CERTIFICATE, KEY = ORDERED = "$acme_certificate", "$acme_certificate_key"
-"""What is written in place of the files' names."""
-
 # A DNS name (RFC 1034, 3.5): labels of letters, digits and hyphens.
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DNS = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*{_LABEL}", re.ASCII)
@@ -56,20 +53,6 @@ class WantedCertificate:
     identifiers: tuple[str, ...]
     key: str
 
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A certificate that is to be had: for whom, from whom, with what kind of key, and the files it is kept in."""
-
-    issuer: Issuer
-    identifiers: tuple[str, ...]
-    key: str
-    certificate_file: str
-    key_file: str
-
-
-ORDERS: Key[dict[str, Order]] = Key("acme orders")
-"""The orders of a plan, by the file of the certificate."""
 
 MADE: Key[dict[str, tuple[str, str]]] = Key("self-signed certificates")
 """Certificates and keys that stand in for those that are not there yet, by the file of the certificate."""
@@ -88,6 +71,7 @@ def _wanted(call: Call) -> WantedCertificate:
             if name is None:
                 raise call.fail(f'invalid identifier "{word.text}"', word, hint=_hint(word.text))
             identifiers.append(name)
+    call.compilation.shared[WANTED] = True
     return WantedCertificate(call.args[0].text, tuple(identifiers), key)
 
 
@@ -185,11 +169,6 @@ def warn_unused(compilation: Compilation, server: Server) -> None:
             settings.origin("wanted"),
             hint=f"add: ssl_certificate {CERTIFICATE}; ssl_certificate_key {KEY};",
         )
-
-
-def orders_of(plan: Plan) -> tuple[Order, ...]:
-    """Return the certificates that a plan wants ordered."""
-    return tuple((plan.shared.get(ORDERS) or {}).values())
 
 
 def _self_signed(names: tuple[str, ...]) -> tuple[str, str]:

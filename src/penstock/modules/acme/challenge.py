@@ -9,6 +9,7 @@ from penstock.config.scope import Scope
 from penstock.config.settings import Settings, phase
 from penstock.http.request import Answer, Request
 from penstock.modules.acme.issuer import ISSUERS
+from penstock.modules.acme.orders import ALPN
 from penstock.net.tls.files import challenge_context
 from penstock.plan import phases
 from penstock.shared.challenge_board import BOARD, HTTP, TLS, ChallengeBoard
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 MODULE = "acme"
 PATH = "/.well-known/acme-challenge/"
-ALPN = "acme-tls/1"
 
 
 def context_posed(plan: Plan, server_name: str) -> ssl.SSLContext | None:

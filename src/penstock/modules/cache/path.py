@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from penstock.config import values
 from penstock.config.errors import ConfigError
 from penstock.config.key import Key
 from penstock.config.registry import HTTP, REGISTRY, Spec
-from penstock.config.scope import Call, Compilation, Scope
+from penstock.config.scope import Call, Scope
 from penstock.config.tree import Directive, Word
 from penstock.modules.access.zones import zones
+from penstock.modules.cache.stores import STORES, caches
 from penstock.modules.core.temp_paths import note_folder
 from penstock.observe.errorlog import CRIT, WARN, report
-from penstock.plan.plan import Plan
 from penstock.shared.cache_index import CacheIndex
 from penstock.upstream.cache.store import CacheStore, Stride
 from penstock.upstream.exchange.temp_file import TempFolder
 
-STORES: Key[dict[str, CacheStore]] = Key("caches")
-"""The key of the plan's `shared` under which all caches are, by the names of their zones."""
 OWNERS: Key[dict[str, str]] = Key("whose caches")
 """By name of a zone: the directive that has defined it."""
 
@@ -44,16 +42,6 @@ _PURGER: dict[str, Callable[[str], Any]] = {
     "purger_sleep": values.seconds,
     "purger_threshold": values.seconds,
 }
-
-
-def caches(compilation: Compilation) -> dict[str, CacheStore]:
-    """Return the caches of the configuration that is being read."""
-    return compilation.shared.setdefault(STORES, {})
-
-
-def all_stores(plan: Plan) -> Iterable[CacheStore]:
-    """Return the caches of a plan."""
-    return (plan.shared.get(STORES) or {}).values()
 
 
 def declare_path(prefix: str, page: str) -> None:

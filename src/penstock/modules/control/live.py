@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from penstock import __version__
-from penstock.modules.fleet.fleet import FLEET
+from penstock.modules.fleet.membership import FLEET
 from penstock.modules.logs.metrics import certificates
 from penstock.observe.ask_workers import upstreams_of_all
 from penstock.observe.metric_names import CODES, HANDSHAKE, PEER_PLACES, PLACES, RESULTS, SIDES, STATUSES, redials_in

@@ -5,6 +5,8 @@ Names in the variables of a `proxy_pass`, and `server name resolve`, are looked 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from penstock.config.addresses import bracket_hint, peer_address
 from penstock.config.kinds import custom, seconds
 from penstock.config.registry import HTTP_LEVELS, STREAM_LEVELS
@@ -17,9 +19,10 @@ from penstock.net.dial import Address
 from penstock.net.names import lookup
 from penstock.observe.errorlog import ERROR, report
 from penstock.upstream.errors import FaultSide, ProxyError
-from penstock.upstream.names.dns import AAAA, A
-from penstock.upstream.names.query import Unresolved
-from penstock.upstream.names.resolver import Resolver
+from penstock.upstream.names.unresolved import Unresolved
+
+if TYPE_CHECKING:
+    from penstock.upstream.names.resolver import Resolver
 
 PAGE = "ngx_http_core_module.html"
 SYNTAX = "address ... [valid=time] [ipv4=on|off] [ipv6=on|off] [status_zone=zone]"
@@ -28,6 +31,9 @@ PORT = 53
 
 def parse_resolver(call: Call) -> Resolver:
     """Read the arguments of `resolver`."""
+    from penstock.upstream.names.dns import AAAA, A
+    from penstock.upstream.names.resolver import Resolver
+
     servers: list[Address] = []
     valid: float | None = None
     kinds = {"ipv4": A, "ipv6": AAAA}

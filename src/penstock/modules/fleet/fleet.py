@@ -7,25 +7,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from penstock.config.errors import ConfigError, duplicate
 from penstock.config.inputs import fresh_bytes, read_file
-from penstock.config.key import Key
 from penstock.config.os_errors import os_failure
 from penstock.config.registry import MAIN, command
 from penstock.config.scope import Scope
 from penstock.config.tree import Directive, Word
 from penstock.config.values import seconds
+from penstock.modules.fleet.membership import CLOSED, FLEET, LOCAL, OPEN, Fleet, FleetOptions
 from penstock.net.redis.opening import RedisAddress
-
-if TYPE_CHECKING:
-    from penstock.config.source import Span
-    from penstock.modules.fleet.link import Link
-    from penstock.modules.fleet.sessions import FleetSessions
-    from penstock.net.redis.replies import Reply
 
 MODULE = "fleet"
 SYNTAX = (
@@ -33,54 +25,9 @@ SYNTAX = (
     "[user=name] [password_file=file] [tls] [ca=file] [sentinel=host:port,...] [sentinel_user=name] "
     "[sentinel_password_file=file] [sentinel_tls] [cluster]"
 )
-LOCAL, OPEN, CLOSED = "local", "open", "closed"
 SCHEMES = {"redis": False, "valkey": False, "rediss": True, "valkeys": True}
 PORT, SENTINEL_PORT = 6379, 26379
 NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
-
-
-@dataclass(frozen=True, slots=True)
-class FleetOptions:
-    """`timeout` is how long an answer is waited for, `lease` how long a worker that says nothing keeps its places; both
-    are seconds. `node` is this machine's own, from its start to its end."""
-
-    address: RedisAddress
-    name: str = "penstock"
-    timeout: float = 0.05
-    lease: float = 15.0
-    on_error: str = LOCAL
-    node: str = ""
-
-    @property
-    def base(self) -> bytes:
-        """Return what all keys begin with. What stands in braces is all that a cluster chooses a node by."""
-        return b"{penstock:%b}" % self.name.encode("ascii")
-
-
-class Fleet:
-    """The fleet of one configuration. `link` is this worker's, there as long as it serves; `sessions` are those of its
-    zones that say `sync`."""
-
-    __slots__ = ("link", "options", "sessions", "span")
-
-    def __init__(self, options: FleetOptions, span: Span) -> None:
-        self.options = options
-        self.span = span
-        self.link: Link | None = None
-        self.sessions: list[FleetSessions] = []
-
-    def stale(self, told: list[Reply]) -> None:
-        """Ask again for sessions of which another machine has said something: Redis tells their keys."""
-        keys = told[1] if len(told) > 1 else None
-        begin = self.options.base + b":s:"
-        for key in keys if isinstance(keys, list) else ():
-            if isinstance(key, bytes) and key.startswith(begin):
-                for each in self.sessions:
-                    each.changed(key.removeprefix(begin))
-
-
-FLEET: Key[Fleet] = Key("fleet")
-"""The key of the plan's `shared` under which the fleet is, if there is one."""
 
 
 @command("fleet", where=MAIN, least=1, most=None, syntax=SYNTAX)
@@ -111,17 +58,6 @@ def fleet(scope: Scope, directive: Directive) -> None:
             '"lease" of "fleet" is too short', directive.span, hint="it takes three times the timeout at least"
         )
     compilation.shared[FLEET] = Fleet(options, directive.span)
-
-
-def fleet_of(scope: Scope, word: Word) -> Fleet:
-    """Return the fleet that a `sync` is about, also for a zone of streams. To be called once the whole file has been
-    read. Raises `ConfigError` where there is none."""
-    found = scope.enclosing(MAIN).compilation.shared.get(FLEET)
-    if found is None:
-        raise ConfigError(
-            '"sync" without a "fleet"', word.span, hint="name the Redis of the fleet at the top: fleet redis://host:6379;"
-        )
-    return found
 
 
 def _fresh_node() -> bytes:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from penstock.modules.fleet.fleet import FLEET
-from penstock.modules.fleet.link import Link
+from penstock.modules.fleet.membership import FLEET
 from penstock.shared.hints import HINTS
 
 if TYPE_CHECKING:
+    from penstock.modules.fleet.link import Link
     from penstock.net.loop import Loop
     from penstock.observe.meters import Meters
     from penstock.plan.plan import Plan
@@ -24,6 +24,8 @@ def follow_fleet(loop: Loop, plan: Plan, link: Link | None) -> Link | None:
         return link
     hints = plan.shared.get(HINTS)
     if link is None:
+        from penstock.modules.fleet.link import Link
+
         link = Link(loop, fleet.options, hints)
     else:
         link.follow(fleet.options, hints)

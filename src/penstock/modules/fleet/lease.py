@@ -9,7 +9,7 @@ from penstock.modules.fleet import scripts
 from penstock.net.redis.replies import argument, command
 
 if TYPE_CHECKING:
-    from penstock.modules.fleet.fleet import FleetOptions
+    from penstock.modules.fleet.membership import FleetOptions
 
 RENEW, MORE, ALL, ALL_IN_DOUBT = 0, 1, 2, 3
 """What a renewal brings: some of the truth, more of all of it, the begin of all of it; see `scripts.RENEW`."""

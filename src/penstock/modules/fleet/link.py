@@ -23,7 +23,7 @@ from penstock.net.redis.replies import EMPTY, Failure, Reply, argument, command
 from penstock.net.timers import Alarm
 
 if TYPE_CHECKING:
-    from penstock.modules.fleet.fleet import FleetOptions
+    from penstock.modules.fleet.membership import FleetOptions
     from penstock.net.loop import Loop
     from penstock.shared.hints import Hints
 

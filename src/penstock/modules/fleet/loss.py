@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from penstock.observe.errorlog import ERROR, INFO, report
 
 if TYPE_CHECKING:
-    from penstock.modules.fleet.fleet import FleetOptions
+    from penstock.modules.fleet.membership import FleetOptions
     from penstock.shared.hints import Hints
 
 PAUSE = 60.0

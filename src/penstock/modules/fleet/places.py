@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from penstock.modules.fleet.digests import Digests
-    from penstock.modules.fleet.fleet import Fleet
     from penstock.modules.fleet.link import Link
+    from penstock.modules.fleet.membership import Fleet
 
 
 class FleetPlaces:

@@ -8,8 +8,8 @@ from penstock.modules.fleet.ask import Wait
 from penstock.modules.fleet.digests import Digests
 
 if TYPE_CHECKING:
-    from penstock.modules.fleet.fleet import Fleet
     from penstock.modules.fleet.link import Link
+    from penstock.modules.fleet.membership import Fleet
     from penstock.net.redis.replies import Reply
     from penstock.upstream.peers.shared_sessions import SharedSessions
 

@@ -13,8 +13,8 @@ from penstock.config.scope import Call
 from penstock.config.settings import NOT, Settings, directive, phase
 from penstock.http.request import Answer, Outcome, Request, special
 from penstock.http.uri import escape_entities
-from penstock.modules.fleet.fleet import FLEET
 from penstock.modules.fleet.link_state import shown
+from penstock.modules.fleet.membership import FLEET
 from penstock.observe.metric_names import redials_in
 from penstock.observe.selection import ToldTunnels, TunnelSelection
 from penstock.plan import phases

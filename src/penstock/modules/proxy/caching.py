@@ -25,9 +25,9 @@ from penstock.modules.access.delay import delay
 from penstock.modules.cache.give import error_answer, head_of, kept_answer
 from penstock.modules.cache.keep import AnswerKeeper
 from penstock.modules.cache.lookup import EXPIRED, HIT, LOOKUP, MISS, REVALIDATED, STALE, UPDATING, CacheLookup
-from penstock.modules.cache.path import caches
 from penstock.modules.cache.purge import purge
 from penstock.modules.cache.rules import ALL, CacheRules, any_holds
+from penstock.modules.cache.stores import caches
 from penstock.modules.core.client_body import not_kept
 from penstock.modules.core.temp_paths import default_folder
 from penstock.modules.proxy.binding import anew, local_for

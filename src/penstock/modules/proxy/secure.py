@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 from penstock.config.errors import ConfigError
@@ -12,7 +11,7 @@ from penstock.config.inputs import read_file
 from penstock.config.key import Key
 from penstock.config.kinds import choices, conf_path, custom, flag, number, template, text
 from penstock.config.registry import HTTP_LEVELS, STREAM_LEVELS, inert
-from penstock.config.scope import Compilation, Scope
+from penstock.config.scope import Compilation, Scope, below
 from penstock.config.settings import Settings, directive, directives, united
 from penstock.config.variables import Template
 from penstock.http.request import Request
@@ -74,7 +73,7 @@ class ProxySecure(Settings, abstract=True):
     def finish_secure(self, scope: Scope) -> None:
         """Check what can be checked before the first connection."""
         self.contexts: dict[tuple[str, str], Context] = {}
-        self.folder = Path(scope.compilation.folder)
+        self.folder = scope.compilation.folder
         self.lasts: dict[tuple[Context, Any, str, tuple[str, ...]], TlsStream] = {}
         """The last connection to each peer: tickets come after the handshake, so that is asked for its session late."""
         if self.ssl_verify and self.ssl_trusted_certificate is None:
@@ -97,7 +96,7 @@ class ProxySecure(Settings, abstract=True):
     def _basis(self) -> bytes:
         """What backends are judged by, and what we show them: contents, as a file may be replaced under its name."""
         certificate = self._literal(self.ssl_certificate)
-        files = [self.ssl_trusted_certificate, self.ssl_crl, str(self.folder / certificate) if certificate else None]
+        files = [self.ssl_trusted_certificate, self.ssl_crl, below(self.folder, certificate) if certificate else None]
         if not any(files) or self.never_secure():
             return b""
         digest = hashlib.sha256(repr((self.ssl_verify, self.ssl_verify_depth)).encode())
@@ -198,7 +197,7 @@ class ProxySecure(Settings, abstract=True):
         )
 
     def _make(self, certificate: str, key: str) -> Context:
-        paths = [str(self.folder / path) if path else "" for path in (certificate, key)]
+        paths = [below(self.folder, path) if path else "" for path in (certificate, key)]
         return client_context(self._options(), paths[0], paths[1], self._passwords())
 
     def _passwords(self) -> list[str]:

@@ -3,6 +3,7 @@ variables, at the handshake (nginx: ngx_http_ssl_module, ssl_certificate)."""
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.config.inputs import read_file
 from penstock.config.os_errors import os_failure
 from penstock.config.scope import Call
-from penstock.net.tls.files import DATA, on_disk
+from penstock.net.tls.files import DATA
 
 if TYPE_CHECKING:
     import ssl
@@ -94,7 +95,7 @@ def _stamps(names: tuple[str, ...]) -> tuple[Any, ...]:
         if name.startswith(DATA):
             continue
         try:
-            about = on_disk(name).stat()
+            about = os.stat(os.fsdecode(name.encode("latin-1")))
         except OSError:
             found.append(None)
         else:

@@ -19,7 +19,7 @@ from penstock.config.values import number, seconds
 from penstock.config.variables import Template
 from penstock.http.head import RequestHead
 from penstock.http.request import Request
-from penstock.modules.acme.certificate import ORDERED, file_of, orders_of, warn_unused
+from penstock.modules.acme.orders import ORDERED, WANTED, orders_of
 from penstock.modules.tls.certificates import NO_PASSWORD, NamedAtHandshake, passwords
 from penstock.modules.tls.sessions import TlsSessions, secrets_for
 from penstock.modules.tls.verify import ClientCertificates
@@ -235,7 +235,9 @@ def secure(compilation: Compilation, listens: list[Listen]) -> None:
     for server in servers:
         with compilation.collecting():
             _prepare(compilation, server, made)
-        if not any(name.text in ORDERED for name in server.root[Tls].certificates):
+        if WANTED in compilation.shared and not any(name.text in ORDERED for name in server.root[Tls].certificates):
+            from penstock.modules.acme.certificate import warn_unused
+
             warn_unused(compilation, server)
     for listen in listens:
         if listen.options.ssl:
@@ -277,7 +279,11 @@ def _prepare(compilation: Compilation, server: Server, made: dict[tuple[int, ...
 
 
 def _full_name(compilation: Compilation, server: Server, name: str) -> str:
-    return file_of(compilation, server, name) if name in ORDERED else compilation.conf_path(name)
+    if name not in ORDERED:
+        return compilation.conf_path(name)
+    from penstock.modules.acme.certificate import file_of
+
+    return file_of(compilation, server, name)
 
 
 def _end_of(name: str) -> float | None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import ssl
 
     from penstock.config.errors import Problems
+    from penstock.config.scope import Scope
     from penstock.config.source import Span
     from penstock.http.client import TlsOfClient
 
@@ -107,6 +108,10 @@ class ClientCertificates(Settings):
             return True
         asked = connection.server.root[ClientCertificates]
         return asked.verify == "off" or self.trust() == asked.trust()
+
+    def finish(self, scope: Scope) -> None:
+        if self.verify != "off":
+            import penstock.net.tls.openssl_peer  # noqa: F401  for `outcome`, by workers
 
     def trust(self) -> tuple[object, ...]:
         """Return what decides whom it trusts, to be compared with another server's."""

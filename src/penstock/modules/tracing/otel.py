@@ -20,8 +20,9 @@ from penstock.config.values import seconds
 from penstock.config.variables import Template, variable
 from penstock.http.request import Request
 from penstock.modules.rewrite.rewrite import PROGRAM
+from penstock.modules.tracing.keys import TRACE
 from penstock.modules.tracing.otel_exporter import exporter_of, is_given
-from penstock.modules.tracing.spans import TRACE, RequestTrace, attributes_of, name_of, outcome
+from penstock.modules.tracing.spans import RequestTrace, attributes_of, name_of, outcome
 from penstock.observe.tracing.exporter import Exporter
 from penstock.observe.tracing.span import SpanRecord
 from penstock.plan import phases

@@ -17,6 +17,7 @@ from penstock.config.registry import HTTP, block, command
 from penstock.config.scope import Compilation, Scope
 from penstock.config.tree import Directive, Word
 from penstock.config.values import decimal, seconds
+from penstock.modules.tracing.keys import EXPORTER
 from penstock.net.dial import Address as Peer
 from penstock.net.names import lookup
 from penstock.net.tls.client import CannotMake, Context, verifying_context
@@ -36,8 +37,6 @@ SYNTAX = (
 _LINES: Key[dict[str, Any]] = Key("otel exporter")
 _RESOURCE: Key[dict[str, str]] = Key("otel resource")
 _NAMED: Key[Directive] = Key("otel service name")
-EXPORTER: Key[Exporter] = Key("exporter of spans")
-"""Where a plan has it, if it has one."""
 
 
 @block("otel_exporter", where=HTTP, syntax=SYNTAX, nginx=PAGE)

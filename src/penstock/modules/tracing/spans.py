@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from penstock.config.key import Key
 from penstock.http.fields import all_values
 from penstock.http.request import Request
 from penstock.observe.tracing.trace_context import format_parent, new_span, new_trace, parse_parent, parse_state
@@ -12,8 +11,6 @@ from penstock.observe.tracing.trace_context import format_parent, new_span, new_
 if TYPE_CHECKING:
     from penstock.modules.tracing.otel import Tracing
     from penstock.observe.tracing.span import Attributes, AttributeValue
-
-TRACE: Key[RequestTrace] = Key("trace")
 
 LONGEST = 4096
 """Bytes of one text of a span; the rest is cut off."""

@@ -12,9 +12,9 @@ from __future__ import annotations
 from time import time
 from typing import TYPE_CHECKING
 
+from penstock.modules.tracing.keys import EXPORTER, TRACE
 from penstock.modules.tracing.otel import SpanAtEnd, Tracing, TunnelSpanRule
-from penstock.modules.tracing.otel_exporter import EXPORTER
-from penstock.modules.tracing.spans import TRACE, attributes_of, name_of, outcome
+from penstock.modules.tracing.spans import attributes_of, name_of, outcome
 from penstock.net.timers import Alarm
 from penstock.observe.tracing.span import INTERNAL, SERVER, SpanRecord
 from penstock.observe.tracing.trace_context import new_span

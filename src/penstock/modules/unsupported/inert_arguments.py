@@ -221,9 +221,4 @@ def arguments_of(name: str) -> Kind | None:
     return FAMILIES.get(prefix, {}).get(rest)
 
 
-def declare_arguments() -> None:
-    """Say it to the registry, once every module has declared its directives."""
-    for name in REGISTRY.names():
-        kind = arguments_of(name)
-        if kind is not None:
-            REGISTRY.give_arguments(name, kind)
+REGISTRY.give_arguments(arguments_of)

@@ -12,7 +12,6 @@ from penstock.config.scope import Scope
 from penstock.config.tree import Directive, Word
 from penstock.config.values import number, seconds
 from penstock.modules.upstream.upstream import DRAFT, PAGE
-from penstock.upstream.peers.spares import Preconnect
 
 MODULE = "upstream"
 MOST_SPARES = 1024
@@ -56,6 +55,8 @@ def preconnect(scope: Scope, directive: Directive) -> None:
     most = _converted(directive, word, number)
     if not 0 < most <= MOST_SPARES:
         raise ConfigError(f'invalid value "{word.text}" in "preconnect" directive: 1 to {MOST_SPARES}', word.span)
+    from penstock.upstream.peers.spares import Preconnect
+
     draft.preconnect = Preconnect(most)
     for other in directive.args[1:]:
         name, _, text = other.text.partition("=")

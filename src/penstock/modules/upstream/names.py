@@ -15,8 +15,7 @@ from penstock.config.addresses import Address, peer_address
 from penstock.config.errors import ConfigError
 from penstock.modules.core.resolver import Resolving
 from penstock.observe.errorlog import ERROR, NOTICE, WARN, report
-from penstock.upstream.checks.rounds import Rounds
-from penstock.upstream.names.refresh import Member, Renewal, by_resolver, by_system
+from penstock.upstream.names.refresh import Member, Renewal, by_system
 from penstock.upstream.peers.peers import MakePeer, Peer, ServerOptions
 from penstock.upstream.peers.zone_table import PeerTable, SharedPeer
 
@@ -50,6 +49,8 @@ def complete(scope: Scope, draft: Draft, group: Group, upstreams: Upstreams, bef
     if table is not None:
         share(group, draft.members, table)
         if checks:
+            from penstock.upstream.checks.rounds import Rounds
+
             group.check(checks, monotonic())
             upstreams.rounds.append(Rounds(group, group.checks, table, _told))
         if group.admission is not None:
@@ -65,6 +66,8 @@ def complete(scope: Scope, draft: Draft, group: Group, upstreams: Upstreams, bef
         if id(member) not in found and member.looked_up:
             follow(upstreams, member)
     if draft.resolved:
+        from penstock.upstream.names.by_resolver import by_resolver
+
         resolver, timeout = _resolver(scope, draft, group)
         for member, _ in draft.resolved:
             look_up = by_resolver(resolver, timeout)

@@ -21,8 +21,8 @@ from penstock.observe.errorlog import NOTICE, report
 from penstock.shared.steering import STEERING, SteeringMemory
 from penstock.shared.versioned_text import State, TooMuch
 from penstock.shared.whole_file import write_whole
-from penstock.upstream.peers.methods import starting_slowly
 from penstock.upstream.peers.peers import Peer, ServerOptions
+from penstock.upstream.peers.slow_start import starting_slowly
 from penstock.upstream.peers.steering import NumberedPeer, Steering, next_number, numbered
 
 if TYPE_CHECKING:

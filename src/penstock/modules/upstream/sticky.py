@@ -19,7 +19,7 @@ from penstock.config.variables import Template
 from penstock.http.dates import cookie_date
 from penstock.http.request import Answer, Request
 from penstock.modules.core.line_values import one_line_of
-from penstock.modules.fleet.fleet import fleet_of
+from penstock.modules.fleet.membership import fleet_of
 from penstock.modules.fleet.sessions import FleetSessions
 from penstock.modules.upstream.upstream import DRAFT, UPSTREAMS, upstreams_of
 from penstock.plan import phases

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from penstock.config.addresses import Address
 from penstock.config.errors import ConfigError
@@ -24,25 +24,26 @@ from penstock.plan.plan import STREAM_PART, Plan
 from penstock.shared.server_lists import ServerLists
 from penstock.shared.steering import STEERING, SteeringMemory
 from penstock.shared.zone import Zone
-from penstock.upstream.admission.bounds import SharedBounds
-from penstock.upstream.admission.gate import Gate
-from penstock.upstream.admission.rule import AdmissionRule
-from penstock.upstream.checks.check import Check
-from penstock.upstream.checks.rounds import Rounds
 from penstock.upstream.exchange.target import Target
-from penstock.upstream.names.listed import ListedMember
 from penstock.upstream.names.refresh import Member, Renewal
-from penstock.upstream.names.resolver import Resolver
 from penstock.upstream.peers import reload
 from penstock.upstream.peers.balancers import Balancer, PeerSelection
 from penstock.upstream.peers.group import Group
 from penstock.upstream.peers.keepalive import KeepAlive
 from penstock.upstream.peers.methods import composed
 from penstock.upstream.peers.peers import Peer, ServerOptions
-from penstock.upstream.peers.queue import Queue
-from penstock.upstream.peers.spares import Preconnect, Spares
-from penstock.upstream.peers.sticky import Sticky
 from penstock.upstream.peers.zone_table import RECORD, PeerTable, SharedPeer
+
+if TYPE_CHECKING:
+    from penstock.upstream.admission.bounds import SharedBounds
+    from penstock.upstream.admission.rule import AdmissionRule
+    from penstock.upstream.checks.check import Check
+    from penstock.upstream.checks.rounds import Rounds
+    from penstock.upstream.names.listed import ListedMember
+    from penstock.upstream.names.resolver import Resolver
+    from penstock.upstream.peers.queue import Queue
+    from penstock.upstream.peers.spares import Preconnect
+    from penstock.upstream.peers.sticky import Sticky
 
 PAGE = "ngx_http_upstream_module.html"
 PLAIN = ServerOptions()
@@ -108,6 +109,8 @@ class Upstreams:
         """Return bounds for handshakes that all workers share, those of the plan in force if it has them."""
         found = self.bounds.get(name)
         if found is None:
+            from penstock.upstream.admission.bounds import SharedBounds
+
             known = None if before is None else before.bounds.get(name)
             found = self.bounds[name] = SharedBounds(name) if known is None else known
         return found
@@ -167,6 +170,8 @@ class Upstreams:
 
     def _meant(self, name: str) -> str:
         """Which group may have been meant by a name that is neither a group's nor a host's."""
+        from difflib import get_close_matches  # for mistakes alone, and it is large
+
         close = get_close_matches(name.lower(), self.groups, 1, 0.6)
         group = self.groups[close[0]] if close else None
         if group is None and len(self.groups) == 1:
@@ -330,8 +335,12 @@ def upstream(scope: Scope, directive: Directive) -> None:
     group.state_file = draft.state_file
     group.queue = draft.queue
     if draft.admission is not None:
+        from penstock.upstream.admission.gate import Gate
+
         group.admission = Gate(draft.admission, f"upstream {name}")
     if draft.preconnect is not None:
+        from penstock.upstream.peers.spares import Spares
+
         group.spares = Spares(draft.preconnect)
     groups[name.lower()] = group
     for member in draft.members:

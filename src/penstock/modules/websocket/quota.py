@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from penstock.config.errors import ConfigError
-from penstock.config.key import Key
 from penstock.config.kinds import custom
 from penstock.config.registry import HTTP, HTTP_LEVELS, Context, command
 from penstock.config.scope import Call, Scope
@@ -22,10 +21,11 @@ from penstock.config.variables import variable
 from penstock.http.request import Answer, Outcome, Request
 from penstock.modules.access.fleet_limits import PUT_OFF, FleetLimits
 from penstock.modules.access.fleet_question import may_have
-from penstock.modules.access.limit_conn import LONGEST_KEY, TakenPlace, take
+from penstock.modules.access.places import LONGEST_KEY, TakenPlace, take
 from penstock.modules.access.zones import Wanted, define, zone_words, zones
 from penstock.modules.websocket.params import code, options, side
-from penstock.modules.websocket.quota_counts import BYTES, MESSAGES, QUOTA_ZONES, Allowance, Quota, QuotaZone
+from penstock.modules.websocket.quota_counts import BYTES, MESSAGES, Allowance, Quota, QuotaZone
+from penstock.modules.websocket.quota_keys import COUNTED, QUOTA_ZONES
 from penstock.modules.websocket.websocket import WebSocket, asks, closed_at_once, has_refused, what_is_wrong
 from penstock.observe.errorlog import ERROR, WARN, report
 from penstock.plan import phases
@@ -132,7 +132,6 @@ class QuotaKey(NamedTuple):
     quota: Quota
 
 
-COUNTED: Key[list[QuotaKey]] = Key("quotas")
 """Where a handshake keeps what its tunnel will count toward."""
 
 

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from time import time
 from typing import TYPE_CHECKING
 
-from penstock.config.key import Key
-from penstock.modules.fleet.fleet import CLOSED, LOCAL
+from penstock.modules.fleet.membership import CLOSED, LOCAL
 from penstock.shared.zone import Zone
 
 if TYPE_CHECKING:
@@ -181,5 +180,4 @@ class QuotaZone:
         return self.counts
 
 
-QUOTA_ZONES: Key[dict[str, QuotaZone]] = Key("quota zones")
 """The key of the plan's `shared` under which its zones of quotas are, by name."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from binascii import Error
-from datetime import UTC, datetime
+
+from penstock.http.dates import seconds_at
 
 _PEM = re.compile(rb"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----(.*?)-----END", re.DOTALL)
+_MOMENT = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z", re.ASCII)
 _SEQUENCE, _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0xA0, 0x17, 0x18
 
 
@@ -61,4 +63,5 @@ def _moment(tag: int, text: str) -> float | None:
         text = ("19" if int(text[:2]) >= 50 else "20") + text
     elif tag != _GENERALIZED_TIME:
         return None
-    return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    found = _MOMENT.fullmatch(text)
+    return None if found is None else seconds_at(*map(int, found.groups()))

@@ -6,7 +6,6 @@ import os
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from penstock.config.inputs import as_path, read_file
 from penstock.config.os_errors import os_failure
@@ -24,11 +23,6 @@ class CannotLoad(ValueError):
         self.key = key
         self.hint = hint
         self.number = 0
-
-
-def on_disk(path: str) -> Path:
-    """Return the file of a name in the configuration, whose characters are bytes."""
-    return Path(os.fsdecode(path.encode("latin-1")))
 
 
 def load_pair(context: ssl.SSLContext, certificate: str, key: str, words: Sequence[bytes]) -> None:
@@ -54,13 +48,13 @@ def challenge_context(certificate: str, key: str, protocol: str) -> ssl.SSLConte
 
 
 @contextmanager
-def _file_of(name: str, what: str) -> Iterator[Path]:
+def _file_of(name: str, what: str) -> Iterator[str]:
     """A path where OpenSSL finds what is named; `data:` becomes a file in memory."""
     if name.startswith(DATA):
         fd = os.memfd_create("certificate", os.MFD_CLOEXEC)
         try:
             os.write(fd, name.removeprefix(DATA).encode("latin-1"))
-            yield Path(f"/proc/self/fd/{fd}")
+            yield f"/proc/self/fd/{fd}"
         finally:
             os.close(fd)
         return
@@ -79,10 +73,10 @@ def _file_of(name: str, what: str) -> Iterator[Path]:
             os_failure(f'cannot load {what} "{name}": BIO_new_file()', error), key=is_key
         ) from None
     with as_path(name) as path:
-        yield Path(path)
+        yield path
 
 
-def _blame(error: ssl.SSLError, certificate: str, key: str, certificate_path: Path, key_path: Path) -> CannotLoad:
+def _blame(error: ssl.SSLError, certificate: str, key: str, certificate_path: str, key_path: str) -> CannotLoad:
     """Which of the two files is at fault."""
     reason = error.reason or ""
     certificate, key = _shown(certificate), _shown(key)
@@ -115,8 +109,9 @@ def _blame(error: ssl.SSLError, certificate: str, key: str, certificate_path: Pa
     )
 
 
-def _holds(path: Path, words: bytes) -> bool:
-    return words in path.read_bytes()
+def _holds(path: str, words: bytes) -> bool:
+    with open(path, "rb") as file:  # noqa: PTH123  workers do without pathlib
+        return words in file.read()
 
 
 def _shown(name: str) -> str:

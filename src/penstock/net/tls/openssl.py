@@ -14,7 +14,6 @@ import ssl
 import sys
 from ctypes import POINTER, c_char_p, c_int, c_long, c_size_t, c_uint, c_uint64, c_ulong, c_void_p
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 # Any: types of ctypes, which have no common name.
@@ -143,7 +142,8 @@ def _proven(lib: ctypes.PyDLL) -> bool:
 def _writable(pointer: int) -> bool:
     """Return whether an address is one of our own data, so that looking there can do no harm."""
     try:
-        maps = Path("/proc/self/maps").read_text()
+        with open("/proc/self/maps") as file:  # noqa: PTH123  workers do without pathlib
+            maps = file.read()
     except OSError:
         return pointer > 0  # no such file on macOS
     for line in maps.splitlines():

@@ -38,8 +38,8 @@ from penstock.shared.challenge_board import HTTP, TLS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from penstock.modules.acme.certificate import Order
     from penstock.modules.acme.issuer import Issuer
+    from penstock.modules.acme.orders import Order
     from penstock.shared.challenge_board import ChallengeBoard
 
 PATIENCE = 90

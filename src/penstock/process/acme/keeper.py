@@ -11,36 +11,19 @@ from time import time
 from typing import TYPE_CHECKING
 
 from penstock.config.os_errors import os_failure
-from penstock.modules.acme.certificate import Order, orders_of
 from penstock.observe.errorlog import ALERT, ERROR, NOTICE, WARN, report
 from penstock.process.acme.schedule import FIRST_WAIT, Progress
-from penstock.shared.challenge_board import BOARD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from penstock.plan.plan import Plan
+    from penstock.modules.acme.orders import Order
     from penstock.process.acme.authority import Authority
     from penstock.shared.challenge_board import ChallengeBoard
 
 _LONGEST_SLEEP = 3600.0
 _OLD = 7 * 86400.0
 """Seconds before a certificate's end from which a failure to renew it is an alert."""
-
-
-class CertificateWork:
-    """The work of the process: to order certificates."""
-
-    name = "certificate process"
-    missed = "no certificate is ordered or renewed"
-
-    def wanted(self, plan: Plan) -> tuple[Order, ...] | None:
-        """Return what is to be ordered."""
-        return orders_of(plan) or None
-
-    def do(self, plan: Plan, life: int) -> None:
-        """Order what the plan wants."""
-        keep(orders_of(plan), plan.shared[BOARD], life)
 
 
 def keep(orders: Sequence[Order], board: ChallengeBoard, life: int) -> None:

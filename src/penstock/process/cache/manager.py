@@ -14,17 +14,13 @@ from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from penstock.config.os_errors import os_failure
-from penstock.modules.cache.path import all_stores
 from penstock.modules.cache.purge import files_of
-from penstock.modules.core.main import Main
 from penstock.observe.errorlog import CRIT, NOTICE, WARN, report
-from penstock.process.startup.privileges import become, worker_user
 from penstock.upstream.cache.store import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from penstock.plan.plan import Plan
     from penstock.shared.cache_index import Place
     from penstock.upstream.cache.store import CacheStore, Stride
 
@@ -63,30 +59,6 @@ def wait(life: int, seconds: float) -> None:
     """Wait so long. Raises `MasterGone`."""
     if select.select([life], [], [], max(0.0, seconds))[0]:
         raise MasterGone
-
-
-class CacheWork:
-    """What the helper process is for (`process.master.helper_process`)."""
-
-    name = "cache manager process"
-    missed = "what is kept in a cache is neither bounded nor removed"
-
-    def wanted(self, plan: Plan) -> object:
-        """Return all that it goes by."""
-        return [
-            (
-                *(store.name, store.path, store.levels, store.inactive, store.most, store.free),
-                *(store.manager, store.loader, id(store.index)),
-            )
-            for store in all_stores(plan)
-        ] or None
-
-    def do(self, plan: Plan, life: int) -> None:
-        """Look after all caches, as the user whose files they hold."""
-        user = worker_user(plan.main.settings(Main)) if os.geteuid() == 0 else None
-        if user is not None:
-            become(user)
-        manage(list(all_stores(plan)), life)
 
 
 def manage(stores: Sequence[CacheStore], life: int) -> None:

@@ -13,14 +13,12 @@ import random
 import select
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from threading import Thread
 from typing import TYPE_CHECKING
 
 from penstock.config.os_errors import os_failure
 from penstock.modules.upstream.server_list import BadList, read_list, write_plain
 from penstock.modules.upstream.servers_from import ServerSource
-from penstock.modules.upstream.upstream import UPSTREAMS, Upstreams
 from penstock.net.names import lookup
 from penstock.observe.errorlog import ERROR, NOTICE, WARN, report
 from penstock.process.discovery.sources import SourceFailed, kind_of_lists
@@ -28,7 +26,9 @@ from penstock.shared.versioned_text import TooMuch
 from penstock.shared.whole_file import write_whole
 
 if TYPE_CHECKING:
-    from penstock.plan.plan import Plan
+    from collections.abc import Iterable
+
+    from penstock.modules.upstream.upstream import Upstreams
     from penstock.shared.server_lists import ServerLists
     from penstock.upstream.names.listed import ListedServer
 
@@ -38,29 +38,6 @@ SOON, LATE = 1.0, 30.0
 """Seconds until a source that failed is asked again: at first, and at most."""
 
 
-class DiscoveryWork:
-    """The work of the process: to follow what the groups of a plan name."""
-
-    name = "discovery process"
-    missed = "servers_from goes by the list it began with"
-
-    def wanted(self, plan: Plan) -> tuple[ServerSource, ...] | None:
-        """Return the sources to follow, with all that it takes imported."""
-        found = tuple(source for each in plan.each(UPSTREAMS) for source in sources_of(each))
-        for source in found:
-            with suppress(ImportError):  # the process itself will fail, and say so
-                kind_of_lists(source)
-        return found or None
-
-    def do(self, plan: Plan, life: int) -> None:
-        """Follow them until the master is gone."""
-        for each in plan.each(UPSTREAMS):
-            for source in sources_of(each):
-                assert each.lists is not None
-                Thread(target=Following(source, each.lists).run, name=source.text, daemon=True).start()
-        select.select([life], [], [])
-
-
 def sources_of(upstreams: Upstreams) -> list[ServerSource]:
     """Return the sources of all groups, each once."""
     found: dict[str, ServerSource] = {}
@@ -68,6 +45,15 @@ def sources_of(upstreams: Upstreams) -> list[ServerSource]:
         if isinstance(member.source, ServerSource):
             found.setdefault(member.text, member.source)
     return list(found.values())
+
+
+def follow_all(every: Iterable[Upstreams], life: int) -> None:
+    """Follow all sources until the other end of the pipe `life` is closed."""
+    for each in every:
+        for source in sources_of(each):
+            assert each.lists is not None
+            Thread(target=Following(source, each.lists).run, name=source.text, daemon=True).start()
+    select.select([life], [], [])
 
 
 class Following:

@@ -21,9 +21,9 @@ from penstock.config.inputs import Record, write_all
 from penstock.modules.upstream.steering import steer
 from penstock.modules.upstream.upstream import forget_others
 from penstock.observe.errorlog import ERROR, NOTICE, WARN, report
+from penstock.process.imports.late import Latecomers
 from penstock.process.master.watch_certificates import FileWatch
 from penstock.process.startup.cycle import Cycle, commit, next_cycle, roll_back
-from penstock.process.startup.late_modules import Latecomers
 from penstock.process.startup.launch import Launch, NotStarted
 from penstock.process.startup.privileges import environment_of
 from penstock.process.worker.freeing import Growth, keep_apart

@@ -17,6 +17,7 @@ from penstock.modules.tls.ssl import watched_files
 from penstock.observe.errorlog import EMERG, NOTICE, WARN, ErrorLog, fallback, report, set_fallback
 from penstock.observe.files import CannotOpen, LogFiles
 from penstock.plan.plan import Plan
+from penstock.process.imports.early import Incomplete, complete
 from penstock.process.startup.control_listen import ControlAddress, bind_control
 from penstock.process.startup.folders import prepare_folders
 from penstock.process.startup.inherited import Inherited
@@ -123,6 +124,11 @@ def next_cycle(launch: Launch, old: Cycle, record: Record) -> Cycle:
     """
     with using(record):
         plan = read(launch, console=False, previous=old.plan)
+        try:
+            complete()
+        except Incomplete as error:
+            report(None, EMERG, str(error))
+            raise NotStarted from None
         cycle = _cycle(launch, plan)
     cycle.keep(record)
     _check_place(cycle)

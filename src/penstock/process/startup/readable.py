@@ -1,6 +1,6 @@
 """Whether the workers' user could read this program where it is installed.
 
-It need not: all that is needed while it serves is imported before (`early_imports.py`, `late_modules.py`). Who
+It need not: all that is needed while it serves is imported before (`process/imports/early.py`, `late.py`). Who
 looks for the reason of something else should know that.
 """
 

@@ -25,7 +25,8 @@ from penstock.modules.load import load
 from penstock.modules.release import release
 from penstock.observe.errorlog import ERROR, NOTICE, report, set_fallback
 from penstock.process.channel import Channel, Message
-from penstock.process.startup.late_modules import Shelf
+from penstock.process.imports.early import Incomplete, complete
+from penstock.process.imports.late import Shelf
 from penstock.process.startup.listening import Address, needed
 from penstock.process.startup.logs import process_log, redirect_stderr
 from penstock.process.worker.freeing import keep_apart
@@ -182,6 +183,7 @@ class PlanOffer:
                 self.plan = load(
                     launch.path, prefix=launch.prefix, globals_text=launch.globals_text, previous=previous
                 )
+                complete()
                 release(self.plan)
                 self.log, self.files = process_log(launch, self.plan)
         except Exception as error:
@@ -190,7 +192,7 @@ class PlanOffer:
     def check(self) -> None:
         """Check the plan. Raises `Refused`, or what should not have happened."""
         error = self._error
-        if isinstance(error, ConfigFailed):
+        if isinstance(error, (ConfigFailed, Incomplete)):
             raise Refused(str(error)) from None
         if error is not None:
             raise error

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from weakref import WeakSet
 
 from penstock.modules.core.main import Main
-from penstock.modules.fleet.fleet import FLEET
 from penstock.modules.fleet.follow import follow_fleet
+from penstock.modules.fleet.membership import FLEET
 from penstock.modules.upstream.steering import follow_steering, steer
 from penstock.modules.upstream.upstream import begin, carry_over
 from penstock.modules.websocket.drain import drain_rule
@@ -30,7 +30,6 @@ from penstock.process.worker.control_http import ControlAnswer, ControlRequest, 
 from penstock.process.worker.freeing import Freeing
 from penstock.process.worker.overdue import Overdue, notice_of
 from penstock.server.control_questions import answer
-from penstock.server.fleet_questions import FleetQuestions
 from penstock.server.service import Service
 from penstock.server.steer import go_by
 from penstock.server.tap.session import Taps
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
     from penstock.process.channel import Channel, Message
     from penstock.process.startup.control_listen import ControlAddress
     from penstock.process.worker.control import ControlListener, ControlSocket
+    from penstock.server.fleet_questions import FleetQuestions
     from penstock.server.websocket.drain import Drain, Drained
 
 Bound: TypeAlias = "dict[Listen, socket.socket]"
@@ -113,6 +113,8 @@ class Worker:
         version = steer(plan)
         link = follow_fleet(self.loop, plan, self._fleet)
         if link is not None and link is not self._fleet:
+            from penstock.server.fleet_questions import FleetQuestions
+
             self._asking_fleet = FleetQuestions(link, self._answer)
         self._fleet = link
         for fiber in self._following:

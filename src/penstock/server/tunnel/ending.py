@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from penstock.http.head import RequestHead
 from penstock.http.request import NO_PEER, Attempt
 from penstock.modules.logs.log import AccessLogs
-from penstock.modules.tracing.tunnel_spans import TunnelSpans
+from penstock.modules.tracing.keys import TRACE
 from penstock.net.relay.tunnel import End, Tunnel
 from penstock.observe.accesslog import FrozenLine
 from penstock.observe.errorlog import INFO, WARN, Subject, report
@@ -18,6 +18,7 @@ from penstock.shared.hints import HINTS
 
 if TYPE_CHECKING:
     from penstock.http.request import Answer, Request
+    from penstock.modules.tracing.tunnel_spans import TunnelSpans
     from penstock.server.connection import Connection
     from penstock.server.h2.request_connection import View
     from penstock.server.websocket.session import Conversation
@@ -85,7 +86,11 @@ class Ending:
         self.service = service = connection.service
         self.upgraded = upgraded
         # Before what ends with the request is taken over: a span that would be made then is another's from now on.
-        self.spans = None if request.contexts is None else TunnelSpans.begin(service, request)
+        self.spans: TunnelSpans | None = None
+        if request.contexts is not None and TRACE in request.contexts:
+            from penstock.modules.tracing.tunnel_spans import TunnelSpans
+
+            self.spans = TunnelSpans.begin(service, request)
         self.endings = request.endings
         location, head = request.location, request.head
         self.request: Request | None = None

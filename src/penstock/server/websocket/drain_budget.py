@@ -14,8 +14,7 @@ from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING
 
-from penstock.modules.fleet import scripts
-from penstock.modules.fleet.fleet import FLEET
+from penstock.modules.fleet.membership import FLEET
 from penstock.modules.websocket.drain import DRAIN_MEMORY, drain_rule
 
 if TYPE_CHECKING:
@@ -69,6 +68,8 @@ class DrainBudget:
         link = self._link
         self._asking = True
         if link is not None:
+            from penstock.modules.fleet import scripts
+
             wish = _WISH.pack(self._interval * 1e6, count, self._one_by_one)
 
             def told(reply: list[Reply] | None) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from penstock.modules.websocket.quota_keys import COUNTED
 from penstock.modules.websocket.websocket import asks
-from penstock.server.websocket.quotas import begin_to_count, tallies_of
 from penstock.server.websocket.session import Conversation
 from penstock.websocket.extensions import compresses, reserved_bits
 
@@ -43,8 +43,9 @@ def converse(ending: Ending, request: Request, answer: Answer, terms: Terms) -> 
         from penstock.server.websocket.reauth import Reauth
 
         talk.ask_again(Reauth(talk, request, ending.service.loop))
-    tallies = tallies_of(request)
-    if tallies:
-        ending.endings = [*(ending.endings or ()), *tallies]
+    if request.contexts is not None and COUNTED in request.contexts:
+        from penstock.server.websocket.quotas import begin_to_count, tallies_of
+
+        ending.endings = [*(ending.endings or ()), *tallies_of(request)]
         begin_to_count(ending, talk)
     return talk

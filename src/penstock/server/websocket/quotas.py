@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from penstock.config.key import Key
 from penstock.modules.fleet import scripts
 from penstock.modules.fleet.use import Use, pack_use, read_use
-from penstock.modules.websocket.quota import COUNTED, QuotaKey, words_for
-from penstock.modules.websocket.quota_counts import BYTES, MESSAGES, QUOTA_ZONES, Allowance, Counter, Quota, QuotaZone
+from penstock.modules.websocket.quota import QuotaKey, words_for
+from penstock.modules.websocket.quota_counts import BYTES, MESSAGES, Allowance, Counter, Quota, QuotaZone
+from penstock.modules.websocket.quota_keys import COUNTED, QUOTA_ZONES, AnyTally
 from penstock.net.timers import Alarm
 from penstock.observe.errorlog import WARN, report
 from penstock.shared.json_fields import Strange
@@ -42,7 +43,7 @@ MOST_UNTOLD = 100_000
 """Counters of which Redis will be told once it is heard of again; what is beyond counts on this machine alone."""
 
 
-class QuotaTally:
+class QuotaTally(AnyTally):
     """What one tunnel has used of one quota. It is among the tunnel's endings: a call counts the rest."""
 
     __slots__ = ("_bytes", "_messages", "_meter", "counted", "counters", "silent", "subject", "talk")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from penstock.upstream.admission.selection import has_to_wait, let_in
 from penstock.upstream.errors import FaultSide, ProxyError
 from penstock.upstream.peers.queue import may_wait, worth_waiting
-from penstock.upstream.peers.shared_sessions import SharedStickySelection
 
 if TYPE_CHECKING:
     from penstock.net.stream import Stream
@@ -46,7 +45,7 @@ async def _of_session(exchange: Exchange) -> Peer | None:
     """Hear from other machines where the session is, if they have to be asked; the peer that it gets then."""
     selection = exchange.selection
     now = exchange.stream.hot.now
-    if not isinstance(selection, SharedStickySelection) or not selection.has_to_ask(now):
+    if not selection.has_to_ask(now):
         return None
     await selection.ask(now)
     return _chosen(exchange)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 
+from penstock.upstream.names.unresolved import FORMERR, MEANING
+
 A = 1
 CNAME = 5
 AAAA = 28
@@ -30,20 +32,6 @@ _LONGEST_LABEL = 63
 _LONGEST_NAME = 255
 _MOST_POINTERS = 128
 """As in nginx: of a name as it is written, with a dot between two labels."""
-
-FORMERR = 1
-SERVFAIL = 2
-NXDOMAIN = 3
-TIMED_OUT = 110
-
-MEANING: dict[int, str] = {
-    FORMERR: "Format error",
-    SERVFAIL: "Server failure",
-    NXDOMAIN: "Host not found",
-    4: "Unimplemented",
-    5: "Operation refused",
-    TIMED_OUT: "Operation timed out",
-}
 
 
 class BadAnswer(ValueError):

@@ -13,25 +13,13 @@ from penstock.net.errors import NetError, TimedOut
 from penstock.net.loop import Loop
 from penstock.net.stream import Stream
 from penstock.upstream.names import dns
-from penstock.upstream.names.dns import MEANING, NXDOMAIN, BadAnswer, Reply
+from penstock.upstream.names.dns import BadAnswer, Reply
+from penstock.upstream.names.unresolved import NXDOMAIN, Unresolved
 
 TCP_TIMEOUT = 5.0
 _LARGEST = 65535
 
 Log = Callable[[str], None]
-
-
-class Unresolved(Exception):
-    """Raised for a name without an address. `code` is the name server's (RFC 1035, 4.1.1), or 110 if none answered in
-    time."""
-
-    def __init__(self, name: str, code: int) -> None:
-        super().__init__(name, code)
-        self.name = name
-        self.code = code
-
-    def __str__(self) -> str:
-        return f"{self.name} could not be resolved ({self.code}: {MEANING.get(self.code, 'Unknown error')})"
 
 
 class Inquiry:

@@ -18,8 +18,9 @@ from penstock.net.errors import TimedOut
 from penstock.net.fiber import Fiber, current, pause
 from penstock.net.loop import Loop, running_loop
 from penstock.net.waiting import timeout_alarm
-from penstock.upstream.names.dns import AAAA, NXDOMAIN, SERVFAIL, SRV, TIMED_OUT, A, Reply, ServiceRecord
-from penstock.upstream.names.query import Inquiry, Log, Unresolved
+from penstock.upstream.names.dns import AAAA, SRV, A, Reply, ServiceRecord
+from penstock.upstream.names.query import Inquiry, Log
+from penstock.upstream.names.unresolved import NXDOMAIN, SERVFAIL, TIMED_OUT, Unresolved
 
 RESEND = 2.0
 """Seconds a name server has. (nginx waits 5 before it asks the next.)"""

@@ -34,6 +34,13 @@ class PeerSelection:
         self.tries = group.tries
         self.tried: list[Peer] | None = None
 
+    def has_to_ask(self, now: float) -> bool:
+        """Return whether others have to be asked (`ask`) before anything can be chosen."""
+        return False
+
+    async def ask(self, now: float) -> None:
+        """Ask them, and wait for what they say."""
+
     def next(self, now: float) -> Peer | None:
         """Take the next peer to try (`release` gives it back); None when there is none."""
         peers = self.set

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Self
 
+from penstock.upstream.peers.slow_start import starting_slowly
+
 if TYPE_CHECKING:
     from penstock.http.request import Request
     from penstock.upstream.peers.balancers import Balancer, PeerSelection
@@ -26,6 +28,10 @@ class ExtendedBalancer:
     def over(self, balancer: Balancer) -> Self:
         """Return the same over another balancer."""
         return type(self)(balancer)
+
+    def slowly(self) -> Self:
+        """Return the same over a balancer for servers that start slowly."""
+        return self.over(starting_slowly(self.inner))
 
     def __call__(self, group: Group, request: Request) -> PeerSelection:
         selection = self.inner(group, request)

@@ -160,5 +160,11 @@ class LeastTimeBalancer:
     rule: TimeRule
     two: bool = False
 
+    def slowly(self) -> LeastTimeBalancer:
+        """Return itself: its weights can be smaller for a while, unless chance chooses two. Raises `ValueError`."""
+        if self.two:
+            raise ValueError('balancing method does not support parameter "slow_start"')
+        return self
+
     def __call__(self, group: Group, request: Request) -> PeerSelection:
         return (RandomTwoLeastTime if self.two else LeastTime)(group, request, self.rule)

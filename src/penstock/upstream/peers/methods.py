@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from penstock.upstream.admission.selection import Admitting
-from penstock.upstream.peers.balancers import Balancer, LeastConn, PeerSelection
-from penstock.upstream.peers.extended import ExtendedBalancer
-from penstock.upstream.peers.least_time import LeastTimeBalancer
-from penstock.upstream.peers.queue import Queue, Queueing
-from penstock.upstream.peers.slow_start import SlowLeastConn, SlowRoundRobin
-from penstock.upstream.peers.sticky import Sticky
+from typing import TYPE_CHECKING
+
+from penstock.upstream.peers.slow_start import starting_slowly
+
+if TYPE_CHECKING:
+    from penstock.upstream.peers.balancers import Balancer
+    from penstock.upstream.peers.queue import Queue
+    from penstock.upstream.peers.sticky import Sticky
 
 
 def composed(
@@ -24,31 +25,11 @@ def composed(
         sticky.balancer = balancer
         balancer = sticky
     if queue is not None:
+        from penstock.upstream.peers.queue import Queueing
+
         balancer = Queueing(balancer)
-    return Admitting(balancer) if admits else balancer
+    if admits:
+        from penstock.upstream.admission.selection import Admitting
 
-
-def starting_slowly(balancer: Balancer) -> Balancer:
-    """Return the balancer that a group has once a server of it starts slowly: the same one where it can do that.
-
-    Raises `ValueError` where the method has no weights that could be smaller for a while.
-    """
-    if isinstance(balancer, ExtendedBalancer):
-        return balancer.over(starting_slowly(balancer.inner))
-    if isinstance(balancer, Sticky):
-        balancer.balancer = starting_slowly(balancer.balancer)
-        return balancer
-    if isinstance(balancer, LeastTimeBalancer) and not balancer.two:
-        return balancer
-    slow = _SLOW.get(balancer) if isinstance(balancer, type) else None
-    if slow is None:
-        raise ValueError('balancing method does not support parameter "slow_start"')
-    return slow
-
-
-_SLOW: dict[type, Balancer] = {
-    PeerSelection: SlowRoundRobin,
-    LeastConn: SlowLeastConn,
-    SlowRoundRobin: SlowRoundRobin,
-    SlowLeastConn: SlowLeastConn,
-}
+        balancer = Admitting(balancer)
+    return balancer

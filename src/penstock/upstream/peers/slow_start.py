@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 from penstock.upstream.peers.balancers import LeastConn, PeerSelection, heaviest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penstock.upstream.peers.balancers import Balancer
     from penstock.upstream.peers.peers import Peer, PeerSet
 
 LEAST = 0.01
@@ -73,3 +76,26 @@ class SlowLeastConn(ComesBack, LeastConn):
             lowest = load
             least.append(peer)
         return heaviest(least, now) if least else None
+
+
+_SLOW: dict[type, Balancer] = {
+    PeerSelection: SlowRoundRobin,
+    LeastConn: SlowLeastConn,
+    SlowRoundRobin: SlowRoundRobin,
+    SlowLeastConn: SlowLeastConn,
+}
+
+
+def starting_slowly(balancer: Balancer) -> Balancer:
+    """Return the balancer that a group has once a server of it starts slowly: the same one where it can do that. One
+    that is more than a class of selections says so itself (`slowly`).
+
+    Raises `ValueError` where the method has no weights that could be smaller for a while.
+    """
+    slowly: Callable[[], Balancer] | None = getattr(balancer, "slowly", None)
+    if slowly is not None:
+        return slowly()
+    slow = _SLOW.get(balancer) if isinstance(balancer, type) else None
+    if slow is None:
+        raise ValueError('balancing method does not support parameter "slow_start"')
+    return slow

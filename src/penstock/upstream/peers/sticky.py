@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.config.key import Key
 from penstock.upstream.peers.balancers import Balancer, PeerSelection
+from penstock.upstream.peers.slow_start import starting_slowly
 
 if TYPE_CHECKING:
     from penstock.config.variables import Template
@@ -140,6 +141,11 @@ class Sticky:
 
     def __call__(self, group: Group, request: Request) -> PeerSelection:
         return StickySelection(self, self.balancer(group, request), request)
+
+    def slowly(self) -> Sticky:
+        """Be over a balancer for servers that start slowly."""
+        self.balancer = starting_slowly(self.balancer)
+        return self
 
     def wanted(self, session: str, peers: PeerSet, now: float) -> Peer | None:
         """Return the server of a session among these peers."""

@@ -11,7 +11,7 @@ from harness.site import compiled
 from penstock.http.request import Answer, Outcome
 from penstock.modules.access.fleet_limits import FLEET_ASKED, FleetLimits
 from penstock.modules.access.fleet_question import FleetQuestion
-from penstock.modules.fleet.fleet import FLEET
+from penstock.modules.fleet.membership import FLEET
 from penstock.modules.fleet.places import FleetPlaces
 from penstock.plan.later import Later
 

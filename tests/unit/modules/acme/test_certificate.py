@@ -7,7 +7,7 @@ import pytest
 
 from penstock.config.errors import ConfigFailed
 from penstock.config.inputs import Record, Replay, using
-from penstock.modules.acme.certificate import Order, orders_of
+from penstock.modules.acme.orders import Order, orders_of
 from penstock.modules.acme.self_signed import self_signed
 from penstock.modules.load import load
 from penstock.plan.plan import Plan

@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from harness.redis_server import RedisServer
 from penstock.modules.fleet import lease as brings
 from penstock.modules.fleet import scripts
-from penstock.modules.fleet.fleet import FleetOptions
 from penstock.modules.fleet.holdings import Holdings
 from penstock.modules.fleet.lease import Lease
+from penstock.modules.fleet.membership import FleetOptions
 from penstock.net.redis.opening import RedisAddress
 
 pytest.importorskip("redis")

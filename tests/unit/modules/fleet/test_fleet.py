@@ -4,7 +4,7 @@ import pytest
 
 from penstock.config.errors import ConfigFailed, render
 from penstock.modules.fleet.digests import Digests
-from penstock.modules.fleet.fleet import FLEET
+from penstock.modules.fleet.membership import FLEET
 from penstock.modules.load import load
 
 pytest.importorskip("redis")

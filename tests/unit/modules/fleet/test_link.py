@@ -4,9 +4,9 @@ import pytest
 
 from penstock.modules.fleet import link as link_module
 from penstock.modules.fleet import scripts
-from penstock.modules.fleet.fleet import FleetOptions
 from penstock.modules.fleet.link import Link
 from penstock.modules.fleet.link_state import LinkState
+from penstock.modules.fleet.membership import FleetOptions
 from penstock.net.loop import new_loop
 from penstock.net.redis.opening import Opened, RedisAddress
 from penstock.net.redis.replies import Failure

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from penstock.modules.fleet.fleet import Fleet, FleetOptions
+from penstock.modules.fleet.membership import Fleet, FleetOptions
 from penstock.modules.fleet.sessions import FleetSessions
 from penstock.net.fiber import spawn
 from penstock.net.redis.opening import RedisAddress

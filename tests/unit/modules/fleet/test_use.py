@@ -4,8 +4,8 @@ import pytest
 
 from harness.redis_server import RedisServer
 from penstock.modules.fleet import scripts
-from penstock.modules.fleet.fleet import FleetOptions
 from penstock.modules.fleet.lease import Lease
+from penstock.modules.fleet.membership import FleetOptions
 from penstock.modules.fleet.use import Use, pack_use, read_use
 from penstock.net.redis.opening import RedisAddress
 

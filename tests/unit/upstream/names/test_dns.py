@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from penstock.upstream.names import dns
 from penstock.upstream.names.dns import AAAA, CNAME, SRV, A, BadAnswer, ServiceRecord
+from penstock.upstream.names.unresolved import NXDOMAIN
 
 HEAD = struct.Struct("!6H")
 
@@ -51,7 +52,7 @@ def test_services() -> None:
 
 
 def test_no_is_an_answer_and_so_is_nothing() -> None:
-    assert dns.read(answer(flags=0x8183), "app.example", A).code == dns.NXDOMAIN
+    assert dns.read(answer(flags=0x8183), "app.example", A).code == NXDOMAIN
     nothing = dns.read(answer(), "app.example", A)
     assert (nothing.code, nothing.addresses, nothing.ttl) == (0, (), 0)
 

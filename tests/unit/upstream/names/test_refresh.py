@@ -6,8 +6,8 @@ import pytest
 
 from penstock.net.loop import new_loop
 from penstock.upstream.names import refresh as under_test
-from penstock.upstream.names.query import Unresolved
 from penstock.upstream.names.refresh import Member, NamedAddress, Renewal, address_of
+from penstock.upstream.names.unresolved import Unresolved
 from penstock.upstream.peers.group import Group
 from penstock.upstream.peers.peers import Peer, ServerOptions
 

@@ -15,8 +15,8 @@ from penstock.net.fiber import Fiber, spawn
 from penstock.net.loop import new_loop
 from penstock.upstream.names import resolver as under_test
 from penstock.upstream.names.dns import AAAA, CNAME, A, encoded
-from penstock.upstream.names.query import Unresolved
 from penstock.upstream.names.resolver import FoundAddresses, Resolver
+from penstock.upstream.names.unresolved import Unresolved
 
 Records = list[tuple[int, int, bytes]]
 Answering = Callable[[str, int, int], "Records | int | None"]

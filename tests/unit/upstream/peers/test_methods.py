@@ -5,9 +5,9 @@ import pytest
 from penstock.upstream.peers.balancers import LeastConn, PeerSelection
 from penstock.upstream.peers.hashing import IpHash
 from penstock.upstream.peers.least_time import LeastTimeBalancer, TimeRule
-from penstock.upstream.peers.methods import composed, starting_slowly
+from penstock.upstream.peers.methods import composed
 from penstock.upstream.peers.queue import Queue, Queueing
-from penstock.upstream.peers.slow_start import SlowLeastConn, SlowRoundRobin
+from penstock.upstream.peers.slow_start import SlowLeastConn, SlowRoundRobin, starting_slowly
 from penstock.upstream.peers.sticky import Sticky
 
 TIME = LeastTimeBalancer(TimeRule(header=True))

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from penstock.config.kinds import flag
+from penstock.config.on_demand import ON_DEMAND
 from penstock.config.registry import HTTP_LEVELS, IF_LOCATION, inert
 from penstock.config.scope import Scope
 from penstock.config.settings import Settings, directive, phase
@@ -99,3 +100,7 @@ inert(
     nginx=PAGE,
     module="ssi",
 )
+
+
+# Pages ask for variables by names that stand in no configuration.
+ON_DEMAND.bring_variables()

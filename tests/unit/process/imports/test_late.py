@@ -10,7 +10,7 @@ GIVER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from penstock.process.startup.late_modules import Latecomers
+from penstock.process.imports.late import Latecomers
 late = Latecomers()
 assert late.pack() == b""
 import outer.inner
@@ -21,7 +21,7 @@ Path(sys.argv[2]).write_bytes(data)
 TAKER = """
 import sys
 from pathlib import Path
-from penstock.process.startup.late_modules import Shelf
+from penstock.process.imports.late import Shelf
 sys.dont_write_bytecode = True
 shelf = Shelf()
 shelf.fill(Path(sys.argv[2]).read_bytes())

@@ -1,8 +1,9 @@
 """Modules that the master imported after its workers had begun: libraries that a new configuration asks for first.
 
 A worker may not be able to read them where they are, so they come with the configuration, as code: what a worker
-imports is what the master has imported. A library in C can not come so; a worker that can not read it refuses the
-configuration, and a new one, which is forked with it, takes its place.
+imports is what the master has imported. Modules of this program every process has at hand (`stock.py`). A library in C
+can not come so; a worker that can not read it refuses the configuration, and a new one, which is forked with it, takes
+its place.
 """
 
 from __future__ import annotations
@@ -14,8 +15,13 @@ from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, TypeAlias, cast
 
+from penstock.process.imports.stock import Stock
+
 if TYPE_CHECKING:
     from importlib.abc import Loader  # at runtime it would import much that workers have no use for
+
+_KNOWN = (None, BuiltinImporter, FrozenImporter)
+"""Loaders that every process has."""
 
 Packed: TypeAlias = "dict[str, tuple[CodeType, str, list[str] | None]]"
 """By name: code, the file it was made of, and where a package looks for what is inside of it."""
@@ -41,7 +47,7 @@ class Latecomers:
     def _add(self, name: str) -> None:
         spec = getattr(sys.modules.get(name), "__spec__", None)
         loader = getattr(spec, "loader", None)
-        if spec is None or loader in (None, BuiltinImporter, FrozenImporter) or not hasattr(loader, "get_code"):
+        if spec is None or loader in _KNOWN or isinstance(loader, Stock) or not hasattr(loader, "get_code"):
             return
         try:
             code = loader.get_code(spec.name)

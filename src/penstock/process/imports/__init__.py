@@ -1,0 +1,1 @@
+"""What of this program is imported, and when."""
