@@ -117,7 +117,7 @@ def test_a_server_that_chooses_no_subprotocol(ws_backend) -> None:
 
 def test_a_server_that_does_not_echo_is_no_fault() -> None:
     with WebSocketEcho(handler=lambda connection: [connection.send("yes?") for _ in connection]) as backend:
-        found = probe(f"ws://127.0.0.1:{backend.port}/", "--timeout", "1s")
+        found = probe(f"ws://127.0.0.1:{backend.port}/", "--timeout", "3s")
     assert found.code == 0
     assert found.steps["echo"]["verdict"] == "note"
     assert "yes?" in found.words("echo")
@@ -176,7 +176,7 @@ def test_a_port_that_is_not_http(raw_backend) -> None:
 
 
 def test_plain_where_tls_is_asked_for(http_backend) -> None:
-    found = probe(f"wss://127.0.0.1:{http_backend.port}/", "--timeout", "1s")
+    found = probe(f"wss://127.0.0.1:{http_backend.port}/", "--timeout", "3s")
     assert found.code == 5
     assert "speaks plain HTTP" in found.words("tls")
 
@@ -482,7 +482,7 @@ def test_a_goodbye_of_the_application() -> None:
 
 def test_a_hop_that_forgets_silently(raw_backend) -> None:
     server = raw_backend([accepting, pong_three_times, hold])
-    found = probe(f"ws://127.0.0.1:{server.port}/", "--idle", "1s", "--no-echo", "--timeout", "1s")
+    found = probe(f"ws://127.0.0.1:{server.port}/", "--idle", "1s", "--no-echo", "--timeout", "3s")
     assert found.code == 7
     assert "nobody said so" in found.words("idle")
 
@@ -497,7 +497,7 @@ def pong_three_times(talk: Conversation) -> None:
 
 def test_no_pong(raw_backend) -> None:
     server = raw_backend([accepting, read_until_end])
-    found = probe(f"ws://127.0.0.1:{server.port}/", "--timeout", "1s")
+    found = probe(f"ws://127.0.0.1:{server.port}/", "--timeout", "3s")
     assert found.code == 7
     assert "no pong" in found.words("ping")
 
