@@ -8,9 +8,10 @@ machine to themselves), `relay` (those about tunnels once more, with the relay i
 built). Without `--part`, together and alone.
 
 Every part runs, whatever became of those before it. A test that fails is run again only with `--again N`: up to N of a
-part, one after another, and what fails then once more; each that passes so is named in the summary with its try.
-`--times N` runs everything N times, for a look at tests that need luck. All temporary files of a run are in one folder,
-which goes at the end; what is left in it by then, and a process that a test left behind, is a failure.
+part (with all their parameters), one after another, and what fails then once more; each that passes so is named in the
+summary with its try. `--times N` runs everything N times, for a look at tests that need luck. All temporary files of a
+run are in one folder, which goes at the end; what is left in it by then, and a process that a test left behind, is a
+failure.
 """
 
 from __future__ import annotations
@@ -119,7 +120,9 @@ def _run(part: Part, others: Sequence[str], folder: Path, again: int) -> Tally:
     arguments = [*part.options, *others, *paths]
     tally = _pytest(part, arguments, folder)
     for which in _TRIES:
-        if not tally.failed or tally.trouble or len(tally.failed) > again:
+        # A server that many share and that did not start is one failure, for all parameters of a test.
+        functions = {name.partition("[")[0] for name in tally.failed}
+        if not functions or tally.trouble or len(functions) > again:
             break
         print(f"== {len(tally.failed)} failed, and have a {which} try, one after another", flush=True)
         late = _pytest(part, [*arguments, "-n", "0", "--last-failed", "--last-failed-no-failures", "none"], folder)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(330)
+
 ROOT = Path(__file__).resolve().parents[2]
 MARKED = "import pytest\n\n@pytest.mark.alone\n"
 # This test runs pytest within pytest: what the outer one has set is not for the inner one.
@@ -27,7 +29,7 @@ def ran(tmp_path: Path, source: str, *arguments: str) -> tuple[int, list[str]]:
     (tmp_path / "test_it.py").write_text(source)
     command = [sys.executable, str(ROOT / "tools" / "tests.py"), *arguments, "-o", f"cache_dir={tmp_path / 'cache'}"]
     command += ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path), "-n", "0", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, env=OURS, timeout=100)
+    done = subprocess.run(command, capture_output=True, text=True, env=OURS, timeout=300)
     return done.returncode, done.stdout.splitlines()
 
 
@@ -86,6 +88,12 @@ def test_what_fails_three_times_is_a_failure(tmp_path: Path) -> None:
 def test_more_failures_than_were_said_have_one_try(tmp_path: Path) -> None:
     code, lines = ran(tmp_path, LUCK + "def test_1(): luck('1', 2)\ndef test_2(): luck('2', 2)\n", "--again", "1")
     assert (code, lines[-1]) == (1, "0 passed, 2 failed")
+
+
+def test_parameters_of_one_test_are_one(tmp_path: Path) -> None:
+    source = LUCK + "import pytest\n@pytest.mark.parametrize('name', 'abc')\ndef test_it(name): luck(name, 2)\n"
+    code, lines = ran(tmp_path, source, "--again", "1")
+    assert (code, lines[-1]) == (0, "3 passed, 0 failed")
 
 
 def test_what_is_compiled_is_kept_beside_and_goes_with_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
