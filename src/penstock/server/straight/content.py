@@ -38,6 +38,11 @@ class WrittenAnswer:
         self.since = self.until = 0.0
         self.fields: tuple[bytes, bytes] | None = None
 
+    def exchanged(self, old: str, new: str) -> WrittenAnswer:
+        """Return what is written of a head that differs in one value only."""
+        first, before, after = self.lines
+        return WrittenAnswer(self.by, (first, before, after.replace(old, new)))
+
 
 class StraightProxy:
     """How GET and HEAD requests without a body go through one `proxy_pass`, as `Proxy.prepare` has them."""

@@ -80,13 +80,13 @@ class HandshakePassage(Passage):
         except OSError as exc:
             self._nothing_read(exc)
             return
-        head = None
-        if data:
-            try:
-                head = policy.wire.read_head(data, 0)
-            except BadResponse:
-                pass  # it is read again, by who says so
         try:
+            head = None
+            if data:
+                try:
+                    head = policy.wire.read_head(data, 0)
+                except BadResponse:
+                    pass  # it is read again, by who says so
             if head is not None and head.status == 101 and head.length == len(data) and self._opens(head):
                 return
             stream, line = self._unfold(), self.line

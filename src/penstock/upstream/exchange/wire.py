@@ -64,10 +64,8 @@ class SwitchedHeads:
         made = ResponseHead(101, known.status_line, 11, headers, fields)
         made.keep_alive = known.keep_alive
         made.length = known.length
-        written = known.written
-        if written is not None:
-            first, before, after = written[1]
-            made.written = [written[0], (first, before, after.replace(old, value)), None]
+        if known.written is not None:
+            made.written = known.written.exchanged(old, value)
         return made
 
     def note(self, head: ResponseHead, text: bytes) -> None:

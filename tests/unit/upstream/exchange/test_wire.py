@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import random
+from typing import Any
 
 import pytest
 
 from penstock.http.response import ResponseHead, parse_response
+from penstock.server.straight.content import WrittenAnswer
 from penstock.upstream.exchange.wire import SwitchedHeads
 
 LINES = [
@@ -37,6 +39,7 @@ def shown(one: ResponseHead) -> dict[str, object]:
 def test_it_is_what_reading_would_make(seed: int) -> None:
     rng = random.Random(seed)
     heads = SwitchedHeads()
+    by: Any = object()
     others = rng.sample(LINES, rng.randrange(len(LINES) + 1))
     at = rng.randrange(len(others) + 1)
     found = 0
@@ -49,12 +52,12 @@ def test_it_is_what_reading_would_make(seed: int) -> None:
             heads.note(expected, text)
             if expected.shared:
                 lines = ("first", "before", f"a: b\r\nsec: {value.decode()}\r\n")
-                expected.written = [heads, lines, None]
+                expected.written = WrittenAnswer(by, lines)
         else:
             found += 1
             assert shown(made) == shown(expected)
-            assert made.written[0] is heads and not made.shared
-            assert made.written[1] == ("first", "before", f"a: b\r\nsec: {value.decode()}\r\n")
+            assert made.written.by is by and not made.shared
+            assert made.written.lines == ("first", "before", f"a: b\r\nsec: {value.decode()}\r\n")
     assert found == 2, "the second time it is remembered"
 
 
