@@ -74,7 +74,7 @@ def fields_of(content: StraightProxy, head: ResponseHead) -> tuple[bytes, bytes]
     """Encode an answer's head: what stands before the fields of ours, and behind them. None where it asks for more than
     to be passed on as it is."""
     made = head.written
-    if made is None or made.by is not content:
+    if made is None or made.by is not content.mark:
         lines = content.lines(head)
         if lines is None:
             return None

@@ -31,7 +31,7 @@ class WrittenAnswer:
 
     __slots__ = ("by", "data", "fields", "lines", "since", "until")
 
-    def __init__(self, by: StraightProxy, lines: Lines) -> None:
+    def __init__(self, by: object, lines: Lines) -> None:
         self.by = by
         self.lines = lines
         self.data = b""
@@ -57,6 +57,7 @@ class StraightProxy:
         "_uri",
         "_usual",
         "_written",
+        "mark",
         "may_tear",
         "simple",
         "there",
@@ -66,6 +67,8 @@ class StraightProxy:
         written = proxy.target
         assert written is not None
         self._proxy = proxy
+        self.mark = object()
+        """What stands for this in `WrittenAnswer`, which may outlive the plan."""
         self.there = there
         self._written = written
         self._uri = there.target.uri
@@ -153,11 +156,11 @@ class StraightProxy:
     def lines(self, head: ResponseHead) -> Lines | None:
         """Return the lines of an answer that are passed on as they are; None where one asks for more than that."""
         made: WrittenAnswer | None = head.written
-        if made is not None and made.by is self:
+        if made is not None and made.by is self.mark:
             return made.lines
         found = self._lines.of(head, None if head.status == 101 else head.content_length)
         if found is not None and head.shared:
-            head.written = WrittenAnswer(self, found)
+            head.written = WrittenAnswer(self.mark, found)
         return found
 
     def answer(self, passage: Passage, head: ResponseHead, body: bytes, now: float) -> bytes:

@@ -278,7 +278,7 @@ class Passage(GoingOver):
     def _post(self, head: ResponseHead, body: bytes, line: KeptConnection) -> bool:
         """Write an answer's head and let it leave with its body; False, and nothing done, where that is not enough."""
         keep, content, made, now = self.keep_alive, self.way.content, head.written, time()
-        if keep and made is not None and made.by is content and made.since <= now < made.until:
+        if keep and made is not None and made.by is content.mark and made.since <= now < made.until:
             data = made.data + body
         else:
             data = content.answer(self, head, body, now)
