@@ -505,7 +505,6 @@ def test_zones_that_are_new_are_shared(start) -> None:
 # Logs
 
 
-@pytest.mark.xfail(reason="known fault: a worker keeps the descriptor of the log file of two configurations ago")
 def test_log_files_change_and_the_lines_of_tunnels_follow(start) -> None:
     text = TUNNELS.replace("server {\n            listen", "access_log {value:log}; server {\n            listen")
     with EchoServers() as echo:

@@ -148,6 +148,8 @@ class HotSelector(selectors.EpollSelector):
         now = monotonic()
         deadline = inf if timeout is None else now + timeout
         self.yield_to_asyncio = False
+        handler: Handler | None = None
+        tunnel: Carried | None = None
         while True:
             if self.afterwards:
                 self._finish_turn()
@@ -186,6 +188,8 @@ class HotSelector(selectors.EpollSelector):
                     wanted = (1 if mask & ~OUT else 0) | (2 if mask & ~IN else 0)
                     if wanted & key.events:
                         found.append((key, wanted & key.events))
+            # Or the next poll, however long it is, would keep who has just ended, and the configuration it came by.
+            handler = tunnel = None
             if now >= timers.next:
                 timers.run(now)
             if found or queue or now >= deadline or self.yield_to_asyncio:

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -227,3 +228,25 @@ def test_running_loop_is_ours(loop: Loop, run: Run) -> None:
     assert run(main()) is loop
     with pytest.raises(RuntimeError):
         asyncio.run(main())
+
+
+def test_who_has_been_served_is_not_kept_while_it_waits(loop: Loop) -> None:
+    """A worker may wait for hours: the last one it had to do with goes at once, and with it what that one holds."""
+    near, far = readable()
+
+    class Guest:
+        def serve(self, _mask: int) -> None:
+            loop.hot.forget(near.fileno())
+
+    guest = Guest()
+    gone = weakref.ref(guest)
+    loop.hot.watch(near.fileno(), IN, guest.serve)
+    del guest
+    seen: list[bool] = []
+    alarm = Alarm(loop.timers, lambda: seen.append(gone() is None))
+    alarm.at(loop.timers.now + 0.05)
+    loop.hot.select(0.2)
+    assert seen == [True]
+    alarm.close()
+    near.close()
+    far.close()
