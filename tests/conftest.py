@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from websockets.sync.client import connect
 
-from harness.binary import Binary, DidNotStart, Refusal, penstock, reference
+from harness import binary
+from harness.binary import Binary, DidNotStart, Refusal, penstock
 from harness.proxy import Proxy
 from harness.waiting import PATIENCE
 
@@ -67,9 +68,7 @@ def proxy() -> Iterator[Launcher]:
 @pytest.fixture
 def nginx() -> Iterator[Launcher]:
     """Starts nginx; skips where there is none."""
-    found = reference()
-    if found is None:
-        pytest.skip("no nginx to compare with (set NGINX_BINARY)")
+    found = binary.nginx()
     with ExitStack() as stack:
         yield Launcher(found, stack)
 

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
-from harness.binary import Binary, penstock, reference
+from harness.binary import Binary, nginx, penstock
 from harness.ports import free_port
 from harness.proxy import Proxy
 
@@ -85,11 +85,8 @@ def tried(binary: Binary, ports: dict[str, int]) -> list[str]:
 
 @pytest.mark.timeout(120)
 def test_the_same_keys_reach_the_same_servers() -> None:
-    nginx = reference()
-    if nginx is None:
-        pytest.skip("no nginx to compare with (set NGINX_BINARY)")
     ports = {name: free_port() for name in NAMES}
-    theirs, ours = tried(nginx, ports), tried(penstock(), ports)
+    theirs, ours = tried(nginx(), ports), tried(penstock(), ports)
     differing = [f"nginx {one}, Penstock {other}" for one, other in zip(theirs, ours, strict=True) if one != other]
     assert differing == []
     dead = f"127.0.0.1:{ports['c']}, "

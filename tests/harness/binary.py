@@ -7,6 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 
 @dataclass(frozen=True, slots=True)
 class Binary:
@@ -37,6 +39,19 @@ def reference() -> Binary | None:
     path = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
     found = os.environ.get("NGINX_BINARY") or shutil.which("nginx", path=path)
     return Binary((found,)) if found else None
+
+
+def nginx() -> Binary:
+    """nginx, to be asked the same; the test is skipped where there is none."""
+    found = reference()
+    if found is None:
+        pytest.skip("no nginx to compare with (set NGINX_BINARY)")
+    return found
+
+
+def each_of_both(name: str) -> tuple[Binary, ...]:
+    """What `Proxy` takes behind its configuration for `penstock` or `nginx`, the parameters of a test of both."""
+    return (nginx(),) if name == "nginx" else ()
 
 
 def stream_module() -> Path | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.binary import reference
+from harness.binary import each_of_both
 from harness.proxy import Proxy
 
 CONF = """
@@ -38,12 +38,7 @@ CONF = """
 
 @pytest.fixture(params=["penstock", "nginx"], scope="module")
 def front(request: pytest.FixtureRequest) -> Iterator[Proxy]:
-    binary = None
-    if request.param == "nginx":
-        binary = reference()
-        if binary is None:
-            pytest.skip("no nginx to compare with (set NGINX_BINARY)")
-    proxy = Proxy(CONF, *([binary] if binary else []), expect=[".*"])
+    proxy = Proxy(CONF, *each_of_both(request.param), expect=[".*"])
     (proxy.directory / "www").mkdir()
     with proxy:
         yield proxy

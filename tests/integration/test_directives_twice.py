@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from harness.binary import reference, stream_module
+from harness.binary import nginx, stream_module
 from harness.repeated import LEVELS, Bench, Line, lines
 from harness.site import compiled
 from penstock.config.errors import ConfigFailed
@@ -96,9 +96,7 @@ def test_penstock_takes_and_refuses_as_the_list_says(bench: Trial, level: str) -
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_so_does_nginx(bench: Trial, level: str) -> None:
-    binary = reference()
-    if binary is None:
-        pytest.skip("no nginx to compare with (set NGINX_BINARY)")
+    binary = nginx()
     if level.startswith("stream") and stream_module() is None:
         pytest.skip("nginx has no module for streams (Debian: libnginx-mod-stream)")
     wrong, asked = [], 0

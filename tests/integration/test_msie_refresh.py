@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.binary import reference
+from harness.binary import each_of_both
 from harness.proxy import Proxy
 
 CONF = """
@@ -31,12 +31,7 @@ PAGE = '<html><head><meta http-equiv="Refresh" content="0; URL={}"></head><body>
 
 @pytest.fixture(params=["penstock", "nginx"], scope="module")
 def front(request: pytest.FixtureRequest) -> Iterator[Proxy]:
-    binary = None
-    if request.param == "nginx":
-        binary = reference()
-        if binary is None:
-            pytest.skip("no nginx to compare with (set NGINX_BINARY)")
-    proxy = Proxy(CONF, *([binary] if binary else []), expect=[".*"])
+    proxy = Proxy(CONF, *each_of_both(request.param), expect=[".*"])
     (proxy.directory / "www/folder").mkdir(parents=True)
     with proxy:
         yield proxy

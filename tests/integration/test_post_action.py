@@ -9,7 +9,7 @@ import pytest
 
 from harness.backends import RawBackend, read_head
 from harness.backends.scripted import Conversation
-from harness.binary import reference
+from harness.binary import each_of_both
 from harness.proxy import Proxy
 from harness.waiting import eventually
 
@@ -41,11 +41,6 @@ CONF = """
 @pytest.fixture(params=["penstock", "nginx"])
 def both(request: pytest.FixtureRequest) -> Iterator[tuple[Proxy, list[str]]]:
     """A proxy, and the request lines that its backend got."""
-    binary = None
-    if request.param == "nginx":
-        binary = reference()
-        if binary is None:
-            pytest.skip("no nginx to compare with (set NGINX_BINARY)")
     told: list[str] = []
 
     def answer(talk: Conversation) -> None:
@@ -55,7 +50,7 @@ def both(request: pytest.FixtureRequest) -> Iterator[tuple[Proxy, list[str]]]:
         talk.socket.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
 
     with RawBackend([read_head, answer]) as back:
-        proxy = Proxy(CONF, *([binary] if binary else []), ports={"back": back.port}, expect=[".*"])
+        proxy = Proxy(CONF, *each_of_both(request.param), ports={"back": back.port}, expect=[".*"])
         for name in ("page", "named/page"):
             proxy.write(f"www/{name}", b"a page")
         proxy.write("www/slow", b"x" * 2_000_000)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.binary import reference
+from harness.binary import each_of_both
 from harness.proxy import Proxy
 from harness.waiting import eventually
 
@@ -30,12 +30,7 @@ CONF = """
 
 @pytest.fixture(params=["penstock", "nginx"], scope="module")
 def front(request: pytest.FixtureRequest) -> Iterator[Proxy]:
-    binary = None
-    if request.param == "nginx":
-        binary = reference()
-        if binary is None:
-            pytest.skip("no nginx to compare with (set NGINX_BINARY)")
-    proxy = Proxy(CONF, *([binary] if binary else []), expect=[".*"])
+    proxy = Proxy(CONF, *each_of_both(request.param), expect=[".*"])
     www = proxy.directory / "www"
     for folder in ("many/inner", "empty", "only-hidden", "odd", "links", "off"):
         (www / folder).mkdir(parents=True)

@@ -11,7 +11,7 @@ import pytest
 
 from harness.backends import RawBackend, read_head
 from harness.backends.scripted import Conversation
-from harness.binary import reference
+from harness.binary import each_of_both
 from harness.proxy import Proxy
 from harness.waiting import eventually
 
@@ -82,13 +82,8 @@ def answering(talk: Conversation) -> None:
 
 @pytest.fixture(params=["penstock", "nginx"], scope="module")
 def front(request: pytest.FixtureRequest) -> Iterator[Proxy]:
-    binary = None
-    if request.param == "nginx":
-        binary = reference()
-        if binary is None:
-            pytest.skip("no nginx to compare with (set NGINX_BINARY)")
     with RawBackend([read_head, answering]) as back:
-        proxy = Proxy(CONF, *([binary] if binary else []), ports={"back": back.port}, expect=[".*"])
+        proxy = Proxy(CONF, *each_of_both(request.param), ports={"back": back.port}, expect=[".*"])
         (proxy.directory / "www").mkdir()
         with proxy:
             yield proxy

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.binary import reference
+from harness.binary import each_of_both
 from harness.proxy import Proxy
 
 Start = Callable[..., Proxy]
@@ -68,12 +68,7 @@ def made(directory: Path) -> None:
 
 @pytest.fixture(params=["penstock", "nginx"], scope="module")
 def front(request: pytest.FixtureRequest) -> Any:
-    binary = None
-    if request.param == "nginx":
-        binary = reference()
-        if binary is None:
-            pytest.skip("no nginx to compare with (set NGINX_BINARY)")
-    proxy = Proxy(CONF, *([binary] if binary else []), expect=[".*"])
+    proxy = Proxy(CONF, *each_of_both(request.param), expect=[".*"])
     made(proxy.directory)
     with proxy:
         yield proxy

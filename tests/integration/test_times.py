@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.binary import load_stream, reference, stream_module
+from harness.binary import load_stream, nginx, stream_module
 from harness.site import compiled
 from penstock.config.errors import ConfigFailed
 
@@ -79,16 +79,13 @@ def test_units(lines: list[tuple[str, str]], values: tuple[str, ...], wanted: bo
 
 @pytest.mark.parametrize("lines", [WHOLE, FINE], ids=["whole", "fine"])
 def test_nginx_takes_the_same(lines: list[tuple[str, str]], tmp_path: Path) -> None:
-    nginx = reference()
-    if nginx is None:
-        pytest.skip("no nginx to compare with (set NGINX_BINARY)")
     if stream_module() is None:
         lines = [line for line in lines if line[0] is not STREAM]
     path = tmp_path / "nginx.conf"
     differ = []
     for text in texts(lines, LONG[:2] + SHORT[:1], tmp_path):
         path.write_text(f"pid {tmp_path}/nginx.pid; error_log {tmp_path}/error.log; {text}")
-        command = [*nginx.command, "-t", "-c", str(path)]
+        command = [*nginx().command, "-t", "-c", str(path)]
         theirs = subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 0
         if theirs is not taken(text, tmp_path):
             differ.append((text, theirs))

@@ -99,6 +99,8 @@ def either(constant: str, value: object, kind: Kind) -> Kind:
 
 
 flag = Kind(_flag, syntax="on | off")
+present = Kind(lambda call: True, 0, 0)
+"""Takes nothing: that it stands there is all it says."""
 text = Kind(lambda call: call.args[0].text, syntax="text")
 texts = Kind(lambda call: tuple(argument.text for argument in call.args), 1, None, "text ...")
 template = Kind(lambda call: call.template(call.args[0]), syntax="value")

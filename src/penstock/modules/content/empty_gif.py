@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.config.kinds import custom
+from penstock.config.kinds import present
 from penstock.config.registry import LOCATION
 from penstock.config.settings import NOT, Settings, directive, last, phase
 from penstock.http.dates import http_date
@@ -26,7 +26,7 @@ class EmptyGif(Settings):
     enabled: bool = directive(
         "empty_gif",
         where=LOCATION,
-        takes=custom(lambda call: True, least=0, most=0),
+        takes=present,
         default=False,
         inherit=NOT,
         nginx=PAGE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.config.kinds import custom
+from penstock.config.kinds import present
 from penstock.config.registry import LOCATION
 from penstock.config.settings import NOT, Settings, directive, last, phase
 from penstock.config.values import decimal
@@ -22,7 +22,7 @@ class Flv(Settings):
     enabled: bool = directive(
         "flv",
         where=LOCATION,
-        takes=custom(lambda call: True, least=0, most=0),
+        takes=present,
         default=False,
         inherit=NOT,
         nginx=PAGE,

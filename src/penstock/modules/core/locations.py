@@ -7,7 +7,7 @@ from inspect import iscoroutinefunction
 
 from penstock.config.errors import ConfigError, duplicate
 from penstock.config.key import Key
-from penstock.config.kinds import custom
+from penstock.config.kinds import present
 from penstock.config.regex.pcre import Regex, compile_pcre
 from penstock.config.registry import LIMIT_EXCEPT, LOCATION, SERVER, STREAM_LEVELS, block
 from penstock.config.scope import Scope
@@ -34,7 +34,7 @@ class LocationSettings(Settings):
     internal: bool = setting(
         "internal",
         where=LOCATION,
-        takes=custom(lambda call: True, least=0, most=0),
+        takes=present,
         default=False,
         inherit=NOT,
         nginx=PAGE,
