@@ -19,14 +19,10 @@ from penstock.net.relay.tls_side import TlsSide
 from penstock.net.relay.tunnel import End
 from penstock.net.stream import Stream
 from penstock.net.tls.tls import accept
-from unit.net.tunnels import Both, read_all
+from unit.net.tunnels import AGREED, ASKED, NO_GOODBYE, WHO_ENDS, Both, one_after_the_other, read_all, say
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 Connected = Callable[[], tuple[Stream, Stream]]
-
-ASKED = b"\x88\x82\x01\x02\x03\x04\x02\xea"
-AGREED = b"\x88\x02\x03\xe8"
-
 
 @pytest.fixture
 def tunnel(secured: Any, connected: Connected, loop: Loop) -> Callable[..., Coroutine[Any, Any, Both]]:
@@ -46,14 +42,7 @@ def is_folded(both: Both) -> bool:
     return isinstance(both.tunnel._client, int)
 
 
-async def say(both: Both, client: bytes, backend: bytes) -> None:
-    await both.client.send_all(client)
-    assert await both.backend.recv(timeout=5) == client
-    await both.backend.send_all(backend)
-    assert await both.client.recv(timeout=5) == backend
-
-
-@pytest.mark.parametrize(("first", "reason"), [("client", End.CLIENT_CLOSED), ("backend", End.BACKEND_CLOSED)])
+@WHO_ENDS
 @pytest.mark.parametrize("sides", [False, True], ids=["without sides", "with sides"])
 def test_one_end_is_both_after_a_close_frame_from_each(
     first: str, reason: End, sides: bool, tunnel: Any, loop: Loop, run: Run
@@ -75,28 +64,13 @@ def test_one_end_is_both_after_a_close_frame_from_each(
     run(main())
 
 
-@pytest.mark.parametrize(
-    ("websocket", "client", "backend"),
-    [
-        (False, ASKED, AGREED),
-        (True, b"\x81\x81\x00\x00\x00\x00a", AGREED),
-        (True, ASKED, b"\x81\x01a"),
-        (True, ASKED, AGREED + bytes(200)),
-    ],
-    ids=["no WebSocket", "the client said no goodbye", "the backend said none", "too long for a close frame"],
-)
+@NO_GOODBYE
 def test_else_each_side_ends_for_itself(
     websocket: bool, client: bytes, backend: bytes, tunnel: Any, run: Run
 ) -> None:
     async def main() -> None:
         both = await tunnel(websocket=websocket)
-        await say(both, client, backend)
-        both.backend.shutdown_write()
-        assert await both.client.recv(timeout=5) == b""
-        await both.client.send_all(b"one word more")
-        assert await both.backend.recv(timeout=5) == b"one word more"
-        both.client.close()
-        assert await both.end() is End.BACKEND_CLOSED
+        await one_after_the_other(both, client, backend)
 
     run(main())
 
