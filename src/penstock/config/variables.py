@@ -25,11 +25,13 @@ class Inline:
     """A getter as an expression over `request`, its `head` and the head's `fields`: for functions made of many.
 
     `get(request)` in it calls the getter, which carries this as its attribute `inline`; so does a template that is this
-    variable and nothing else. `plain`: it is never None, and nothing in it ever needs escaping.
+    variable and nothing else. `plain`: it is never None, and nothing in it ever needs escaping. `recurs`: its values
+    come again and again, as those of headers do.
     """
 
     expression: str
     plain: bool = False
+    recurs: bool = False
 
 
 VARIABLES = HTTP_WORDS.variables
@@ -37,11 +39,11 @@ FAMILIES = HTTP_WORDS.families
 variable, family, absent = HTTP_WORDS.variable, HTTP_WORDS.family, HTTP_WORDS.absent
 
 
-def inlined(expression: str, *, plain: bool = False) -> Callable[[Getter], Getter]:
+def inlined(expression: str, *, plain: bool = False, recurs: bool = False) -> Callable[[Getter], Getter]:
     """Declare what a getter computes as an expression too (`Inline`)."""
 
     def declare(get: Getter) -> Getter:
-        get.inline = Inline(expression, plain)  # type: ignore[attr-defined]
+        get.inline = Inline(expression, plain, recurs)  # type: ignore[attr-defined]
         return get
 
     return declare

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.config.variables import Variable, split_template
-from penstock.observe.formats import COMBINED, Format, escape_default, escape_json
+from penstock.config.variables import Variable, inlined, split_template
+from penstock.observe.format_compiler import MOST
+from penstock.observe.formats import COMBINED, ESCAPES, Format, escape_default, escape_json
 
 LATIN = st.text(st.characters(max_codepoint=255))
 
@@ -79,6 +80,22 @@ def test_one_look_at_all_values_is_enough(values) -> None:
     first, second = values
     line = made("$a,$b").line(SimpleNamespace(a=first, b=second))
     assert line.decode("latin-1") == f"{escape_default(first)},{escape_default(second)}\n"
+
+
+@pytest.mark.parametrize("escape", ["default", "json", "none"])
+@given(st.lists(LATIN, min_size=2, max_size=2))
+def test_values_that_come_again_are_escaped_each_time(escape, values) -> None:
+    form = Format([None, "\t", None], ["a", "b"], escape)
+    for at, late in enumerate((False, True)):
+        get = inlined("fields.get('a')", recurs=True)(lambda request: request.head.fields.get("a"))
+        form.bind(at, Variable("ab"[at], get, None, late))
+    one = ESCAPES[escape][0]
+    for number in range(3):
+        for value in (*values, *(f"{number} {each}" for each in range(MOST if number == 1 else 1))):
+            request = SimpleNamespace(head=SimpleNamespace(fields={"a": value}))
+            assert form.line(request) == f"{one(value)}\t{one(value)}\n".encode("latin-1")
+            if "\0" not in value:
+                assert form.thaw(form.freeze(request), request) == form.line(request)
 
 
 @pytest.mark.parametrize("escape", ["default", "json", "none"])

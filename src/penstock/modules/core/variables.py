@@ -113,9 +113,9 @@ def header(name: str) -> Getter:
         return head.joined(key) if head.repeated else head.fields.get(key)
 
     if key == name:
-        return inlined(f"fields.get({key!r}) if not head.repeated else get(request)")(get_plain)
+        return inlined(f"fields.get({key!r}) if not head.repeated else get(request)", recurs=True)(get_plain)
     simply = f"{key!r} in fields and {name!r} not in fields and not head.repeated"
-    return inlined(f"fields[{key!r}] if {simply} else get(request)")(get)
+    return inlined(f"fields[{key!r}] if {simply} else get(request)", recurs=True)(get)
 
 
 def _in_any_spelling(request: Request, name: str) -> str | None:
