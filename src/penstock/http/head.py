@@ -30,9 +30,9 @@ from penstock.http.fields import (
     plain_lines,
     plain_or_underscore_fields,
 )
-from penstock.http.head_cache import Memo
 from penstock.http.host import split_host
 from penstock.http.response import ResponseHead, head_end, is_status_line, parse_response
+from penstock.http.seen_heads import SeenHeads
 from penstock.shared.alike import like as another_like
 
 __all__ = [
@@ -42,7 +42,6 @@ __all__ = [
     "check_unique",
     "head_end",
     "is_status_line",
-    "known_request",
     "parse_new_request",
     "parse_request",
     "parse_response",
@@ -51,8 +50,6 @@ __all__ = [
 # request-line (RFC 9112, section 3): method, request-target, HTTP-version, a space between each. The method is nginx's
 # (A-Z, "_", "-"), the target in origin-form (3.2.1); all else is for `head_slow.py`.
 _request_line = re.compile(r"(?!CONNECT )([A-Z_-]+) (/[!-~\x80-\xff]*) HTTP/1\.([01])\r\n", re.ASCII).match
-# Methods that need no look at their letters.
-_USUAL = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 # A line that ends in LF without CR, which a recipient may take (RFC 9112, section 2.2).
 _lone_line_feed = re.compile(r"(?<!\r)\n", re.ASCII)
 
@@ -102,9 +99,10 @@ class RequestHead:
     name -> first value. repeated: some name came more than once. host, port: of the request line if it has
     them, else of the Host header; lower case, no trailing dot; "" and 0. content_length: None without the
     header. chunked: the body is. keep_alive: what the client wants. length: bytes of the head on the wire.
-    like: a head that came before with the same header lines, whose headers this one shares as long as nobody gives it
-    others (they are replaced, never changed); its `passed` is for who passes them on, to remember what came of that,
-    and `another` makes the heads that are like it.
+    like: a head that came before with the same header lines, as long as nobody gives this one others (they are shared,
+    and replaced, never changed); its `passed` is for who passes them on, to remember what came of that, `another` makes
+    the heads that are like it, and `own` are places in `headers`, with the names there in lower case and as sent, where
+    each of those has a value of its own. split: path and query, where they are the same for every server.
     """
 
     __slots__ = (
@@ -120,9 +118,11 @@ class RequestHead:
         "like",
         "line",
         "method",
+        "own",
         "passed",
         "port",
         "repeated",
+        "split",
         "target",
         "version",
     )
@@ -147,6 +147,8 @@ class RequestHead:
         self.like: RequestHead | None = None
         self.passed: Any = None
         self.another: Callable[[], RequestHead] | None = None
+        self.own: tuple[tuple[int, str, str], ...] = ()
+        self.split: tuple[str, str] | None = None
 
     def kept(self) -> Self:
         """Make what is remembered of it: the head that others with the same header lines are `like`."""
@@ -154,13 +156,22 @@ class RequestHead:
         kept = another_like(self)()
         kept.line = kept.target = ""
         kept.length = 0
-        kept.passed = kept.like = kept.another = None
+        kept.passed = kept.like = kept.another = kept.split = None
+        own, kept.own = kept.own, ()
         # Of a copy: it would lead back to itself.
         kept.another = another_like(another_like(kept)())
+        kept.own = own
         return kept
+
+    def bare(self, headers: Headers, fields: dict[str, str], own: tuple[tuple[int, str, str], ...]) -> Self:
+        """Make a copy with other headers, in which those at some places have no value."""
+        made = another_like(self)()
+        made.headers, made.fields, made.own = headers, fields, own
+        return made
 
     def give(self, headers: Headers) -> None:
         """Give it other headers than those it came with; what was made of those stays theirs."""
+        self.like = None
         self.headers = headers
         fields: dict[str, str] = {}
         for name, value in headers:
@@ -200,54 +211,23 @@ class RequestHead:
         return f"<RequestHead {self.line!r} {len(self.headers)} headers>"
 
 
-def known_request(data: bytes, known: Memo[bytes, RequestHead]) -> RequestHead | None:
-    """Make the head of an ordinary request of HTTP/1.1 whose header lines are `known`; None where something is another
-    way. `data` is that head and nothing else then: what is known ends with the empty line."""
-    line, _, lines = data.partition(b"\r\n")
-    like = known.get(lines)
-    if like is None:
-        return None
-    text = line.decode("latin-1")
-    words = text.split(" ")
-    if len(words) != 3:
-        return None
-    # What the expression above takes, without it: 2,000 instructions fewer (experiments/requests.md).
-    method, target, version = words
-    if (
-        version != "HTTP/1.1"
-        or method not in _USUAL
-        or target[:1] != "/"
-        or not target.isascii()
-        or not target.isprintable()
-    ):
-        return None
-    assert like.another is not None
-    head = like.another()
-    head.line = text
-    head.method = method
-    head.target = target
-    head.length = len(data)
-    head.like = like
-    return head
-
-
 def parse_request(
-    data: bytes, options: HeadOptions = DEFAULT_OPTIONS, known: Memo[bytes, RequestHead] | None = None
+    data: bytes, options: HeadOptions = DEFAULT_OPTIONS, seen: SeenHeads | None = None
 ) -> RequestHead:
     """Parse a whole head, from the first byte of the request line to the end of the empty line.
 
-    An HTTP/0.9 request is one line; the empty line may follow. `known` are header lines that came before, under the
-    same options. Raises `BadRequest`.
+    An HTTP/0.9 request is one line; the empty line may follow. `seen` are heads that came before, under the same
+    options. Raises `BadRequest`.
     """
-    if known:
-        again = known_request(data, known)
+    if seen is not None:
+        again = seen.find(data)
         if again is not None:
             return again
-    return parse_new_request(data, options, known)
+    return parse_new_request(data, options, seen)
 
 
-def parse_new_request(data: bytes, options: HeadOptions, known: Memo[bytes, RequestHead] | None) -> RequestHead:
-    """Parse one whose header lines are not known, or not with such a request line. Raises `BadRequest`."""
+def parse_new_request(data: bytes, options: HeadOptions, seen: SeenHeads | None) -> RequestHead:
+    """Parse one whose header lines have not been seen, or not with such a request line. Raises `BadRequest`."""
     first = data.find(b"\n") + 1
     if plain_lines is not None:
         text = str(data[:first], "latin-1")
@@ -257,7 +237,7 @@ def parse_new_request(data: bytes, options: HeadOptions, known: Memo[bytes, Requ
             method, target, minor = match.groups()
             headers, fields = found
             head = RequestHead(text[:-2], method, target, 11 if minor == "1" else 10, headers, fields)
-            return _complete(head, data, first, options, known)
+            return _complete(head, data, first, options, seen)
     text = str(data, "latin-1")
     match = _request_line(text)
     if match is None:
@@ -278,17 +258,17 @@ def parse_new_request(data: bytes, options: HeadOptions, known: Memo[bytes, Requ
         )
     else:
         head = _with_odd_fields(text, start, method, target, 11 if minor == "1" else 10, options)
-    return _complete(head, data, first, options, known)
+    return _complete(head, data, first, options, seen)
 
 
 def _complete(
-    head: RequestHead, data: bytes, first: int, options: HeadOptions, known: Memo[bytes, RequestHead] | None
+    head: RequestHead, data: bytes, first: int, options: HeadOptions, seen: SeenHeads | None
 ) -> RequestHead:
     """Work out what a head means, and remember it where it has come before."""
     head.length = len(data)
     _interpret(head, options)
-    if known is not None and head.version == 11 and "upgrade" not in head.fields and known.again(data[first:]):
-        known[data[first:]] = head.kept()
+    if seen is not None and head.version == 11:
+        seen.note(head, data[first:])
     return head
 
 

@@ -6,8 +6,8 @@ import re
 
 from penstock.http.errors import BadRequest
 from penstock.http.head import DEFAULT_OPTIONS, HeadOptions, RequestHead, parse_request
-from penstock.http.head_cache import Memo
 from penstock.http.head_slow import request_line
+from penstock.http.seen_heads import SeenHeads
 
 # A line that ends in LF without CR, which a recipient may take (RFC 9112, section 2.2).
 _lone_line_feed = re.compile(rb"(?<!\r)\n").search
@@ -18,16 +18,16 @@ _control = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").search
 
 _LONGEST_LINE = 2048
 
-_known: dict[HeadOptions, Memo[bytes, RequestHead]] = {}
-"""Header lines that came before. What they mean depends on the options."""
+_seen: dict[HeadOptions, SeenHeads] = {}
+"""Heads that came before. What they mean depends on the options."""
 
 
-def known_by(options: HeadOptions) -> Memo[bytes, RequestHead]:
-    """Return the header lines that came before and were read by these options."""
-    known = _known.get(options)
-    if known is None:
-        known = _known[options] = Memo()
-    return known
+def seen_by(options: HeadOptions) -> SeenHeads:
+    """Return the heads that came before and were read by these options."""
+    seen = _seen.get(options)
+    if seen is None:
+        seen = _seen[options] = SeenHeads()
+    return seen
 
 
 class HeadReader:
@@ -43,7 +43,7 @@ class HeadReader:
     __slots__ = (
         "_buffer",
         "_empty_line",
-        "_known",
+        "_heads",
         "_number",
         "_options",
         "_room",
@@ -61,10 +61,10 @@ class HeadReader:
         small: int = 1024,
         number: int = 4,
         size: int = 8192,
-        known: Memo[bytes, RequestHead] | None = None,
+        heads: SeenHeads | None = None,
     ) -> None:
         self._options = options
-        self._known = known if known is not None else known_by(options)
+        self._heads = heads if heads is not None else seen_by(options)
         self._empty_line = b"\n\r\n" if options.bare_line_feeds else b"\r\n\r\n"
         self._small = small
         self._number = number
@@ -111,7 +111,7 @@ class HeadReader:
     def _complete(self, data: bytes, end: int) -> RequestHead:
         if end > self._small:
             self._walk(data, end)
-        head = parse_request(data[:end], self._options, self._known)
+        head = parse_request(data[:end], self._options, self._heads)
         self.rest = data[end:]
         if self._buffer:
             self._buffer = b""

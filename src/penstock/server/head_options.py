@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from penstock.http.head import HeadOptions
-from penstock.http.reader import known_by
+from penstock.http.reader import seen_by
 from penstock.modules.core.http_core import HttpCore
 from penstock.plan.location import Server
 
 if TYPE_CHECKING:
     from penstock.http.head import RequestHead
-    from penstock.http.head_cache import Memo
+    from penstock.http.seen_heads import SeenHeads
     from penstock.plan.location import Listen
     from penstock.plan.match import LocationTree
 
@@ -21,9 +21,9 @@ Host: TypeAlias = "tuple[Server, LocationTree, bool]"
 KnownServers: TypeAlias = "dict[RequestHead | None, tuple[Listen | None, Host | None]]"
 """By header lines that came before: the server that they mean at an address."""
 
-Reading: TypeAlias = "tuple[HeadOptions, int, Memo[bytes, RequestHead], KnownServers]"
-"""The options for a server, how long a head may be that needs no second look, header lines that came before, and where
-requests with them go."""
+Reading: TypeAlias = "tuple[HeadOptions, int, SeenHeads, KnownServers]"
+"""The options for a server, how long a head may be that needs no second look, heads that came before, and where requests
+with such header lines go."""
 
 NOWHERE: tuple[Listen | None, Host | None] = (None, None)
 
@@ -41,5 +41,5 @@ class Readings(dict["Server", "Reading"]):
             allow_connect=server.meets_connect,
             bare_line_feeds=True,
         )
-        found = self[server] = options, core.client_header_buffer_size, known_by(options), {}
+        found = self[server] = options, core.client_header_buffer_size, seen_by(options), {}
         return found

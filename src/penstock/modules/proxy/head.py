@@ -49,15 +49,27 @@ WriteHead: TypeAlias = "Callable[[Request, str], bytes]"
 
 class WrittenHeaders:
     """What a template has made of header lines that come again: their text, and all that follows method and URI where
-    no variable has a part in it. `by` stands for the template, which it must not keep alive."""
+    no variable has a part in it. `by` stands for the template, which it must not keep alive.
 
-    __slots__ = ("by", "headers", "host", "tail")
+    Where some values are each request's own, the text ends before the first, and `pieces` are their names in lower case
+    and what follows each.
+    """
 
-    def __init__(self, by: object, headers: str) -> None:
+    __slots__ = ("by", "headers", "host", "pieces", "tail")
+
+    def __init__(self, by: object, texts: list[str], names: list[str]) -> None:
         self.by = by
-        self.headers = headers
+        self.headers = texts[0]
+        self.pieces = tuple(zip(names, texts[1:], strict=True))
         self.host = ""
         self.tail: str | None = None
+
+    def filled(self, fields: dict[str, str]) -> str:
+        """Return the text with the values of one request."""
+        text = self.headers
+        for name, after in self.pieces:
+            text = f"{text}{fields[name]}{after}"
+        return text
 
 
 class HeadTemplate:
@@ -105,10 +117,10 @@ class HeadTemplate:
         sent = request.head
         like = sent.like
         made: WrittenHeaders | None = None
-        if like is not None and like.headers is sent.headers:
+        if like is not None:
             made = like.passed
             if made is None or made.by is not self._mark:
-                made = like.passed = WrittenHeaders(self._mark, self._passed(sent))
+                made = like.passed = WrittenHeaders(self._mark, *self._parts(like))
             if made.tail is not None and made.host == host and length is None and not chunked:
                 return f"{method} {uri}{made.tail}".encode("latin-1")
         pieces = self._pieces
@@ -135,9 +147,9 @@ class HeadTemplate:
             parts.append("Transfer-Encoding: chunked\r\n")
         elif length is not None and not chunked and "content-length" not in self._set:
             parts += ("Content-Length: ", str(length), "\r\n")
-        parts.append(self._passed(sent) if made is None else made.headers)
+        parts.append(self._passed(sent) if made is None else made.filled(sent.fields))
         parts.append("\r\n")
-        if made is not None and self._fixed and length is None and not chunked:
+        if made is not None and self._fixed and not made.pieces and length is None and not chunked:
             made.host, made.tail = host, "".join(parts[3:])
         return "".join(parts).encode("latin-1")
 
@@ -179,7 +191,7 @@ class HeadTemplate:
             pairs = "zip(keys(head) if head.repeated else head.fields, head.headers)"
             passed = f'"".join([f"{{name}}: {{value}}\\r\\n" for key, (name, value) in {pairs} if key not in skip])'
         remembered = [
-            "    if like is not None and like.headers is head.headers:",
+            "    if like is not None:",
             "        made = like.passed",
             "        if made is None or made.by is not mark:",
             f'            return render(request, "GET", uri, {host!r}, None, chunked=False)',
@@ -190,7 +202,7 @@ class HeadTemplate:
                     '        return f"GET {uri}{made.tail}".encode("latin-1")',
                 )
                 if self._fixed
-                else ("        passed = made.headers",)
+                else ("        passed = made.filled(head.fields) if made.pieces else made.headers",)
             ),
         ]
         otherwise = [f"    passed = {passed}"] if self._fixed else ["    else:", f"        passed = {passed}"]
@@ -215,6 +227,21 @@ class HeadTemplate:
         return "".join(
             [f"{name}: {value}\r\n" for key, (name, value) in zip(keys, sent.headers, strict=True) if key not in skip]
         )
+
+    def _parts(self, like: RequestHead) -> tuple[list[str], list[str]]:
+        """The same of a head that others are like: in pieces, and the names whose values go between them."""
+        if not like.own:
+            return [self._passed(like)], []
+        own = {name for _, name, _ in like.own}
+        texts, names = [""], []
+        for key, (name, value) in zip(like.fields, like.headers, strict=True):
+            if self._pass_headers and key not in self._skip:
+                texts[-1] += f"{name}: {value}"
+                if key in own:
+                    names.append(key)
+                    texts.append("")
+                texts[-1] += "\r\n"
+        return texts, names
 
     def _compile(self) -> list[Piece]:
         """Literal headers joined, the others as name and getter."""

@@ -112,8 +112,4 @@ def _offer(request: Request, names: list[str]) -> None:
     value = ", ".join(names)
     others = [pair for pair in head.headers if pair[0].lower() != HEADER]
     spelled = next(name for name, _ in head.headers if name.lower() == HEADER)
-    head.headers = [*others, (spelled, value)]
-    # In the order of the headers: whoever walks over both expects that.
-    fields = {name: text for name, text in head.fields.items() if name != HEADER}
-    head.fields = {**fields, HEADER: value}
-    head.repeated = len(head.fields) != len(head.headers)
+    head.give([*others, (spelled, value)])

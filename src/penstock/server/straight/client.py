@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.config.regex.regex import MatchFailed
 from penstock.http.errors import BadRequest
-from penstock.http.head import RequestHead, known_request, parse_new_request
+from penstock.http.head import RequestHead, parse_new_request
 from penstock.http.head_cache import MOST
 from penstock.http.request import Outcome, Request
 from penstock.http.uri import plain_target
@@ -174,8 +174,8 @@ class StraightConnection(Connection):
     def _begin(self, data: bytes, count: int) -> None:
         """Send a request straight on its way, or hand it to the general transaction."""
         service = self.service
-        options, small, known, servers = service.readings[self.server]
-        head = known_request(data, known) if count <= small and self.reader is None else None
+        options, small, seen, servers = service.readings[self.server]
+        head = seen.find(data) if count <= small and self.reader is None else None
         if head is None:
             # Nearly always one whole head has come. For anything else there is the general transaction.
             if (
@@ -188,7 +188,7 @@ class StraightConnection(Connection):
                 self._again(data)
                 return
             try:
-                head = parse_new_request(data, options, known) if count <= small else self._long_head(data)
+                head = parse_new_request(data, options, seen) if count <= small else self._long_head(data)
             except BadRequest:
                 pass
             if head is None:
@@ -231,7 +231,7 @@ class StraightConnection(Connection):
             server, tree, merge_slashes = found
             passage = another_handshake() if "upgrade" in head.fields else another_passage()
             passage.begin(self, head, server)
-            passage.uri, passage.args = plain_target(head.target, merge_slashes)
+            passage.uri, passage.args = head.split or plain_target(head.target, merge_slashes)
             location = tree.find(passage.uri, passage)
         except (MatchFailed, BadRequest):
             return None

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from harness.site import Client, Site, listen_to
 from penstock.http.head import RequestHead, parse_request
-from penstock.http.head_cache import Memo
 from penstock.http.request import Answer, Request
 from penstock.http.response import parse_response
+from penstock.http.seen_heads import SeenHeads
 from penstock.http.uri import plain_target
 from penstock.modules.proxy.proxy import Proxy
 from penstock.plan.location import Location
@@ -39,8 +39,8 @@ TARGETS = st.sampled_from(["/", "/a%20b", "/a?b=c&x", "/%C3%A9", "/a//b/../c", "
 def heads(target: str, lines: list[str], method: str = "GET") -> list[RequestHead]:
     """A head as it is parsed the first time, and when its header lines have come before."""
     data = "\r\n".join([f"{method} {target} HTTP/1.1", "Host: a", *lines, "", ""]).encode("latin-1")
-    known: Memo[bytes, RequestHead] = Memo()
-    return [parse_request(data, known=known) for _ in range(4)]
+    seen = SeenHeads()
+    return [parse_request(data, seen=seen) for _ in range(4)]
 
 
 def only_location(site: Site) -> Location:
