@@ -1,16 +1,17 @@
 """Heads of requests that have come before: what is the same byte for byte is read once.
 
-Header lines are found by all of their bytes. A handshake never comes again like that, as its key is new each time: it is
-found by all of its bytes but the values of Sec-WebSocket-Key and Cookie, which are looked at by themselves and put where
-those of the one before stood. Nothing that came only once is kept, and neither a key nor a cookie ever.
+Header lines are found by all of their bytes. A handshake never comes again like that, as its key is new each time: it
+is found by all of its bytes but the values of Sec-WebSocket-Key and Cookie, which are looked at by themselves and put
+where those of the one before stood. Nothing that came only once is kept, and neither a key nor a cookie ever. A
+handshake takes 28,000 instructions of 218,000 less so (experiments/requests.md).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from penstock.http.head_cache import Memo
 from penstock.http.uri import split_target
+from penstock.shared.memo import Memo
 
 if TYPE_CHECKING:
     from penstock.http.head import RequestHead
@@ -28,7 +29,7 @@ OWN = ("sec-websocket-key", "cookie")
 """Whose values these are, in the order of the two above."""
 
 
-class Line:
+class SeenLine:
     """A request line that has come again: as text, its method and target; and `split`, path and query of a target in
     which nothing is encoded, dotted or doubled, so that every server makes the same of it."""
 
@@ -50,7 +51,7 @@ class SeenHeads:
     __slots__ = ("fields", "handshakes", "lines")
 
     def __init__(self) -> None:
-        self.lines: Memo[bytes, Line] = Memo()
+        self.lines: Memo[bytes, SeenLine] = Memo()
         self.fields: Memo[bytes, RequestHead] = Memo()
         self.handshakes: Memo[bytes, RequestHead] = Memo()
 
@@ -100,7 +101,7 @@ class SeenHeads:
                 fields[name_of] = value
         return head
 
-    def _read(self, first: bytes) -> Line | None:
+    def _read(self, first: bytes) -> SeenLine | None:
         """Read a request line as the expression of `head.py` does, without it: 2,000 instructions fewer
         (experiments/requests.md). None for all but the usual."""
         text = str(first, "latin-1")
@@ -116,7 +117,7 @@ class SeenHeads:
             or not target.isprintable()
         ):
             return None
-        line = Line(text, method, target)
+        line = SeenLine(text, method, target)
         if self.lines.again(first):
             self.lines[first] = line
         return line

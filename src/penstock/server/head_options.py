@@ -22,8 +22,8 @@ KnownServers: TypeAlias = "dict[RequestHead | None, tuple[Listen | None, Host | 
 """By header lines that came before: the server that they mean at an address."""
 
 Reading: TypeAlias = "tuple[HeadOptions, int, SeenHeads, KnownServers]"
-"""The options for a server, how long a head may be that needs no second look, heads that came before, and where requests
-with such header lines go."""
+"""The options for a server, how long a head may be that needs no second look, heads that came before, and where
+requests with such header lines go."""
 
 NOWHERE: tuple[Listen | None, Host | None] = (None, None)
 

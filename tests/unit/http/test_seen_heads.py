@@ -1,5 +1,5 @@
-"""Heads of handshakes that came before but for a key and a cookie: they mean what they mean alone, and nobody else's key or
-cookie is anywhere in them, or in what is remembered."""
+"""Heads of handshakes that came before but for a key and a cookie: they mean what they mean alone, and no other key
+or cookie is anywhere in them, or in what is remembered."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from penstock.http.errors import BadRequest
 from penstock.http.head import RequestHead, parse_request
-from penstock.http.head_cache import LONGEST
-from penstock.http.seen_heads import Line, SeenHeads
+from penstock.http.seen_heads import SeenHeads, SeenLine
+from penstock.shared.memo import LONGEST
 
 MEANING = [name for name in RequestHead.__slots__ if name not in ("like", "passed", "split")]
 OTHERS = ["Host: a.example", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "X: y"]
@@ -110,4 +110,4 @@ def test_what_is_odd_is_read_each_time(lines: list[str]) -> None:
     [("/a?b=c", ("/a", "b=c")), ("/", ("/", "")), ("/a%20", None), ("/a//b", None), ("/../a", None), ("/a#b", None)],
 )
 def test_a_target_is_split_where_every_server_has_the_same(target: str, split: Any) -> None:
-    assert Line("", "GET", target).split == split
+    assert SeenLine("", "GET", target).split == split

@@ -13,8 +13,8 @@ from typing import TypeAlias
 from penstock.http.errors import BadRequest, excerpt
 from penstock.http.fields import CONTROL, Headers, decimal, first_values
 from penstock.http.head import HeadOptions, RequestHead, check_unique
-from penstock.http.head_cache import Memo
 from penstock.http.host import split_host
+from penstock.shared.memo import Memo
 from penstock.websocket.handshake import accept_key, is_key
 
 # The pseudo-fields of a request (RFC 9113, section 8.3.1): method and path as in HTTP/1.1, scheme as RFC 3986, section

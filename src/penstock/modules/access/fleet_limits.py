@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from penstock.config.registry import HTTP_LEVELS, STREAM_LEVELS
 from penstock.config.scope import Scope
 from penstock.config.settings import Settings, phase
-from penstock.http.head_cache import Memo
 from penstock.http.request import Outcome, Request
 from penstock.modules.access import limit_req, places
 from penstock.modules.access.fleet_question import Demand, FleetQuestion, MorePlaces
@@ -24,6 +23,7 @@ from penstock.modules.access.limit_req import LimitReq, RequestLimit
 from penstock.modules.access.zones import Shared, zones
 from penstock.plan import phases
 from penstock.plan.later import Later
+from penstock.shared.memo import Memo
 
 if TYPE_CHECKING:
     from penstock.modules.fleet.link import Link

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from penstock.config.regex.regex import MatchFailed
 from penstock.http.errors import BadRequest
 from penstock.http.head import RequestHead, parse_new_request
-from penstock.http.head_cache import MOST
 from penstock.http.request import Outcome, Request
 from penstock.http.uri import plain_target
 from penstock.modules.core.http_core import HttpCore
@@ -33,6 +32,7 @@ from penstock.server.straight.passage import Passage, another_passage
 from penstock.server.straight.way import way_through
 from penstock.server.transaction import CLIENT_STALLED
 from penstock.shared.alike import like
+from penstock.shared.memo import MOST
 
 if TYPE_CHECKING:
     from penstock.net.dial import Address

@@ -6,8 +6,8 @@ import re
 from typing import Protocol
 
 from penstock.http.errors import BadResponse
-from penstock.http.head_cache import Memo
 from penstock.http.response import ResponseHead, head_end, is_status_line, parse_response, plain_response
+from penstock.shared.memo import Memo
 from penstock.upstream.exchange.framing import ChunkedFraming, CloseFraming, Framing, LengthFraming
 
 BODILESS = frozenset({204, 304})

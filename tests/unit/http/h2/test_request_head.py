@@ -15,7 +15,7 @@ from penstock.http.h2.request_head import (
     whole_head,
 )
 from penstock.http.head import HeadOptions, RequestHead, parse_request
-from penstock.http.head_cache import Memo
+from penstock.shared.memo import Memo
 from penstock.websocket.handshake import check_request
 
 OPTIONS = HeadOptions()

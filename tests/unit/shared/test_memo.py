@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from penstock.http.errors import BadRequest
 from penstock.http.head import HeadOptions, RequestHead, parse_new_request, parse_request
-from penstock.http.head_cache import LONGEST, MOST, Memo
 from penstock.http.reader import HeadReader
 from penstock.http.seen_heads import SeenHeads
+from penstock.shared.memo import LONGEST, MOST, Memo
 from penstock.upstream.exchange.wire import HTTP1
 
 LINES = b"Host: Example.com:80\r\nCookie: a=b\r\nCookie: c=d\r\nContent-Length: 3\r\nConnection: close\r\n\r\n"
