@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 class Carried:
     """The part of a tunnel that knows of the twin. `client` and `backend` are its sides while it lives."""
 
-    # What is rare has its usual value in the class, of `Tunnel` as well, and a place in `__dict__` once it changes.
-    __slots__ = ("__dict__", "_backend", "_client", "_engaged", "_limits", "loop", "opened", "reason", "websocket")
+    __slots__ = ("_backend", "_client", "_engaged", "_limits", "loop", "opened", "reason", "websocket")
 
     loop: Loop
     opened: float
@@ -79,24 +78,6 @@ class Carried:
         """Return whether the twin has it."""
         return self._engaged
 
-    def fold(self, client: int, backend: int, limits: tuple[float, float]) -> None:
-        """Begin as two descriptors that the loop watches for reading, and let the twin carry what comes."""
-        self._client = client
-        self._backend = backend
-        self._limits = limits
-        # `_entrust`, without the call.
-        hot, now = self.loop.hot, self.opened
-        hot.twin.engage(client, 0, now, backend, 0, now, self.websocket)  # type: ignore[union-attr]
-        self._engaged = True
-        handlers, carried = hot.handlers, hot.carried
-        handlers.pop(client, None)
-        handlers.pop(backend, None)
-        try:
-            carried[client] = carried[backend] = self
-        except IndexError:
-            _reach(carried, client, backend)
-            carried[client] = carried[backend] = self
-
     def _unfold(self) -> None:
         limits, client, backend = self._limits, self._client, self._backend
         assert limits is not None and isinstance(client, int) and isinstance(backend, int)
@@ -131,7 +112,7 @@ class Carried:
         hot = self.loop.hot
         hot.handlers.pop(one, None)
         hot.handlers.pop(other, None)
-        _reach(hot.carried, one, other)
+        reach(hot.carried, one, other)
         hot.carried[one] = hot.carried[other] = self
 
     def dismiss(self, about: Side | None = None) -> tuple[int, int, bytes]:
@@ -173,12 +154,13 @@ class Carried:
                 carried = self.loop.hot.carried
                 carried[client] = carried[backend] = None
                 self._engaged = False
-                self.said_goodbye(*totals, by_client=fd == client)
+                read, read_other = totals
+                self.said_goodbye(read, read_other, fd == client)
                 return
         side = self.client
         (side if side.fd == fd else side.peer).given_back(mask)
 
-    def said_goodbye(self, read: int, read_other: int, *, by_client: bool) -> None:
+    def said_goodbye(self, read: int, read_other: int, by_client: bool) -> None:
         """End: each side has sent a close frame, and one of them its FIN, and both sockets are closed. So many bytes
         were read from that one, and from the other."""
         raise NotImplementedError
@@ -193,7 +175,7 @@ class Carried:
         return twin.figures(side.fd) if self._engaged and twin is not None else (side.read, side.last)
 
 
-def _reach(carried: list[Carried | None], one: int, other: int) -> None:
+def reach(carried: list[Carried | None], one: int, other: int) -> None:
     """Make room for two descriptors."""
     missing = max(one, other) + 1 - len(carried)
     if missing > 0:

@@ -8,10 +8,11 @@ from functools import lru_cache
 from math import inf
 
 from penstock.net.loop import IN, Loop
+from penstock.net.relay.carried import reach
 from penstock.net.relay.secure_tunnel import SecureTunnel
 from penstock.net.relay.side import Side
 from penstock.net.relay.tls_side import TlsSide
-from penstock.net.relay.tunnel import End, Tunnel
+from penstock.net.relay.tunnel import End, Tunnel, another_carried
 from penstock.net.stream import READING, Stream
 from penstock.net.timers import Alarm
 from penstock.net.tls.tls import TlsStream
@@ -105,14 +106,52 @@ def carry(
     comes here."""
     if isinstance(client, TlsStream):
         sock, client._sock = client.sock, None
-        tunnel: Tunnel = SecureTunnel(loop, idle_timeout, on_end, alarm, owner, sock, client.ssl)
+        secure = SecureTunnel(loop, idle_timeout, on_end, alarm, owner, sock, client.ssl)
+        if not half_close:
+            secure.half_close = False
+        secure.websocket = websocket
+        secure.start()
+        secure.fold(watched(client), backend, send_timeouts)
+        return secure
+    # Written out, with `Tunnel.__init__`, `start`, `watched` and `_listen`: six calls and 90 bytecodes.
+    hot = loop.hot
+    unused = client._sock is None and client._reader is None and client._writer is None
+    if unused and client._mask == READING and client._posted is None:
+        fd = client.fd
+        client.fd = -1
+        client._mask = 0
+        client.on_hangup = None
     else:
-        tunnel = Tunnel(loop, idle_timeout, on_end, alarm, owner)
+        fd = watched(client)
+    tunnel = another_carried()
+    tunnel.loop = loop
+    tunnel.opened = now = hot.now
+    tunnel.idle_timeout = idle_timeout
+    tunnel.on_end = on_end
+    tunnel.owner = owner
+    tunnel.websocket = websocket
+    tunnel._client = fd
+    tunnel._backend = backend
+    tunnel._limits = send_timeouts
     if not half_close:
         tunnel.half_close = False
-    tunnel.websocket = websocket
-    tunnel.start()
-    tunnel.fold(watched(client), backend, send_timeouts)
+    if alarm is None:
+        alarm = Alarm(loop.timers, tunnel)
+    else:
+        alarm.callback = tunnel
+    tunnel._alarm = alarm
+    alarm.deadline = due = now + idle_timeout
+    if due < alarm.queued:
+        alarm.at(due)
+    loop.tunnels.add(tunnel)
+    hot.twin.engage(fd, 0, now, backend, 0, now, websocket)  # type: ignore[union-attr]
+    handlers, carried = hot.handlers, hot.carried
+    del handlers[fd], handlers[backend]
+    try:
+        carried[fd] = carried[backend] = tunnel
+    except IndexError:
+        reach(carried, fd, backend)
+        carried[fd] = carried[backend] = tunnel
     return tunnel
 
 

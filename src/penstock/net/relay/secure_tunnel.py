@@ -154,9 +154,9 @@ class SecureTunnel(Tunnel):
         self._sock.close()
         close(backend)
         if fd == client:
-            self.said_goodbye(self._read, self._read_other, by_client=True)
+            self.said_goodbye(self._read, self._read_other, True)
         else:
-            self.said_goodbye(self._read_other, self._read, by_client=False)
+            self.said_goodbye(self._read_other, self._read, False)
 
     def _side(self, fd: int) -> Side:
         return self.client if fd == self._client else self.backend
