@@ -58,20 +58,13 @@ static void keep(struct known *place, uint64_t hash, PyObject *lower, int how, c
         place->seen = hash;
         return;
     }
-    PyObject *old_pair = place->pair, *old_key = place->key, *old_lower = place->lower;
-    Py_INCREF(pair);
-    Py_INCREF(key);
-    Py_INCREF(lower);
-    place->hash = hash;
-    place->lower = lower;
-    place->pair = pair;
-    place->key = key;
-    place->how = how;
-    place->length = length;
+    struct known old = *place;
+    *place = (struct known){.hash = hash, .seen = hash, .how = how, .length = length, .pair = Py_NewRef(pair),
+                            .key = Py_NewRef(key), .lower = Py_NewRef(lower)};
     memcpy(place->line, line, (size_t)length);
-    Py_XDECREF(old_pair);
-    Py_XDECREF(old_key);
-    Py_XDECREF(old_lower);
+    Py_XDECREF(old.pair);
+    Py_XDECREF(old.key);
+    Py_XDECREF(old.lower);
 }
 
 /* A name and a value: appended to `headers`, and to `fields` unless the name is there. -1 with an exception. */
@@ -180,10 +173,8 @@ static PyObject *tokens_fields(PyObject *module, PyObject *args)
                            underscores ? NAME | UNDERSCORE : NAME, strict);
     if (taken > 0)
         result = PyTuple_Pack(2, headers, fields);
-    else if (taken == 0) {
-        Py_INCREF(Py_None);
-        result = Py_None;
-    }
+    else if (taken == 0)
+        result = Py_NewRef(Py_None);
     Py_XDECREF(headers);
     Py_XDECREF(fields);
     return result;

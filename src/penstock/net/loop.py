@@ -14,7 +14,6 @@ import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from functools import partial
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -62,9 +61,7 @@ class HotSelector(selectors.EpollSelector):
         super().__init__()
         self._epoll: select.epoll = self._selector  # type: ignore[attr-defined]
         self.twin = make(self._epoll.fileno())
-        self._register: Callable[[int, int], None] = (
-            self._epoll.register if watch is None else partial(watch, self._epoll.fileno())
-        )
+        self._polled = self._epoll.fileno()
         self._keys: dict[int, selectors.SelectorKey] = self._fd_to_key  # type: ignore[attr-defined]
         self.timers = Timers()
         self.now = self.timers.now
@@ -80,7 +77,10 @@ class HotSelector(selectors.EpollSelector):
 
     def watch(self, fd: int, mask: int, handler: Handler) -> None:
         """Call `handler(mask)` from now on whenever one of `mask` (or HUP, ERR) is true of `fd`."""
-        self._register(fd, mask)
+        if watch is None:
+            self._epoll.register(fd, mask)
+        else:
+            watch(self._polled, fd, mask)
         self.handlers[fd] = handler
 
     def change(self, fd: int, mask: int) -> None:
