@@ -18,6 +18,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from penstock.net.bare_socket import StandIn
 from penstock.net.calls import send, watch
 from penstock.net.errors import NetError
 from penstock.net.fiber import Fiber
@@ -65,6 +66,7 @@ class HotSelector(selectors.EpollSelector):
         self._keys: dict[int, selectors.SelectorKey] = self._fd_to_key  # type: ignore[attr-defined]
         self.timers = Timers()
         self.now = self.timers.now
+        self.stand_in = StandIn()
         self.handlers: dict[int, Handler] = {}
         self.carried: list[Carried | None] = []
         self.on_error: Callable[[int, BaseException], None] = _report

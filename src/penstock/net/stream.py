@@ -116,14 +116,14 @@ class Stream(Owned):
         if self._unread is not None:
             raise RuntimeError("bytes were put back: they cannot be left in the socket")
         try:
-            return self.sock.recv(limit, socket.MSG_PEEK)
+            return self.hot.stand_in.of(self.fd).recv(limit, socket.MSG_PEEK)
         except OSError as exc:
             return self._not_received(exc)
 
     def stirs(self) -> bool:
         """Return whether bytes have come that nobody has read."""
         try:
-            return self._unread is not None or bool(self.sock.recv(1, socket.MSG_PEEK))
+            return self._unread is not None or bool(self.hot.stand_in.of(self.fd).recv(1, socket.MSG_PEEK))
         except OSError:
             return False
 

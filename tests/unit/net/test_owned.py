@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from penstock.net.bare_socket import StandIn
 from penstock.net.dial import connect
 from penstock.net.loop import Loop
 from penstock.net.stream import Stream
@@ -68,3 +69,34 @@ def test_nobody_takes_what_somebody_waits_for(loop: Loop) -> None:
             stream.release_fd()
         stream.close()
         assert near.fileno() == -1, "it is closed by who has it, and once"
+
+
+def test_one_object_stands_for_any_descriptor_and_closes_none() -> None:
+    stand_in = StandIn()
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    with near, far, socket.create_server(("127.0.0.1", 0)) as listener:
+        assert stand_in.of(near.fileno()).fileno() == near.fileno()
+        far.sendall(b"hello")
+        assert stand_in.of(near.fileno()).recv(5, socket.MSG_PEEK) == near.recv(5) == b"hello"
+        lent = stand_in.of(listener.fileno())
+        assert lent is stand_in and lent.gettimeout() == 0
+        with pytest.raises(BlockingIOError):
+            stand_in.of(near.fileno()).recv(1)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            stand_in.of(-1)
+        del lent, stand_in
+        far.sendall(b"still open")
+        assert near.recv(20) == b"still open" and listener.getsockname()
+
+
+def test_a_look_at_what_has_come_makes_no_object(loop: Loop) -> None:
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    with far:
+        stream = Stream(near.detach(), loop)
+        assert stream.peek_now() is None and not stream.stirs()
+        far.sendall(b"hello")
+        assert stream.peek_now(3) == b"hel" and stream.stirs() and stream.recv_now() == b"hello"
+        assert stream._sock is None
+        stream.close()

@@ -109,7 +109,10 @@ class Opening:
         sock.setblocking(False)
         stream = Stream(sock, self._loop)
         inner = getattr(sock, "_sslobj", None)
-        done(Opened(stream if inner is None else TlsStream(stream, stream.fd, sock, inner, 0, None), run, version), "")
+        if inner is not None:
+            stream = TlsStream(stream, stream.fd, inner, 0, None)
+            stream._sock = sock  # which `inner` refers to weakly
+        done(Opened(stream, run, version), "")
 
 
 def _open(address: RedisAddress) -> tuple[socket.socket, str, str]:

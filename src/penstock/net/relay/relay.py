@@ -105,8 +105,7 @@ def carry(
     The loop watches that for reading; see `relay` and `limits`. No names are given to its arguments: every handshake
     comes here."""
     if isinstance(client, TlsStream):
-        sock, client._sock = client.sock, None
-        secure = SecureTunnel(loop, idle_timeout, on_end, alarm, owner, sock, client.ssl)
+        secure = SecureTunnel(loop, idle_timeout, on_end, alarm, owner, client.ssl)
         if not half_close:
             secure.half_close = False
         secure.websocket = websocket

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from errno import ECONNRESET, EPIPE
 from typing import Any
 
+from penstock.net.calls import close
 from penstock.net.errors import PeerGone, TimedOut, TlsFailed
 from penstock.net.loop import IN, OUT
 from penstock.net.stream import READ_SIZE, Buffer, Stream
@@ -40,12 +41,10 @@ class TlsStream(Stream):
 
     __slots__ = ("_broken", "_finished", "_read_needs", "_write_needs", "hello", "ssl")
 
-    def __init__(
-        self, plain: Stream, fd: int, sock: socket.socket, inner: Any, mask: int, hello: Hello | None
-    ) -> None:
+    def __init__(self, plain: Stream, fd: int, inner: Any, mask: int, hello: Hello | None) -> None:
         # Not through `Stream.__init__`, which would set some of it a second time.
         self.fd = fd
-        self._sock = sock
+        self._sock = None
         self.loop = plain.loop
         self.hot = plain.hot
         self.on_hangup = None
@@ -342,19 +341,20 @@ def wrap(
 ) -> TlsStream:
     """Make a stream of TLS of a plain one, which is empty after: the server's side where there is a `hello`. The
     handshake is next (`TlsStream.shake`). Raises `TlsFailed`, with all closed."""
-    sock, mask, unread = stream.release()
-    fd = sock.fileno()
+    unread = stream._unread
+    fd, mask = stream.release_fd()
     try:
         if unread:
             raise TlsFailed("bytes were read before the handshake")
         # What `SSLContext.wrap_socket` does for a connected socket.
         name = None if server_name is None else context._encode_hostname(server_name)
+        sock = stream.hot.stand_in.of(fd)
         inner = context._wrap_socket(sock, hello is not None, name, owner=None, session=session)
     except (OSError, ValueError, TypeError, TlsFailed) as exc:  # a name that can not be sent may be any of them
         stream.hot.drop(fd)
-        sock.close()
+        close(fd)
         raise TlsFailed(str(exc), getattr(exc, "reason", None) or "") from None
-    return TlsStream(stream, fd, sock, inner, mask, hello)
+    return TlsStream(stream, fd, inner, mask, hello)
 
 
 async def _handshake(tls: TlsStream, deadline: _Deadline) -> TlsStream:

@@ -15,6 +15,7 @@ import pytest
 
 from penstock.net.errors import NetError, PeerGone, TimedOut, TlsFailed
 from penstock.net.fiber import spawn
+from penstock.net.loop import Loop
 from penstock.net.stream import Stream
 from penstock.net.tls import tls
 from penstock.net.tls.hello import Hello, NotTls
@@ -40,6 +41,31 @@ def test_handshake_and_exchange(secured: Secured, run: Run) -> None:
         client.close()
         assert await server.recv(timeout=5) == b""
         server.close()
+
+    run(main())
+
+
+def test_none_has_a_socket_object_and_each_has_its_own_descriptor(secured: Secured, run: Run, loop: Loop) -> None:
+    """The library wants an object, of which it reads the number once: one stands for all of them."""
+
+    async def main() -> None:
+        pairs = [await secured() for _ in range(3)]
+        for number, (client, _) in enumerate(pairs):
+            await client.send_all(b"from %d" % number)
+        for number, (client, server) in enumerate(reversed(pairs)):
+            assert await server.recv(timeout=5) == b"from %d" % (2 - number)
+            await server.send_all(b"to %d" % number)
+            assert await client.recv(timeout=5) == b"to %d" % number
+        assert {stream._sock for pair in pairs for stream in pair} == {None}
+        (client, server), (other, _), _ = pairs
+        client.close()
+        assert await server.recv(timeout=5) == b"" and not server._broken
+        other.abort()
+        for _, server in pairs:
+            server.close()
+        assert loop.hot.handlers.keys().isdisjoint({server.fd for _, server in pairs})
+        for client, _ in pairs:
+            client.close()
 
     run(main())
 
