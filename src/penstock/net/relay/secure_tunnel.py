@@ -7,16 +7,16 @@ somebody wants to see one, and the tunnel then goes on with them.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from typing import Any
 
 from penstock.net.bare_socket import socket_of
 from penstock.net.calls import close, recv, send
-from penstock.net.loop import IN, RDHUP, Loop
-from penstock.net.relay.side import BUFFER, CLOSE_FRAME, LONGEST_CLOSE, READING, SIZE, VIEW, Side
+from penstock.net.loop import IN, Loop
+from penstock.net.relay.side import BUFFER, CLOSE_FRAME, LONGEST_CLOSE, READING, SIZE, Side
 from penstock.net.relay.tls_side import TlsSide, wants_more
 from penstock.net.relay.tunnel import End, Tunnel
+from penstock.net.relay.views import VIEWED, VIEWS, view_of
 from penstock.net.timers import Alarm
 
 _LONG = 8192
@@ -27,7 +27,7 @@ _PART = 16384
 class SecureTunnel(Tunnel):
     """As `Tunnel`. As long as there are no sides, this counts in their stead."""
 
-    __slots__ = ("_last", "_parting", "_read", "_read_other", "_sock", "_ssl")
+    __slots__ = ("_last", "_parting", "_read", "_read_other", "_ssl")
 
     def __init__(
         self,
@@ -36,12 +36,10 @@ class SecureTunnel(Tunnel):
         on_end: Callable[[Tunnel, End], None],
         alarm: Alarm | None,
         owner: object,
-        sock: socket.socket,
         inner: Any,
     ) -> None:
-        """`sock` and `inner` are the client's: the socket, and what OpenSSL has of it."""
+        """`inner` is what OpenSSL has of the client."""
         super().__init__(loop, idle_timeout, on_end, alarm, owner)
-        self._sock = sock
         self._ssl = inner
 
     def fold(self, client: int, backend: int, limits: tuple[float, float]) -> None:
@@ -73,41 +71,39 @@ class SecureTunnel(Tunnel):
 
     def told(self, fd: int, mask: int) -> None:
         """Pass on what has come. Whatever else there is, sides deal with."""
-        if mask != IN and mask != READING:
-            self._side(fd).on_event(mask)
+        if mask != IN:
+            self._told_more(fd, mask)
             return
+        # Both ways are written out here, and every other step is taken where it is needed: a message and its echo are
+        # 2,500 instructions less (experiments/requests.md).
         if fd == self._client:
-            self._from_client(fd)
-        else:
-            self._from_backend(fd)
-        if mask & RDHUP and self._limits is not None:
-            self.told(fd, IN)  # the end, nearly always
-
-    def _from_client(self, fd: int) -> None:
-        try:
-            count = self._ssl.read(SIZE, BUFFER)
-        except OSError as exc:
-            if not wants_more(exc):
-                self.client._failed(exc, -1)
+            try:
+                count = self._ssl.read(SIZE, BUFFER)
+            except OSError as exc:
+                if not wants_more(exc):
+                    self.client._failed(exc, -1)
+                return
+            view = VIEWS[count] if count < VIEWED else None
+            if view is None:
+                if not count:
+                    self._ended(fd)
+                    return
+                view = view_of(count)
+            self._read += count
+            self._last = self.loop.hot.now
+            if self._parting or BUFFER[0] == CLOSE_FRAME:
+                parts = count <= LONGEST_CLOSE and BUFFER[0] == CLOSE_FRAME
+                self._parting = self._parting | 1 if parts else self._parting & 2
+            try:
+                sent = send(self._backend, view)  # type: ignore[arg-type]
+            except OSError as exc:
+                self._stop(self.backend, exc, bytes(view))
+                return
+            if sent != count:
+                self.backend.hold(bytes(view[sent:]))
+            elif count >= _LONG:
+                self._unfold()
             return
-        if not count:
-            self._ended(fd)
-            return
-        self._read += count
-        self._last = self.loop.hot.now
-        parts = count <= LONGEST_CLOSE and BUFFER[0] == CLOSE_FRAME
-        self._parting = self._parting | 1 if parts else self._parting & 2
-        try:
-            sent = send(self._backend, VIEW[:count])  # type: ignore[arg-type]
-        except OSError as exc:
-            self._stop(self.backend, exc, bytes(VIEW[:count]))
-            return
-        if sent != count:
-            self.backend.hold(bytes(VIEW[sent:count]))
-        elif count >= _LONG:
-            self._unfold()
-
-    def _from_backend(self, fd: int) -> None:
         try:
             data = recv(fd, _PART)
         except OSError as exc:
@@ -119,8 +115,9 @@ class SecureTunnel(Tunnel):
         count = len(data)
         self._read_other += count
         self._last = self.loop.hot.now
-        parts = count <= LONGEST_CLOSE and data[0] == CLOSE_FRAME
-        self._parting = self._parting | 2 if parts else self._parting & 1
+        if self._parting or data[0] == CLOSE_FRAME:
+            parts = count <= LONGEST_CLOSE and data[0] == CLOSE_FRAME
+            self._parting = self._parting | 2 if parts else self._parting & 1
         try:
             sent = self._ssl.write(data)
         except OSError as exc:
@@ -130,6 +127,14 @@ class SecureTunnel(Tunnel):
             self.client.hold(data[sent:])
         elif count >= _LONG:
             self._unfold()
+
+    def _told_more(self, fd: int, mask: int) -> None:
+        if mask != READING:
+            (self.client if fd == self._client else self.backend).on_event(mask)
+            return
+        self.told(fd, IN)
+        if self._limits is not None:
+            self.told(fd, IN)  # the end, nearly always
 
     def _stop(self, side: Side, exc: OSError, data: bytes) -> None:
         """Do what a side does that could not be written to."""
@@ -141,7 +146,7 @@ class SecureTunnel(Tunnel):
     def _ended(self, fd: int) -> None:
         """Deal with a FIN: after a close frame from each side it is the end of both."""
         if not self.websocket or self._parting != 3:
-            self._side(fd)._end_of_input()
+            (self.client if fd == self._client else self.backend)._end_of_input()
             return
         hot = self.loop.hot
         client, backend = self._client, self._backend
@@ -151,15 +156,12 @@ class SecureTunnel(Tunnel):
             self._ssl.shutdown()
         except (OSError, ValueError):
             pass  # it is gone, or what it has to say nobody reads
-        self._sock.close()
+        close(client)
         close(backend)
         if fd == client:
             self.said_goodbye(self._read, self._read_other, True)
         else:
             self.said_goodbye(self._read_other, self._read, False)
-
-    def _side(self, fd: int) -> Side:
-        return self.client if fd == self._client else self.backend
 
     def _unfold(self) -> None:
         limits, client, backend = self._limits, self._client, self._backend
@@ -167,12 +169,12 @@ class SecureTunnel(Tunnel):
         self._limits = None
         hot = self.loop.hot
         hot.carried[client] = hot.carried[backend] = None
-        left = TlsSide(self._sock, self._ssl, hot, limits[0])
+        left = TlsSide(socket_of(client), self._ssl, hot, limits[0])
         right = Side(socket_of(backend), hot, limits[1])
         left.read, right.read = self._read, self._read_other
         left.last = right.last = self._last
         left.parting, right.parting = bool(self._parting & 1), bool(self._parting & 2)
-        del self._sock, self._ssl
+        del self._ssl
         left.mask = right.mask = READING
         self.join(left, right)
         self.equip()

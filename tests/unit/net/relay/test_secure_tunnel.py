@@ -17,6 +17,7 @@ from penstock.net.relay.side import Side
 from penstock.net.relay.states import FlowState
 from penstock.net.relay.tls_side import TlsSide
 from penstock.net.relay.tunnel import End
+from penstock.net.relay.views import VIEWED, VIEWS
 from penstock.net.stream import Stream
 from penstock.net.tls.tls import accept
 from unit.net.tunnels import AGREED, ASKED, NO_GOODBYE, WHO_ENDS, Both, one_after_the_other, read_all, say
@@ -111,6 +112,25 @@ def test_sides_are_made_when_somebody_asks_for_them(tunnel: Any, run: Run) -> No
         both.backend.close()
         await both.end()
         assert both.ends[0][1:] == (8, 4)
+
+    run(main())
+
+
+def test_messages_of_many_lengths_come_as_they_were_sent(tunnel: Any, run: Run) -> None:
+    """Each length twice: of short ones the view that they leave by is kept (`views.py`)."""
+
+    async def main() -> None:
+        both = await tunnel(websocket=True)
+        for length in (1, 2, 70, 131, 132, VIEWED - 1, VIEWED, VIEWED + 1, 8191):
+            for _ in range(2):
+                data = os.urandom(length)
+                await both.client.send_all(data)
+                assert await both.backend.recv(timeout=5) == data
+                await both.backend.send_all(data)
+                assert await both.client.recv(timeout=5) == data
+            view = VIEWS[length] if length < VIEWED else None
+            assert view is None if length >= VIEWED else view is not None and len(view) == length
+        assert is_folded(both)
 
     run(main())
 
