@@ -24,6 +24,7 @@ from penstock.net.errors import NetError
 from penstock.net.fiber import Fiber
 from penstock.net.relay.compiled import make
 from penstock.net.timers import Timers
+from penstock.net.tls.bursts import Bursts
 
 if TYPE_CHECKING:
     from penstock.http.events.live import LiveEventStream
@@ -67,6 +68,7 @@ class HotSelector(selectors.EpollSelector):
         self.timers = Timers()
         self.now = self.timers.now
         self.stand_in = StandIn()
+        self.bursts = Bursts(self.timers)
         self.handlers: dict[int, Handler] = {}
         self.carried: list[Carried | None] = []
         self.on_error: Callable[[int, BaseException], None] = _report

@@ -1,9 +1,7 @@
-"""The collector of cycles, and memory that is free: what only CPython's or glibc's can do is asked of it where it is
-there, and left out elsewhere."""
+"""The collector of cycles: what only CPython's can do is asked of it where it is there, and left out elsewhere."""
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import sys
 
@@ -33,12 +31,3 @@ def blocks() -> int:
     """Count the blocks of memory in use; 0 where nobody counts them."""
     count = getattr(sys, "getallocatedblocks", None)
     return 0 if count is None else count()
-
-
-def give_back_freed() -> None:
-    """Give memory that is free to the system: half a megabyte after loading, of each process that is forked then."""
-    try:
-        trim = ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError):
-        return  # only glibc's keeps it
-    trim(0)

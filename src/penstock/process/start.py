@@ -12,7 +12,6 @@ from penstock.config.inputs import Record, using
 from penstock.config.os_errors import os_failure
 from penstock.net.relay.compiled import NoTwin, describe, make
 from penstock.observe.errorlog import ALERT, EMERG, NOTICE, report, set_fallback, use_console
-from penstock.process.collector import give_back_freed
 from penstock.process.imports.early import Incomplete, provide
 from penstock.process.imports.stock import lay_in
 from penstock.process.startup.build import interpreter
@@ -24,6 +23,7 @@ from penstock.process.startup.leftovers import drop_leftovers
 from penstock.process.startup.logs import boot_log, redirect_stderr
 from penstock.process.startup.pidfile import write_pid_file
 from penstock.process.startup.signals import hold
+from penstock.shared.freed import give_back_freed
 
 
 class Runs(Protocol):

@@ -83,6 +83,7 @@ class TlsStream(Stream):
         except OSError as exc:
             raise PeerGone(exc.errno or EPIPE, "recv") from None
         self.ready = False  # OpenSSL has read nothing beyond it
+        self.hot.bursts.note()
         return 0
 
     def give_up(self) -> None:
