@@ -122,15 +122,23 @@ class Format:
 
     def freeze(self, request: SomeRequest) -> str:
         """Write the part of the line that is known already, to be finished by `thaw`."""
+        return (self._freeze or self.freezer())(request)
+
+    def freezer(self) -> Freezer:
+        """Return what freezes lines."""
         if self._freeze is None:
             self._freeze = make_freezer(self.pieces, self._getters, self._late, self._escaping)
-        return self._freeze(request)
+        return self._freeze
 
     def thaw(self, frozen: str, request: SomeRequest) -> bytes:
         """Write the whole line. Of `request`, only late variables are asked."""
+        return (self._thaw or self.thawer())(request, frozen)
+
+    def thawer(self) -> Thawer:
+        """Return what thaws them."""
         if self._thaw is None:
             self._thaw = make_thawer(self._getters, self._late, self._escaping)
-        return self._thaw(request, frozen)
+        return self._thaw
 
     def gaps(self, request: SomeRequest) -> tuple[list[str | None], list[str]]:
         """Return what fills the gaps of a frozen line when it is written elsewhere: the name of a built-in variable, or

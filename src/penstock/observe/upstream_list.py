@@ -27,7 +27,7 @@ def described(groups: Iterable[Group], tunnels: Iterable[Tunnel], now: float) ->
     """Describe groups as this worker sees them. `now` is the loop's time."""
     count: dict[int, int] = {}
     for tunnel in tunnels:
-        peer = getattr(getattr(tunnel.owner, "upgraded", None), "peer", None)
+        peer = getattr(tunnel.owner, "peer", None)
         if peer is not None:
             place = id(_heir(peer))
             count[place] = count.get(place, 0) + 1

@@ -50,6 +50,7 @@ class Location(dict[Any, Any]):
         "notes",
         "phases",
         "predicate",
+        "provenance",
         "regex",
         "scope",
         "span",
@@ -77,6 +78,7 @@ class Location(dict[Any, Any]):
         self.filters: Handlers = ()
         self.straight: Handler | None = None
         self.way: Any = None  # a `server.straight.way.Way`, which is above this floor; False where there is none
+        self.provenance: Any = None  # a `server.tunnel.provenance.Provenance`, once there was a tunnel
         self.notes: set[str] = set()
         """What has been said once about this location (advice that must not fill the log)."""
 

@@ -18,6 +18,7 @@ from penstock.observe.handover import ReceivedPaths, Show, describe_lines, descr
 from penstock.server.finish import forget
 from penstock.server.stream.ending import StreamEnding
 from penstock.server.tunnel.ending import Ending
+from penstock.server.tunnel.provenance import Provenance
 from penstock.shared.json_fields import Fields, Strange
 from penstock.upstream.exchange.handover import ReceivedPeer, ReceivedState
 
@@ -139,13 +140,12 @@ def received_ending(service: Service, plan: Plan, fields: Fields, places: Receiv
 def _fill(ending: Ending, service: Service, plan: Plan, fields: Fields, places: ReceivedPaths) -> None:
     """Give an ending what is told of it. Not through `Ending.__init__`, which reads an open connection: that was in
     another process."""
-    ending.service = service
     ending.number = fields.whole("connection")
     ending.connected = fields.real("connected")
     ending.started = fields.real("started")
     ending.client = fields.text("client")
-    ending.server_name = fields.text("server")
-    ending.location_name = fields.text("location")
+    bare = ending.bare
+    ending.provenance = Provenance(service, fields.text("server"), fields.text("location"), bare=bare)
     for name in _COUNTS:
         setattr(ending, name, fields.whole(name))
     ending.attempts = [_read_attempt(each) for each in fields.objects("attempts")]
@@ -170,7 +170,6 @@ def _fill(ending: Ending, service: Service, plan: Plan, fields: Fields, places: 
     ending.completed = False
     ending.finished = 0.0
     attempt = ending.attempts[-1] if ending.attempts else Attempt("", ending.started)
-    bare = ending.bare
     found = (place_again(plan, zone, key, of_streams=bare) for zone, key in held)
     ending.endings = [*tallies, *(place for place in found if place is not None)]
     groups = groups_named(plan, told.group, of_streams=bare)

@@ -14,7 +14,7 @@ def group() -> Group:
 
 
 def tunnel(peer: Peer) -> SimpleNamespace:
-    return SimpleNamespace(owner=SimpleNamespace(upgraded=SimpleNamespace(peer=peer)))
+    return SimpleNamespace(owner=SimpleNamespace(peer=peer))
 
 
 def test_a_worker_describes_what_it_sees() -> None:

@@ -6,14 +6,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from penstock.http.errors import BadResponse
+from penstock.modules.websocket.origins import advise
 from penstock.net.calls import call, recv
 from penstock.net.errors import DialFailed, NetError
 from penstock.net.loop import IN, OUT
-from penstock.net.relay.relay import carries
+from penstock.net.relay.relay import carries, carry
 from penstock.net.stream import READING, Stream, stream_of
+from penstock.server.finish import release
 from penstock.server.straight.passage import Passage, model_of
-from penstock.server.straight.switch import may_switch, open_late, switch, switched_head
-from penstock.server.tunnel.tunnel import open_at_once
+from penstock.server.straight.switch import may_switch, open_late, remember, switch, switched_head
+from penstock.server.tunnel.ending import another_ending
+from penstock.server.tunnel.provenance import provenance_of
+from penstock.server.tunnel.tunnel import count_opened, speaks_websocket
 from penstock.shared.alike import like
 from penstock.upstream.exchange.reading import not_reached, not_read
 from penstock.upstream.exchange.upgrade import TakenPeer
@@ -30,9 +34,12 @@ class HandshakePassage(Passage):
     """A request that asks for an upgrade. `fd` is its backend's as long as there is no stream: it has taken the whole
     head, and the loop watches it for reading."""
 
-    __slots__ = ("fd",)
+    __slots__ = ("_head", "_said", "fd")
 
     fd: int
+    _said: bytes
+    """A head by which a tunnel was opened, as it came."""
+    _head: ResponseHead | None
 
     def _dial(self, peer: Peer, policy: Policy) -> None:
         """Connect to the backend and send the head, in one call."""
@@ -74,20 +81,27 @@ class HandshakePassage(Passage):
         if mask != IN:
             self._unfold()._on_event(mask)
             return
-        policy = self.way.policy
+        way = self.way
         try:
-            data = recv(self.fd, policy.head_size)
+            data = recv(self.fd, way.policy.head_size)
         except OSError as exc:
             self._nothing_read(exc)
             return
         try:
+            known = way.switched.get(len(data))
+            if known is not None and (answer := known.answer(data)) is not None:
+                self._said = data
+                if self._may_open():
+                    self._open(answer, len(data), known.websocket)
+                    return
+                self._said = b""
             head = None
             if data:
                 try:
-                    head = policy.wire.read_head(data, 0)
+                    head = way.policy.wire.read_head(data, 0)
                 except BadResponse:
                     pass  # it is read again, by who says so
-            if head is not None and head.status == 101 and head.length == len(data) and self._opens(head):
+            if head is not None and head.status == 101 and head.length == len(data) and self._opens(head, data):
                 return
             stream, line = self._unfold(), self.line
             assert line is not None
@@ -97,6 +111,18 @@ class HandshakePassage(Passage):
             self._hear(line)
         except Exception as error:
             self.stumble(error)
+
+    @property
+    def upstream_head(self) -> ResponseHead | None:
+        """Return the backend's head; that of a 101 which is known is read when somebody asks for it."""
+        head = self._head
+        if head is None and self._said:
+            head = self._head = self.way.policy.wire.read_head(self._said, 0)
+        return head
+
+    @upstream_head.setter
+    def upstream_head(self, head: ResponseHead | None) -> None:
+        self._head = head
 
     def _switches(self, head: ResponseHead, rest: bytes, stream: Stream) -> bool:
         if stream.owed or not may_switch(self, head):
@@ -112,37 +138,83 @@ class HandshakePassage(Passage):
         except NetError as error:
             self._fail(not_read(error))
 
-    def _opens(self, head: ResponseHead) -> bool:
-        """Open the tunnel that a 101 is; False, and nothing done, where that takes more than two descriptors."""
-        connection, way = self.connection, self.way
-        client = connection.stream
-        if not way.plain or way.talks or not carries(client, client.loop):
+    def _may_open(self) -> bool:
+        """Return whether a 101 opens a tunnel of two descriptors; `upstream_head` is that."""
+        way, client = self.way, self.connection.stream
+        if not way.plain or way.talks:
             return False
-        if not may_switch(self, head):
+        if (type(client) is not Stream or client._unread is not None) and not carries(client, client.loop):
+            return False
+        if not way.judges_switch:
+            return bool(self.head.fields["upgrade"])
+        head = self.upstream_head
+        return head is not None and may_switch(self, head)
+
+    def _opens(self, head: ResponseHead, said: bytes) -> bool:
+        """Open the tunnel that a 101 is; False, and nothing done, where that takes more than two descriptors."""
+        self._head = head
+        if not self._may_open():
+            self._head = None
             return False
         data = switched_head(self, head)
         if data is None:
+            self._head = None
             return False
-        attempt = self.attempt
-        attempt.bytes_received = head.length
-        self.note(head)
+        websocket = speaks_websocket(head)
+        remember(self.way, head, said, websocket=websocket)
+        self._open(data, head.length, websocket)
+        return True
+
+    def _open(self, data: bytes, received: int, websocket: bool) -> None:
+        """Send the client its 101, and let the relay have it and the backend's descriptor."""
+        connection, way, attempt, peer = self.connection, self.way, self.attempt, self.peer
+        client, service = connection.stream, connection.service
+        if way.judges_switch and way.passing.carries_websockets:
+            advise(self)
+        self.keep_alive = False
+        self.status = attempt.status = 101
+        attempt.bytes_received = received
+        attempt.header_time = service.timers.now - attempt.started
         client.on_hangup = None
         count = client.send_now(data)
         if count != len(data):
             self._unfold()._reader = None
             open_late(self, data, count)
-            return True
+            return
         self.bytes_sent = count
-        peer, self.peer = self.peer, None
-        assert peer is not None
-        taken = TakenPeer(self, peer, way.group, self.selection, client.hot, len(self.written))
-        if self.selection is not None:
-            taken.release()
-            self.selection = None
         fd, self.fd = self.fd, -1
-        connection.passage = None
-        open_at_once(connection, self, taken, fd, way)
-        return True
+        self.peer = connection.passage = None
+        assert peer is not None
+        if way.core.tcp_nodelay:
+            client.nodelay()
+        alarm, connection.alarm = connection.alarm, None
+        # `Service.gone`, without the call: there is no fiber, and no alarm any more.
+        service.requests += connection.requests
+        service.connections.discard(connection)
+        provenance = way.provenance
+        if provenance is None or provenance.service is not service:
+            way.provenance = provenance = provenance_of(service, self.location, self.server.name)
+            provenance.group, provenance.module = way.group, way.policy.module
+        ending = another_ending()
+        ending.begin(connection, self, provenance)
+        sent, selection = len(self.written), self.selection
+        if selection is None:
+            ending.keep(peer, attempt, sent)
+        else:
+            self.selection = None
+            ending._tried = attempt
+            taken = TakenPeer(attempt, peer, way.group, selection, client.hot, sent, way.policy.module)
+            taken.release()
+            ending.upgraded = taken
+        if service.meters is not None:
+            count_opened(service, self, ending)
+        connection.tunnelled = True
+        loop, silence, limits = service.loop, way.idle_timeout, way.send_timeouts
+        tunnel = carry(loop, client, fd, silence, limits, ending, alarm, websocket, ending)
+        if ending.spans is not None:
+            ending.spans.follow(tunnel)
+        if self.held:
+            release(self)
 
     def _unfold(self) -> Stream:
         """Make the backend's stream, for all that is unusual."""
@@ -167,6 +239,7 @@ class HandshakePassage(Passage):
 def _model() -> HandshakePassage:
     made = model_of(HandshakePassage)
     made.fd = -1
+    made._said = b""
     return made
 
 

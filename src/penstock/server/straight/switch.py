@@ -8,12 +8,15 @@ from penstock.modules.websocket.origins import advise
 from penstock.modules.websocket.websocket import answered_wrong
 from penstock.server.head import signature
 from penstock.server.straight.begun import sent
+from penstock.server.straight.known_switch import MOST, known_switch
 from penstock.server.tunnel.tunnel import begin_tunnel, open_plain
 from penstock.upstream.exchange.upgrade import Upgrade
+from penstock.upstream.exchange.wire import HTTP1
 
 if TYPE_CHECKING:
     from penstock.http.response import ResponseHead
     from penstock.server.straight.passage import Passage
+    from penstock.server.straight.way import Way
 
 
 def may_switch(passage: Passage, head: ResponseHead) -> bool:
@@ -51,6 +54,10 @@ def _at_once(passage: Passage, head: ResponseHead, rest: bytes) -> bool:
     data = switched_head(passage, head)
     if data is None:
         return False
+    if way.passing.carries_websockets:
+        advise(passage)
+    passage.keep_alive = False
+    passage.status = 101
     count = connection.stream.send_now(data)
     if count != len(data):
         open_late(passage, data, count, rest)
@@ -70,13 +77,21 @@ def switched_head(passage: Passage, head: ResponseHead) -> bytes | None:
     lines = way.content.lines(head)
     if lines is None:
         return None
-    if way.passing.carries_websockets:
-        advise(passage)
     first, before, after = lines
-    passage.keep_alive = False
-    passage.status = 101
     text = f"{first}{signature(way.core.server_tokens)}{before}Connection: upgrade\r\n{after}\r\n"
     return text.encode("latin-1")
+
+
+def remember(way: Way, head: ResponseHead, said: bytes, *, websocket: bool) -> None:
+    """Remember a 101 for those that differ from it in Sec-WebSocket-Accept alone, if there have been some."""
+    written = head.written
+    if written is None or written.by is not way.content.mark or way.policy.wire is not HTTP1:
+        return
+    known = known_switch(head, said, written.lines, way.core.server_tokens, websocket=websocket)
+    if known is not None:
+        if len(way.switched) >= MOST:
+            way.switched.clear()
+        way.switched[len(said)] = known
 
 
 def open_late(passage: Passage, data: bytes, count: int, rest: bytes = b"") -> None:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from penstock.modules.proxy.targets import Destination
     from penstock.observe.format_compiler import Liner
     from penstock.plan.location import Location, Server
+    from penstock.server.straight.known_switch import KnownSwitch
+    from penstock.server.tunnel.provenance import Provenance
     from penstock.upstream.exchange.policy import Policy
     from penstock.upstream.peers.group import Group
 
@@ -56,6 +58,7 @@ class Way:
         "group",
         "idle_timeout",
         "judges",
+        "judges_switch",
         "kept",
         "line",
         "longest",
@@ -64,10 +67,12 @@ class Way:
         "patience",
         "plain",
         "policy",
+        "provenance",
         "put",
         "seen",
         "send_timeouts",
         "shuns_safari",
+        "switched",
         "talks",
     )
 
@@ -81,10 +86,17 @@ class Way:
     """Whether nothing but TCP_NODELAY is set of sockets."""
     send_timeouts: tuple[float, float]
     """Those for which its client and its backend may take nothing."""
+    judges_switch: bool
+    """Whether a 101 is looked at before it is passed on."""
+    provenance: Provenance | None
+    """What its tunnels have in common, once there was one."""
 
     def __init__(self, location: Location) -> None:
         self.core = location[HttpCore]
         self.kept: StraightHits | None = None
+        self.switched: dict[int, KnownSwitch] = {}
+        """What is known of 101s that have come before, by their lengths."""
+        self.provenance = None
         self.talks = location[Conversations].terms is not None
         self.judges: tuple[Judge, ...] = tuple(
             handler.begin if isinstance(handler, Awaited) else handler
@@ -123,6 +135,7 @@ class Way:
         self.dials_plainly = not (policy.socket_keepalive or policy.rcvbuf or policy.sndbuf)
         self.idle_timeout = policy.read_timeout or inf
         self.send_timeouts = limits(self.core.send_timeout, policy.send_timeout)
+        self.judges_switch = passing.guard is not None or passing.carries_websockets
         self.group = there.group
         self.content = StraightProxy(passing, there)
 

@@ -36,9 +36,10 @@ class StreamEnding(Ending):
         *,
         timed: bool = False,
     ) -> None:
-        super().__init__(connection, session, upgraded)
+        super().__init__(
+            connection, session, upgraded, session.server.name or address_text(connection.listen.address)
+        )
         self.received = session.received
-        self.server_name = session.server.name or address_text(connection.listen.address)
         self.rates = rates
         self.timed = timed
 

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from penstock.http.head import RequestHead
 from penstock.http.request import NO_PEER, Attempt
 from penstock.modules.logs.log import AccessLogs
 from penstock.modules.tracing.keys import TRACE
-from penstock.net.relay.tunnel import End, Tunnel
+from penstock.net.relay.tunnel import BACKEND_CLOSED, CLIENT_CLOSED, IDLE, SHUTDOWN, End, Tunnel
 from penstock.observe.accesslog import FrozenLine
 from penstock.observe.errorlog import INFO, WARN, Subject, report
 from penstock.server.finish import forget
+from penstock.server.tunnel.provenance import Provenance, provenance_of
+from penstock.shared.alike import like
 from penstock.shared.hints import HINTS
+from penstock.upstream.exchange.upgrade import TakenPeer
 
 if TYPE_CHECKING:
     from penstock.http.request import Answer, Request
     from penstock.modules.tracing.tunnel_spans import TunnelSpans
     from penstock.server.connection import Connection
     from penstock.server.h2.request_connection import View
+    from penstock.server.service import Service
     from penstock.server.websocket.session import Conversation
-    from penstock.upstream.exchange.upgrade import TakenPeer
+    from penstock.upstream.peers.peers import Peer
 
 
 class Since:
@@ -43,13 +47,13 @@ class Ending:
     """
 
     __slots__ = (
-        "_error_log",
         "_frozen",
         "_host",
         "_line",
-        "_log",
+        "_peer",
         "_referer",
         "_tried",
+        "_upgraded",
         "_upstream",
         "body_bytes_sent",
         "bytes_sent",
@@ -59,16 +63,13 @@ class Ending:
         "conversation",
         "endings",
         "finished",
-        "location_name",
         "number",
+        "provenance",
         "request",
         "request_length",
-        "server_name",
-        "service",
         "spans",
         "started",
         "status",
-        "upgraded",
     )
 
     answer: Answer | None = None
@@ -82,57 +83,123 @@ class Ending:
     """What late variables may ask of it."""
     variables: Mapping[str, str | None] = MappingProxyType({})
 
-    def __init__(self, connection: Connection | View, request: Request, upgraded: TakenPeer) -> None:
-        self.service = service = connection.service
-        self.upgraded = upgraded
-        # Before what ends with the request is taken over: a span that would be made then is another's from now on.
-        self.spans: TunnelSpans | None = None
-        if request.contexts is not None and TRACE in request.contexts:
-            from penstock.modules.tracing.tunnel_spans import TunnelSpans
+    provenance: Provenance
+    """What it has in common with others: the service, the names of server and location, where lines go."""
+    endings: list[Callable[[], None]] | None
+    number: int
+    connected: float
+    client: str
+    bytes_sent: int
+    request_length: int
+    started: float
+    _frozen: str | tuple[FrozenLine, ...]
+    """What is known of the line of the log: a text, or lines where there are several, or none. One that is alone, as
+    nearly always, is no object of its own."""
+    _line: str | Subject
+    """What lines of the error log are about. In slots, it is 64 bytes less than as a tuple."""
+    _upstream: str
+    _host: str | None
+    _referer: str | None
+    _tried: Attempt | list[Attempt] | None
+    """The attempts: one that is alone, as nearly always, is in no list."""
+    _upgraded: TakenPeer | None
+    _peer: Peer | None
+    """Who has the slot, while nothing but giving it back is to be done; it was the only one that could have it. Then
+    there is no `TakenPeer`, and the one attempt counts what was sent."""
 
-            self.spans = TunnelSpans.begin(service, request)
-        self.endings = request.endings
-        location, head = request.location, request.head
+    def __init__(
+        self, connection: Connection | View, request: Request, upgraded: TakenPeer, server_name: str | None = None
+    ) -> None:
+        """`server_name` is told where it is none of the configuration."""
         self.request: Request | None = None
-        # What is known of the line of the log: a text, or lines where there are several, or none. One that is alone, as
-        # nearly always, is no object of its own.
-        self._frozen: str | tuple[FrozenLine, ...]
-        logs = location[AccessLogs]
-        self._log = log = logs.alone
-        if log is not None:
-            self._frozen = log.format.freeze(request)
-            if not log.format.self_contained:
-                self.request = request
-        else:
-            self._frozen = lines = logs.freeze(request)
-            for line in lines:
-                if not line.self_contained:
-                    self.request = request
-        self._error_log = location.error_log
-        # What lines of the error log are about. In slots, it is 64 bytes less than as a tuple.
-        self._line: str | Subject
-        if request.parent is None and request.log_context is None:
-            self._line, self._upstream = head.line, request.upstream_url
-            fields = head.fields
-            self._host, self._referer = fields.get("host"), fields.get("referer")
-        else:
-            self._line = Subject(request)
-        self.number: int = connection.number
-        self.connected: float = connection.started
-        self.client: str = connection.client_address
-        self.server_name = request.server.name
-        self.location_name = location.name
+        self.spans: TunnelSpans | None = None
         self.conversation: Conversation | None = None
-        # The attempts: one that is alone, as nearly always, is in no list.
-        tried = request.attempts
-        self._tried = tried[0] if tried is not None and len(tried) == 1 else tried
         self.body_bytes_sent = request.body_bytes_sent
-        self.bytes_sent = request.bytes_sent
-        self.request_length = request.request_length
-        self.started = request.started
         self.status = request.status
         self.completed = False
         self.finished = 0.0
+        self._upgraded = upgraded
+        self._peer = None
+        tried = request.attempts
+        self._tried = tried[0] if tried is not None and len(tried) == 1 else tried
+        name = request.server.name if server_name is None else server_name
+        self.begin(connection, request, provenance_of(connection.service, request.location, name))
+
+    def begin(self, connection: Connection | View, request: Request, provenance: Provenance) -> None:
+        """Keep what is needed of a request."""
+        self.provenance = provenance
+        # Before what ends with the request is taken over: a span that would be made then is another's from now on.
+        if request.contexts is not None and TRACE in request.contexts:
+            from penstock.modules.tracing.tunnel_spans import TunnelSpans
+
+            self.spans = TunnelSpans.begin(provenance.service, request)
+        self.endings = request.endings
+        head, freeze = request.head, provenance.freeze
+        if freeze is not None:
+            self._frozen = freeze(request)
+            if not provenance.self_contained:
+                self.request = request
+        else:
+            self._frozen = lines = request.location[AccessLogs].freeze(request)
+            for line in lines:
+                if not line.self_contained:
+                    self.request = request
+        if provenance.bare or request.parent is not None:
+            self._line = Subject(request)
+            self._upstream, self._host, self._referer = "", None, None
+        else:
+            self._line, self._upstream = head.line, request.upstream_url
+            fields = head.fields
+            self._host = fields.get("host")
+            self._referer = fields.get("referer")
+        self.number = connection.number
+        self.connected = connection.started
+        self.client = connection.client_address
+        self.bytes_sent = request.bytes_sent
+        self.request_length = request.request_length
+        self.started = request.started
+
+    @property
+    def service(self) -> Service:
+        """Return who has the tunnel."""
+        return self.provenance.service
+
+    @property
+    def server_name(self) -> str:
+        """Return the name of the server that the request was for."""
+        return self.provenance.server_name
+
+    @property
+    def location_name(self) -> str:
+        """Return the name of the location likewise."""
+        return self.provenance.location_name
+
+    @property
+    def peer(self) -> Peer | None:
+        """Return who has the slot; None once it was given back, or where this configuration knows no such peer."""
+        return self._peer if self._upgraded is None else self._upgraded.peer
+
+    @property
+    def upgraded(self) -> TakenPeer:
+        """Return the backend as far as a tunnel needs it, made when somebody asks for it."""
+        taken, peer, from_ = self._upgraded, self._peer, self.provenance
+        if taken is None:
+            attempt = self._tried
+            assert peer is not None and isinstance(attempt, Attempt) and from_.group is not None
+            hot = from_.service.loop.hot
+            taken = TakenPeer(attempt, peer, from_.group, None, hot, attempt.bytes_sent, from_.module)
+            self._upgraded, self._peer = taken, None
+        return taken
+
+    @upgraded.setter
+    def upgraded(self, taken: TakenPeer) -> None:
+        self._upgraded, self._peer = taken, None
+
+    def keep(self, peer: Peer, attempt: Attempt, sent: int) -> None:
+        """Keep the slot of a peer that was the only one; `sent` bytes went to it so far."""
+        self._peer = peer
+        self._tried = attempt
+        attempt.bytes_sent = sent
 
     @property
     def connection(self) -> Since:
@@ -152,7 +219,7 @@ class Ending:
     @property
     def lines(self) -> tuple[FrozenLine, ...]:
         """Return the lines of the access log, likewise."""
-        log, frozen = self._log, self._frozen
+        log, frozen = self.provenance.log, self._frozen
         if isinstance(frozen, tuple):
             return frozen
         assert log is not None and log.file is not None
@@ -160,7 +227,7 @@ class Ending:
 
     @lines.setter
     def lines(self, lines: tuple[FrozenLine, ...]) -> None:
-        self._log, self._frozen = None, lines
+        self._frozen = lines
 
     @property
     def subject(self) -> Subject:
@@ -169,7 +236,7 @@ class Ending:
         if isinstance(line, Subject):
             return line
         words = self.client, self.server_name, line, self._upstream, self._host, self._referer
-        return Subject.kept(self._error_log, self.number, words)
+        return Subject.kept(self.provenance.error_log, self.number, words)
 
     @subject.setter
     def subject(self, subject: Subject) -> None:
@@ -177,28 +244,48 @@ class Ending:
 
     def __call__(self, tunnel: Tunnel, reason: End) -> None:
         """The tunnel has ended. (The relay calls this object: a bound method would be kept with every tunnel.)"""
-        from_client, from_backend = tunnel.totals
-        self._count(from_client, from_backend)
-        self.completed = reason is not End.SHUTDOWN
-        self.finished = self.service.timers.now
+        from_: Provenance = self.provenance
+        service = from_.service
+        # `Tunnel.totals`, and `_count`, without the calls.
+        from_client: int = tunnel._client  # type: ignore[assignment]
+        from_backend: int = tunnel._backend  # type: ignore[assignment]
+        if from_.bare:
+            self._count(from_client, from_backend)
+        else:
+            self.body_bytes_sent = body = self.body_bytes_sent + from_backend
+            self.bytes_sent += body
+        self.completed = reason is not SHUTDOWN
+        self.finished = now = service.timers.now
         if self.conversation is not None:
             self.conversation.over(tunnel, reason)
-        self.upgraded.ended(from_client, from_backend)
-        self._book(tunnel, reason)
+        peer = self._peer
+        if peer is not None:
+            # `TakenPeer.ended`, likewise.
+            self._peer = None
+            attempt: Attempt = self._tried  # type: ignore[assignment]
+            attempt.bytes_sent += from_client
+            attempt.bytes_received += from_backend
+            attempt.response_time = now - attempt.started
+            peer.done_alone()
+        else:
+            self.upgraded.ended(from_client, from_backend)
+        known = service.lifetimes
+        if service.meters is not None or known is None or now - tunnel.opened >= known.youngest or reason is IDLE:
+            self._book(tunnel, reason)
         if self.spans is not None:
             self.spans.over(self.status, tunnel, reason.name, self.conversation)
-        if self.bare or (reason is not End.CLIENT_CLOSED and reason is not End.BACKEND_CLOSED):
+        if (reason is not CLIENT_CLOSED and reason is not BACKEND_CLOSED) or from_.bare:
             self._explain(tunnel, reason)
         late = self if self.request is None else self._late()
-        log, frozen = self._log, self._frozen
-        if isinstance(frozen, tuple):
+        frozen = self._frozen
+        if isinstance(frozen, str):
+            from_.put(from_.thaw(late, frozen))
+        else:
             for line in frozen:
                 line.write(late)
-        else:
-            assert log is not None and log.file is not None
-            log.file.line(log.format.thaw(frozen, late))
-        for action in self.endings or ():
-            action()
+        if self.endings is not None:
+            for action in self.endings:
+                action()
         if self.request is not None:
             forget(self.request)
 
@@ -218,7 +305,7 @@ class Ending:
 
             known = service.lifetimes = SeenLifetimes()
         age = self.finished - tunnel.opened
-        if age < known.youngest and reason is not End.IDLE:
+        if age < known.youngest and reason is not IDLE:
             return
         peer = self.attempts[-1].address if self.attempts else ""
         server, location, idle = self.server_name, self.location_name, tunnel.idle_timeout
@@ -277,3 +364,23 @@ def explain(subject: Subject, timeout: str, tunnel: Tunnel, reason: End, level: 
         report(subject, level, f"tunnel closed: {reason.value}")
     elif reason in (End.CLIENT_RESET, End.BACKEND_RESET):
         report(subject, INFO, f"tunnel closed: {reason.value} ({tunnel.errno})")
+
+
+_NOBODY: Any = None
+
+
+def _model() -> Ending:
+    made = Ending.__new__(Ending)
+    made.request = made.spans = made.conversation = made.endings = None
+    made._frozen = made._line = made._upstream = made.client = ""
+    made._host = made._referer = made._upgraded = made._peer = made._tried = None
+    made.body_bytes_sent = made.bytes_sent = made.request_length = made.number = 0
+    made.connected = made.started = made.finished = 0.0
+    made.status = 101
+    made.completed = False
+    made.provenance = _NOBODY
+    return made
+
+
+another_ending = like(_model())
+"""Make the ending of a 101 behind which nothing has come; `begin` and `keep` give it what is its own."""

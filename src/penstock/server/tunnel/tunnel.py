@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from penstock.modules.core.http_core import HttpCore
 from penstock.modules.websocket.terms import Conversations
 from penstock.net.errors import NetError
-from penstock.net.relay.relay import carry, relay
+from penstock.net.relay.relay import relay
 from penstock.server.finish import let_go_of_body, release
 from penstock.server.head import render_head
 from penstock.server.tunnel.ending import Ending
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from penstock.server.connection import Connection
     from penstock.server.h2.request_connection import View
     from penstock.server.service import Service
-    from penstock.server.straight.way import Way
-    from penstock.upstream.exchange.upgrade import TakenPeer, Upgrade
+    from penstock.upstream.exchange.upgrade import Upgrade
 
 
 def begin_tunnel(
@@ -63,27 +62,6 @@ async def _begin_late(
     _open(connection, stream, request, answer, core)
 
 
-def open_at_once(connection: Connection, request: Request, taken: TakenPeer, backend: int, way: Way) -> None:
-    """Let the relay have a client's stream (see `carries`) and a backend's descriptor, watched by the loop for reading:
-    of a tunnel whose frames nobody looks at, and of whose answer nothing is kept."""
-    service, client = connection.service, connection.stream
-    if way.core.tcp_nodelay:
-        client.nodelay()
-    alarm, connection.alarm = connection.alarm, None
-    service.gone(connection)
-    ending = Ending(connection, request, taken)
-    if service.meters is not None:
-        _count(service, request, ending)
-    connection.tunnelled = True
-    websocket = speaks_websocket(request.upstream_head)
-    silence, limits = way.idle_timeout, way.send_timeouts
-    tunnel = carry(service.loop, client, backend, silence, limits, ending, alarm, websocket, ending)
-    if ending.spans is not None:
-        ending.spans.follow(tunnel)
-    if request.held:
-        release(request)
-
-
 def open_plain(
     connection: Connection, stream: Stream, request: Request, upgraded: Upgrade, core: HttpCore
 ) -> None:
@@ -99,7 +77,8 @@ def open_plain(
         release(request)
 
 
-def _count(service: Service, request: Request, ending: Ending) -> None:
+def count_opened(service: Service, request: Request, ending: Ending) -> None:
+    """Count a tunnel that opens, if anybody asks."""
     if service.meters is not None:
         service.meters.opened(service.timers.now - request.started)
         service.meters.tried(request.server.name, request.attempts, ending.status)
@@ -119,7 +98,7 @@ def _join(
     """Count a tunnel, and let the relay have both its streams."""
     backend, rest = upgraded.stream, upgraded.rest
     assert backend is not None, "a tunnel is opened once"
-    _count(connection.service, request, ending)
+    count_opened(connection.service, request, ending)
     upgraded.release()
     connection.tunnelled = True
     tunnel = relay(

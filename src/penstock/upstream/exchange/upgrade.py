@@ -55,20 +55,22 @@ class TakenPeer:
 
     def __init__(
         self,
-        exchange: Switching,
+        attempt: Attempt,
         peer: Peer,
         group: Group,
         selection: PeerSelection | None,
         hot: HotSelector,
         sent: int,
+        module: str,
     ) -> None:
-        self._attempt = exchange.attempt
+        """Take the slot that a peer was given for an attempt; `sent` bytes went to it so far."""
+        self._attempt = attempt
         self._group = group
         self._selection = selection
         self._peer: Peer | None = peer
         self._hot = hot
         self._sent = sent
-        self.module = exchange.policy.module
+        self.module = module
 
     @property
     def peer(self) -> Peer | None:
@@ -155,11 +157,11 @@ class Upgrade(TakenPeer):
         line, peer = exchange.line, exchange.peer
         assert line is not None and peer is not None
         exchange.line = exchange.peer = None
-        stream = line.stream
-        super().__init__(exchange, peer, group, exchange.selection, stream.hot, stream.sent - line.mark)
+        stream, policy = line.stream, exchange.policy
+        sent = stream.sent - line.mark
+        super().__init__(exchange.attempt, peer, group, exchange.selection, stream.hot, sent, policy.module)
         self.stream: Stream | None = stream
         self.rest = rest
-        policy = exchange.policy
         self.read_timeout = policy.read_timeout
         self.send_timeout = policy.send_timeout
 

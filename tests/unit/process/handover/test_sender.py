@@ -18,6 +18,7 @@ from penstock.process.handover import sender as module
 from penstock.process.handover.protocol import FrameKind, HandoverFrame, HandoverLink, greeting
 from penstock.process.handover.sender import Giver
 from penstock.server.tunnel.ending import Ending
+from penstock.server.tunnel.provenance import Provenance
 from penstock.server.websocket.session import Conversation
 from penstock.websocket.close_reasons import Why
 from penstock.websocket.frames import close_frame
@@ -33,12 +34,14 @@ class End(Ending):
     def __init__(self) -> None:
         self.ended: list[Any] = []
         self.conversation = Conversation(Terms(close_timeout=0.5), self)
-        self.service: Any = SimpleNamespace(meters=None)
+        service: Any = SimpleNamespace(meters=None)
+        self.provenance = Provenance(service, "", "")
         self.subject = None  # type: ignore[assignment]
         self.spans = None
         self.endings = None
         self.request = None
-        self.upgraded: Any = SimpleNamespace(leave=lambda: self.ended.append("left"))
+        taken: Any = SimpleNamespace(leave=lambda: self.ended.append("left"))
+        self.upgraded = taken
 
     def __call__(self, tunnel: Tunnel, reason: Any) -> None:
         self.ended.append(reason)
