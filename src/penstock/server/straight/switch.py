@@ -11,7 +11,7 @@ from penstock.server.straight.begun import sent
 from penstock.server.straight.known_switch import MOST, known_switch
 from penstock.server.tunnel.tunnel import begin_tunnel, open_plain
 from penstock.upstream.exchange.upgrade import Upgrade
-from penstock.upstream.exchange.wire import HTTP1
+from penstock.upstream.exchange.wire import SwitchedHead
 
 if TYPE_CHECKING:
     from penstock.http.response import ResponseHead
@@ -84,10 +84,10 @@ def switched_head(passage: Passage, head: ResponseHead) -> bytes | None:
 
 def remember(way: Way, head: ResponseHead, said: bytes, *, websocket: bool) -> None:
     """Remember a 101 for those that differ from it in Sec-WebSocket-Accept alone, if there have been some."""
-    written = head.written
-    if written is None or written.by is not way.content.mark or way.policy.wire is not HTTP1:
+    lines = way.content.lines(head) if type(head) is SwitchedHead else None
+    if lines is None:
         return
-    known = known_switch(head, said, written.lines, way.core.server_tokens, websocket=websocket)
+    known = known_switch(head, said, lines, way.core.server_tokens, websocket=websocket)
     if known is not None:
         if len(way.switched) >= MOST:
             way.switched.clear()

@@ -37,6 +37,12 @@ class BackendProtocol(Protocol):
         ...
 
 
+class SwitchedHead(ResponseHead):
+    """The head of a 101 that is like one before."""
+
+    __slots__ = ()
+
+
 class SwitchedHeads:
     """The heads of 101 that have come again, by all of their bytes but the value of Sec-WebSocket-Accept. Those of one
     backend nearly always have: what is the same is read once, and written once (`ResponseHead.written`)."""
@@ -61,7 +67,7 @@ class SwitchedHeads:
         fields[_KEY] = value
         headers = known.headers.copy()
         headers[headers.index((_NAME, old))] = (_NAME, value)
-        made = ResponseHead(101, known.status_line, 11, headers, fields)
+        made = SwitchedHead(101, known.status_line, 11, headers, fields)
         made.keep_alive = known.keep_alive
         made.length = known.length
         if known.written is not None:
