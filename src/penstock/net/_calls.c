@@ -120,10 +120,22 @@ static PyObject *name_of(const struct sockaddr_storage *address)
     return Py_NewRef(Py_None);
 }
 
-static PyObject *calls_accept(PyObject *module, PyObject *argument)
+/* Registers a socket that was just made; it is closed, with errno set, where that fails. */
+static int watched(int epoll, int fd)
 {
-    int listener;
-    if (!number(argument, &listener))
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.fd = fd};
+    if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0)
+        return 1;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return 0;
+}
+
+static PyObject *calls_accept(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    int listener, epoll, limit;
+    if (!given(count, 3) || !number(args[0], &listener) || !number(args[1], &epoll) || !number(args[2], &limit))
         return NULL;
     struct sockaddr_storage address;
     socklen_t length = sizeof address;
@@ -131,18 +143,25 @@ static PyObject *calls_accept(PyObject *module, PyObject *argument)
     int fd = accept4(listener, (struct sockaddr *)&address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0)
         return failed();
-    PyObject *result = pair(PyLong_FromLong(fd), name_of(&address));
+    ssize_t read = epoll < 0 ? -1 : recv(fd, buffer, limit < SIZE ? (size_t)limit : SIZE, MSG_DONTWAIT);
+    if (!watched(epoll, fd))
+        return failed();
+    PyObject *data = read > 0 ? PyBytes_FromStringAndSize(buffer, read) : Py_NewRef(Py_None);
+    PyObject *result = pair(PyLong_FromLong(fd), pair(name_of(&address), data));
     if (result == NULL)
         close(fd);
     return result;
 }
 
-/* The socket of a connection that has begun, and in `error` 0 or how `connect` went; -1 with an exception. */
-static int begin(PyObject *where, int port, int nodelay, int *error)
+static PyObject *calls_reach(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
-    const char *host = PyUnicode_AsUTF8AndSize(where, NULL);
-    if (host == NULL)
-        return -1;
+    const char *host;
+    char *data;
+    Py_ssize_t length;
+    int port, nodelay, epoll, error = 0;
+    if (!given(count, 5) || (host = PyUnicode_AsUTF8AndSize(args[0], NULL)) == NULL || !number(args[1], &port) ||
+        !number(args[2], &nodelay) || PyBytes_AsStringAndSize(args[3], &data, &length) < 0 || !number(args[4], &epoll))
+        return NULL;
     struct sockaddr_storage address;
     struct sockaddr_in *v4 = (struct sockaddr_in *)&address;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address;
@@ -151,49 +170,27 @@ static int begin(PyObject *where, int port, int nodelay, int *error)
     address.ss_family = old ? AF_INET : AF_INET6;
     v4->sin_port = htons((uint16_t)port); /* it stands at the same place in both */
     if (port < 0 || port > 65535 ||
-        inet_pton(address.ss_family, host, old ? (void *)&v4->sin_addr : (void *)&v6->sin6_addr) != 1) {
-        PyErr_Format(PyExc_ValueError, "no address in figures: %s %d", host, port);
-        return -1;
-    }
+        inet_pton(address.ss_family, host, old ? (void *)&v4->sin_addr : (void *)&v6->sin6_addr) != 1)
+        return PyErr_Format(PyExc_ValueError, "no address in figures: %s %d", host, port);
     int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        failed();
-        return -1;
-    }
+    if (fd < 0)
+        return failed();
     if (nodelay)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    *error = connect(fd, (struct sockaddr *)&address, old ? sizeof *v4 : sizeof *v6) < 0 ? errno : 0;
-    return fd;
-}
-
-static PyObject *calls_connect(PyObject *module, PyObject *const *args, Py_ssize_t count)
-{
-    int port, nodelay, error;
-    if (!given(count, 3) || !number(args[1], &port) || !number(args[2], &nodelay))
-        return NULL;
-    int fd = begin(args[0], port, nodelay, &error);
-    return fd < 0 ? NULL : pair(PyLong_FromLong(fd), PyLong_FromLong(error));
-}
-
-static PyObject *calls_call(PyObject *module, PyObject *const *args, Py_ssize_t count)
-{
-    int port, error;
-    char *data;
-    Py_ssize_t length;
-    if (!given(count, 3) || !number(args[1], &port) || PyBytes_AsStringAndSize(args[2], &data, &length) < 0)
-        return NULL;
-    int fd = begin(args[0], port, 1, &error);
-    if (fd < 0)
-        return NULL;
+    if (connect(fd, (struct sockaddr *)&address, old ? sizeof *v4 : sizeof *v6) < 0)
+        error = errno;
     ssize_t sent = 0;
-    if (error == 0 || error == EINPROGRESS) {
+    if (length && (!error || error == EINPROGRESS)) {
         sent = send(fd, data, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL);
-        error = sent >= 0 || errno == EAGAIN || errno == EINTR ? 0 : errno;
+        error = sent >= 0 ? 0 : errno == EAGAIN || errno == EINTR ? EINPROGRESS : errno;
     }
-    if (!error)
-        return pair(PyLong_FromLong(fd), PyLong_FromSsize_t(sent < 0 ? 0 : sent));
-    close(fd);
-    return pair(PyLong_FromLong(-1), PyLong_FromLong(error));
+    if (error && error != EINPROGRESS)
+        close(fd);
+    else if (watched(epoll, fd))
+        return pair(PyLong_FromLong(fd), pair(PyLong_FromLong(error), PyLong_FromSsize_t(sent < 0 ? 0 : sent)));
+    else
+        error = errno;
+    return pair(PyLong_FromLong(-1), pair(PyLong_FromLong(error), PyLong_FromLong(0)));
 }
 
 static PyObject *calls_watch(PyObject *module, PyObject *const *args, Py_ssize_t count)
@@ -223,9 +220,8 @@ static PyMethodDef methods[] = {
     FAST(send, "send(fd, data) -> bytes taken"),
     FAST(send_last, "send_last(fd, data) -> bytes taken; they wait for finish."),
     {"finish", calls_finish, METH_O, "finish(fd): nothing more will be sent."},
-    {"accept", calls_accept, METH_O, "accept(fd) -> (fd, address or None); the new one is non-blocking."},
-    FAST(connect, "connect(host, port, nodelay) -> (fd, errno): begins to."),
-    FAST(call, "call(host, port, data) -> (fd, bytes taken) or (-1, errno): connects and sends."),
+    FAST(accept, "accept(fd, epoll, limit) -> (fd, (address or None, bytes or None)); registered unless epoll is -1."),
+    FAST(reach, "reach(host, port, nodelay, data, epoll) -> (fd or -1, (errno, bytes taken)): begins to."),
     FAST(watch, "watch(epoll, fd, mask): registers it."),
     {"nodelay", calls_nodelay, METH_O, "nodelay(fd): sets TCP_NODELAY."},
     {"close", calls_close, METH_O, "close(fd)"},

@@ -47,25 +47,20 @@ def _finish(fd: int, /) -> None:
         sock.detach()
 
 
-def _connect(host: str, port: int, nodelay: bool, /) -> tuple[int, int]:
+def _connect(host: str, port: int, nodelay: bool, data: bytes, _epoll: int, /) -> tuple[int, tuple[int, int]]:
     sock = bare_socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     if nodelay:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    error = sock.connect_ex((host, port))
-    return sock.detach(), error
-
-
-def _call(host: str, port: int, data: bytes, /) -> tuple[int, int]:
-    fd, error = _connect(host, port, True)
-    if not error or error == EINPROGRESS:
+    error, taken = sock.connect_ex((host, port)), 0
+    if data and (not error or error == EINPROGRESS):
         try:
-            return fd, os.write(fd, data)
+            error, taken = 0, sock.send(data)
         except OSError as exc:
-            if exc.errno in NOT_YET:
-                return fd, 0
-            error = exc.errno or EPIPE
-    os.close(fd)
-    return -1, error
+            error = EINPROGRESS if exc.errno in NOT_YET else exc.errno or EPIPE
+    if error and error != EINPROGRESS:
+        sock.close()
+        return -1, (error, 0)
+    return sock.detach(), (error, taken)
 
 
 def _nodelay(fd: int, /) -> None:
@@ -88,18 +83,17 @@ send_last: Callable[[int, bytes | bytearray | memoryview], int] = _send_last
 finish: Callable[[int], None] = _finish
 """Say that nothing more will be sent (FIN). Raises `OSError`."""
 
-accept: Callable[[int], tuple[int, Name]] | None = None
-"""Accept from a listening socket of TCP: the descriptor, non-blocking, and who it is. Raises `OSError`. None where the
-socket's own method is as good."""
+accept: Callable[[int, int, int], tuple[int, tuple[Name, bytes | None]]] | None = None
+"""Accept from a listening socket of TCP: the descriptor, non-blocking, and who it is. An epoll that is given (-1: none)
+watches the new descriptor for reading, and what has come already, of so many bytes at most, has been read then: system
+calls that follow each other find the kernel's code in the caches (experiments/requests.md). Raises `OSError`. None
+where the socket's own method is as good."""
 
-connect: Callable[[str, int, bool], tuple[int, int]] = _connect
-"""Begin to connect to an address in figures, with TCP_NODELAY or without: the descriptor, and 0 or an errno,
-EINPROGRESS where it goes on. Raises `OSError` where no descriptor is left, `ValueError` for another address."""
-
-call: Callable[[str, int, bytes], tuple[int, int]] = _call
-"""Do what `connect` does, with TCP_NODELAY, and send bytes at once: on the same machine the other kernel has answered
-by then. The descriptor and how much was taken, perhaps nothing yet; or -1 and an errno, with nothing left open. Raises
-as `connect` does."""
+connect: Callable[[str, int, bool, bytes, int], tuple[int, tuple[int, int]]] = _connect
+"""Begin to connect to an address in figures, with TCP_NODELAY or without, and send bytes at once, if there are some: on
+the same machine the other kernel has answered by then. The descriptor, 0 or EINPROGRESS where it goes on, and how much
+was taken; or -1 and an errno, with nothing left open. An epoll that is given (-1: none) watches for what comes back, as
+for `accept`. Raises `OSError` where no descriptor is left, `ValueError` for another address."""
 
 watch: Callable[[int, int, int], None] | None = None
 """Register a descriptor and its events with an epoll, which comes first. Raises `OSError`. None where the epoll's own
@@ -116,7 +110,7 @@ if are_wanted():
         from penstock.net import _calls
 
         # The newest first: what was built of other sources, and lacks one, changes nothing.
-        connect, call, watch = _calls.connect, _calls.call, _calls.watch
+        connect, watch = _calls.reach, _calls.watch
         recv, send, accept = _calls.recv, _calls.send, _calls.accept
         send_last, finish = _calls.send_last, _calls.finish
         nodelay, close = _calls.nodelay, _calls.close

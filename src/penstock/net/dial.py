@@ -82,12 +82,10 @@ def begin_connect(
     it is writable and call `end_connect`. Raises `DialFailed`, with nothing left open."""
     if not (keepalive or rcvbuf or sndbuf or bind) and type(address) is tuple and len(address) == 2:
         # Nearly always: no object is made for the socket.
-        fd, error = _begin(address, nodelay)
-        stream = stream_of(fd, loop, address)
-        if error and error != EINPROGRESS:
-            stream.close()
+        fd, (error, _) = _begin(address, nodelay)
+        if fd < 0:
             raise DialFailed(error)
-        return stream, not error
+        return stream_of(fd, loop, address), not error
     family = family_of(address)
     sock = _socket(family)
     stream = Stream(sock, loop, address)
@@ -137,14 +135,14 @@ def is_there(stream: Stream) -> bool:
     return True
 
 
-def _begin(address: tuple[str, int], nodelay: bool) -> tuple[int, int]:
+def _begin(address: tuple[str, int], nodelay: bool) -> tuple[int, tuple[int, int]]:
     host, port = address
     try:
-        return begin(host, port, nodelay)
+        return begin(host, port, nodelay, b"", -1)
     except OSError:
         pass  # perhaps there is room for another once some have been closed
     try:
-        return with_room(lambda: begin(host, port, nodelay))
+        return with_room(lambda: begin(host, port, nodelay, b"", -1))
     except OSError as exc:
         raise DialFailed(exc.errno or 0, "socket") from None
 

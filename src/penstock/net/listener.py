@@ -9,7 +9,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from errno import EADDRINUSE, EAGAIN, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM, EPROTO
-from functools import partial
 
 from penstock.config.addresses import address_text
 from penstock.config.os_errors import os_failure
@@ -17,7 +16,7 @@ from penstock.net.calls import accept
 from penstock.net.dial import Address, family_of
 from penstock.net.errors import NetError
 from penstock.net.loop import IN, Loop
-from penstock.net.stream import Name, Stream, stream_of
+from penstock.net.stream import READ_SIZE, READING, Name, Stream, stream_of
 from penstock.net.timers import Alarm
 
 EXCLUSIVE = 1 << 28
@@ -162,12 +161,12 @@ class Acceptor:
     fails; where descriptors or memory ran out, accepting rests for `RETRY_AFTER` seconds. `pause()` and
     `resume()` are for whoever counts connections. `shared` is for a socket several processes accept from:
     only one of them is woken, and each in its turn unless `turns` says that there is nobody else. `ahead`
-    tells, once a turn, whether others should go first for a moment."""
+    tells, once a turn, whether others should go first for a moment. With `early`, streams may have read already what
+    had come by then."""
 
     __slots__ = (
         "_accept",
         "_alarm",
-        "_blocks",
         "_closed",
         "_left",
         "_paused",
@@ -175,6 +174,7 @@ class Acceptor:
         "_resting",
         "_watching",
         "ahead",
+        "early",
         "fd",
         "loop",
         "mask",
@@ -195,22 +195,22 @@ class Acceptor:
         shared: bool = False,
         turns: bool = True,
         ahead: Callable[[], bool] | None = None,
+        early: bool = False,
     ) -> None:
         self.loop = loop
         self.sock = sock
         self.fd = sock.fileno()
         if accept is not None and sock.family != socket.AF_UNIX:
-            self._accept: Callable[[], tuple[int, Name]] = partial(accept, self.fd)
-            self._blocks = False
+            self._accept: Callable[[], tuple[int, Name]] | None = None
         else:
             # What socket.accept() is made of, without the five calls around it: 340 instructions each.
             self._accept = sock._accept  # type: ignore[attr-defined]
-            self._blocks = True
         self.on_accept = on_accept
         self.on_trouble = on_trouble
         self.shared = shared
         self.turns = shared and turns
         self.ahead = ahead
+        self.early = early
         self.mask = IN | EXCLUSIVE if shared else IN
         self._alarm = Alarm(loop.timers, self._rested)
         self._reserve = _spare_descriptor()
@@ -235,10 +235,10 @@ class Acceptor:
         """Accept what waits in the queue, for one who is about to close: the system would reset it."""
         for _ in range(most):
             try:
-                fd, peer = self._accept()
+                fd, found = self._take()
             except OSError:
                 return
-            self._accepted(fd, peer)
+            self._accepted(fd, *found)
 
     def close(self) -> None:
         """Stop for good."""
@@ -262,13 +262,13 @@ class Acceptor:
     def _on_event(self, _mask: int) -> None:
         # One per event costs no exception at the end; under load events come in batches anyway.
         try:
-            fd, peer = self._accept()
+            fd, (peer, data) = self._take()
         except OSError as exc:
             if exc.errno in (EMFILE, ENFILE) and self.loop.make_room is not None and self.loop.make_room():
                 return  # there is room now, and the next poll tells that somebody waits
             self._failed(exc)
             return
-        self._accepted(fd, peer)
+        self._accepted(fd, peer, data)
         if self.turns and self._watching:
             self._left -= 1
             if self._left == 0:
@@ -286,11 +286,25 @@ class Acceptor:
         self.loop.hot.forget(self.fd)
         self.loop.hot.watch(self.fd, self.mask, self._on_event)
 
-    def _accepted(self, fd: int, peer: Name) -> None:
-        if self._blocks:
-            os.set_blocking(fd, False)
+    def _take(self) -> tuple[int, tuple[Name, bytes | None]]:
+        if accept is not None and self._accept is None:
+            return accept(self.fd, self.loop.hot.polled if self.early else -1, READ_SIZE)
+        assert self._accept is not None
+        fd, peer = self._accept()
+        os.set_blocking(fd, False)
+        return fd, (peer, None)
+
+    def _accepted(self, fd: int, peer: Name, data: bytes | None) -> None:
         peer = peer or None
-        self.on_accept(stream_of(fd, self.loop, peer), peer)
+        stream = stream_of(fd, self.loop, peer)
+        if self.early and self._accept is None:
+            stream._mask = READING
+            self.loop.hot.handlers[fd] = stream._on_event
+            if data is not None:
+                stream._unread = data
+                stream.received = len(data)
+                stream.ready = True
+        self.on_accept(stream, peer)
 
     def _failed(self, exc: OSError) -> None:
         if exc.errno == EAGAIN:

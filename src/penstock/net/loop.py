@@ -63,7 +63,8 @@ class HotSelector(selectors.EpollSelector):
         super().__init__()
         self._epoll: select.epoll = self._selector  # type: ignore[attr-defined]
         self.twin = make(self._epoll.fileno())
-        self._polled = self._epoll.fileno()
+        self.polled = -1 if watch is None else self._epoll.fileno()
+        """The epoll, for compiled calls that have it watch what they make; -1 where nothing is compiled."""
         self._keys: dict[int, selectors.SelectorKey] = self._fd_to_key  # type: ignore[attr-defined]
         self.timers = Timers()
         self.now = self.timers.now
@@ -84,7 +85,7 @@ class HotSelector(selectors.EpollSelector):
         if watch is None:
             self._epoll.register(fd, mask)
         else:
-            watch(self._polled, fd, mask)
+            watch(self.polled, fd, mask)
         self.handlers[fd] = handler
 
     def change(self, fd: int, mask: int) -> None:

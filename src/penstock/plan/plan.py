@@ -54,6 +54,18 @@ class Plan:
         found = [part.get(key) for part in self.parts]
         return [value for value in found if value is not None]
 
+    def covered_by(self, listen: Listen) -> dict[str, Listen]:
+        """Return addresses of a port that is bound by its wildcard only, `listen`'s: the server is chosen by where a
+        client came in."""
+        address = listen.address
+        if isinstance(address, str) or address[0] not in ("0.0.0.0", "::"):
+            return {}
+        return {
+            other.address[0]: other
+            for other in self.listens
+            if other is not listen and not isinstance(other.address, str) and other.address[1:] == address[1:]
+        }
+
 
 def parts_of(shared: KeyedValues) -> list[KeyedValues]:
     """Return what is shared by all of HTTP, and by all streams if there are some."""

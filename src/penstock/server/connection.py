@@ -131,8 +131,12 @@ class Connection:
         self.passes = 0
         """How often `pass` has led it to another address of ours."""
 
+    def start(self) -> None:
+        """Begin with the first request without a fiber, where that is possible."""
+        raise NotImplementedError
+
     def wait(self) -> None:
-        """Wait for the next request without a fiber, where that is possible."""
+        """Wait for the next request likewise."""
         raise NotImplementedError
 
     def abandon(self) -> None:

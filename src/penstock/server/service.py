@@ -167,7 +167,7 @@ class Service:
         found = self.listen_at(connection.listen.address)
         if found is None:
             return None
-        covered = self._covered_by(found)
+        covered = self.plan.covered_by(found)
         return covered.get(connection.local_address, found) if covered else found
 
     def _accept_on(self, listen: Listen, sock: socket.socket) -> None:
@@ -177,31 +177,29 @@ class Service:
             return
         turns = self.plan.main.settings(Main).worker_processes != 1
         accept = self._accept_for(listen)
+        early = is_on() and first_of(listen) is serve and not self.plan.covered_by(listen)
         known = self._acceptors.get(listen.address)
         if known is not None and known.shared == shared:
             known.on_accept = accept
             known.turns = shared and turns
             known.ahead = self._ahead
+            known.early = early
             return
         if known is not None:
             known.close()
         self._acceptors[listen.address] = Acceptor(
-            self.loop, sock, accept, on_trouble=_say, shared=shared, turns=turns, ahead=self._ahead
+            self.loop,
+            sock,
+            accept,
+            on_trouble=_say,
+            shared=shared,
+            turns=turns,
+            ahead=self._ahead,
+            early=early,
         )
 
-    def _covered_by(self, listen: Listen) -> dict[str, Listen]:
-        """Addresses of a port that is bound by its wildcard only: the server is chosen by where a client came in."""
-        address = listen.address
-        if isinstance(address, str) or address[0] not in ("0.0.0.0", "::"):
-            return {}
-        return {
-            other.address[0]: other
-            for other in self.plan.listens
-            if other is not listen and not isinstance(other.address, str) and other.address[1:] == address[1:]
-        }
-
     def _accept_for(self, listen: Listen) -> Any:
-        covered = self._covered_by(listen)
+        covered = self.plan.covered_by(listen)
         first = first_of(listen)
         begin = beginning(self, listen) if is_on() else partial(Connection, self, listen=listen)
         connections, tunnels, mirrors = self.connections, self.loop.tunnels, self._mirrors
@@ -220,7 +218,7 @@ class Service:
                 connection.reached(covered.get(connection.local_address, listen))
                 do_first = first_of(connection.listen)
             if do_first is serve and connection.straight:
-                connection.wait()
+                connection.start()
             elif do_first is not begin_securely or not open_securely(connection):
                 connection.fiber = spawn(do_first(connection))
 

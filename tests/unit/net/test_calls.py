@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -20,17 +21,21 @@ from penstock.net import calls
 class InPython:
     """The Python half of `calls`, whatever the other is."""
 
-    recv, send, connect, call = calls._recv, calls._send, calls._connect, calls._call
+    recv, send, connect = calls._recv, calls._send, calls._connect
     nodelay, close = calls._nodelay, os.close
     send_last, finish = calls._send_last, calls._finish
+
+
+def open_descriptors() -> int:
+    return len([*Path("/proc/self/fd").iterdir()])
 
 
 @pytest.fixture(params=["compiled", "python"])
 def here(request: pytest.FixtureRequest) -> ModuleType | type[InPython]:
     if request.param == "python":
         return InPython
-    found: ModuleType = pytest.importorskip("penstock.net._calls", reason="nothing is compiled in this installation")
-    return found
+    pytest.importorskip("penstock.net._calls", reason="nothing is compiled in this installation")
+    return calls
 
 
 @pytest.fixture
@@ -91,27 +96,28 @@ def test_connections_are_made_and_accepted(here, host: str, family: socket.Addre
         pytest.skip(f"no {host} here")
     with listener:
         port = listener.getsockname()[1]
-        fd, error = here.connect(host, port, True)
-        assert error in (0, errno.EINPROGRESS)
+        fd, (error, taken) = here.connect(host, port, True, b"", -1)
+        assert error in (0, errno.EINPROGRESS) and taken == 0
         assert not os.get_blocking(fd) and not os.get_inheritable(fd)
         with socket.socket(fileno=fd) as client:
             assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             select.select([listener], [], [], 5)
             if hasattr(here, "accept"):
-                accepted, peer = here.accept(listener.fileno())
+                accepted, (peer, data) = here.accept(listener.fileno(), -1, 100)
+                assert data is None
                 assert not os.get_blocking(accepted) and not os.get_inheritable(accepted)
                 assert peer == client.getsockname()
                 here.nodelay(accepted)
                 with socket.socket(fileno=accepted) as near:
                     assert near.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
                     assert near.family == family
-    closed, error = here.connect(host, port, False)
+    closed, (error, _) = here.connect(host, port, False, b"", -1)
+    if closed < 0:
+        assert error == errno.ECONNREFUSED
+        return
     with socket.socket(fileno=closed) as refused:
         select.select([], [refused], [], 5)
-        assert (error or refused.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)) in (
-            errno.ECONNREFUSED,
-            errno.EINPROGRESS,
-        )
+        assert refused.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) in (errno.ECONNREFUSED, errno.EINPROGRESS)
 
 
 @pytest.mark.parametrize(("host", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])
@@ -122,14 +128,14 @@ def test_who_is_called_hears_at_once(here, host: str, family: socket.AddressFami
         pytest.skip(f"no {host} here")
     with listener:
         port = listener.getsockname()[1]
-        fd, taken = here.call(host, port, b"hello")
-        assert taken == 5 and not os.get_blocking(fd) and not os.get_inheritable(fd)
+        fd, (error, taken) = here.connect(host, port, True, b"hello", -1)
+        assert error == 0 and taken == 5 and not os.get_blocking(fd) and not os.get_inheritable(fd)
         with socket.socket(fileno=fd) as client:
             assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             accepted, _ = listener.accept()
             with accepted:
                 assert accepted.recv(100) == b"hello"
-    assert here.call(host, port, b"hello") == (-1, errno.ECONNREFUSED)
+    assert here.connect(host, port, True, b"hello", -1) == (-1, (errno.ECONNREFUSED, 0))
 
 
 def test_who_does_not_answer_at_once_is_waited_for(here) -> None:
@@ -137,11 +143,11 @@ def test_who_does_not_answer_at_once_is_waited_for(here) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, ExitStack() as queued:
         port = listener.getsockname()[1]
         for _ in range(20):
-            fd, taken = here.call("127.0.0.1", port, b"hello")
+            fd, (error, taken) = here.connect("127.0.0.1", port, True, b"hello", -1)
             queued.callback(os.close, fd)
             if not taken:
                 break
-        assert fd >= 0 and taken == 0
+        assert fd >= 0 and error == errno.EINPROGRESS and taken == 0
 
 
 def test_nobody_to_accept(here) -> None:
@@ -150,13 +156,13 @@ def test_nobody_to_accept(here) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         with pytest.raises(BlockingIOError):
-            here.accept(listener.fileno())
+            here.accept(listener.fileno(), -1, 100)
 
 
 def test_an_address_is_one_in_figures(here) -> None:
     for host, port in (("example.invalid", 80), ("127.0.0.1", 70000)):
         with pytest.raises((ValueError, OSError, OverflowError)):
-            fd, _ = here.connect(host, port, False)
+            fd, _ = here.connect(host, port, False, b"", -1)
             os.close(fd)
 
 
@@ -171,6 +177,33 @@ def test_it_watches() -> None:
         assert epoll.poll(5) == [(other.fileno(), select.EPOLLIN)]
         with pytest.raises(FileExistsError):
             calls.watch(epoll.fileno(), other.fileno(), select.EPOLLIN)
+
+
+def test_what_is_made_is_watched() -> None:
+    """What came with a connection is read with it, and the epoll tells of the rest and of answers."""
+    if calls.accept is None:
+        pytest.skip("nothing is compiled in this installation")
+    with socket.create_server(("127.0.0.1", 0)) as listener, select.epoll() as epoll, ExitStack() as made:
+        port = listener.getsockname()[1]
+        for first in (b"hello", b""):
+            fd, _ = calls.connect("127.0.0.1", port, True, first, epoll.fileno())
+            near = made.enter_context(socket.socket(fileno=fd))
+            select.select([listener], [], [], 5)
+            accepted, (peer, data) = calls.accept(listener.fileno(), epoll.fileno(), 4)
+            far = made.enter_context(socket.socket(fileno=accepted))
+            assert peer == near.getsockname() and data == (first[:4] or None)
+            far.send(b"back")
+            assert (fd, select.EPOLLIN) in epoll.poll(5)
+            near.send(b"x")
+            select.select([far], [], [], 5)
+            assert (accepted, select.EPOLLIN) in epoll.poll(5)
+            assert far.recv(100) == first[4:] + b"x"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port, before = listener.getsockname()[1], open_descriptors()
+        assert calls.connect("127.0.0.1", port, True, b"x", listener.fileno())[0] == -1  # that is no epoll
+        with pytest.raises(OSError, match="Invalid argument"):
+            calls.accept(listener.fileno(), listener.fileno(), 4)
+        assert open_descriptors() == before
 
 
 def test_what_was_built_of_older_sources_is_left_out() -> None:

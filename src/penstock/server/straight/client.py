@@ -53,6 +53,18 @@ class StraightConnection(Connection):
         super().__init__(service, number, stream, peer, listen)
         self.passage: Passage | None = None
 
+    def start(self) -> None:
+        """Begin with what came with the connection itself; wait for it otherwise."""
+        stream = self.stream
+        data = stream._unread
+        if data is None:
+            self.wait()
+            return
+        stream._unread = None
+        count = len(data)
+        stream.ready = count == READ_SIZE
+        self._take(data, count)
+
     def wait(self) -> None:
         """Wait for the next request without a fiber; with one where something has come already."""
         stream, service = self.stream, self.service
@@ -130,6 +142,9 @@ class StraightConnection(Connection):
             count = len(data)
             stream.received += count
             stream.ready = count == READ_SIZE
+        self._take(data, count)
+
+    def _take(self, data: bytes, count: int) -> None:
         requests = self.requests
         try:
             self._begin(data, count)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from penstock.http.errors import BadResponse
 from penstock.modules.websocket.origins import advise
-from penstock.net.calls import call, recv
+from penstock.net.calls import connect, recv
 from penstock.net.errors import DialFailed, NetError
 from penstock.net.loop import IN, OUT
 from penstock.net.relay.relay import carries, carry
@@ -52,22 +52,26 @@ class HandshakePassage(Passage):
             return
         written = self.written
         try:
-            fd, count = call(address[0], address[1], written)
+            fd, (error, count) = connect(address[0], address[1], True, written, hot.polled)
         except OSError:
             super()._dial(peer, policy)  # which makes room for a descriptor
             return
         if fd < 0:
-            self._fail(not_reached(DialFailed(count)))
+            self._fail(not_reached(DialFailed(error)))
             return
+        if hot.polled < 0:
+            hot.watch(fd, READING, self._heard)
         if count == len(written):
             self.attempt.connect_time = 0.0
             self.sent = True
             self.fd = fd
-            hot.watch(fd, READING, self._heard)
+            hot.handlers[fd] = self._heard
             connection.within(policy.read_timeout)
             return
         stream = stream_of(fd, loop, address)
         stream.sent = count
+        stream._mask = READING
+        hot.handlers[fd] = stream._on_event
         if count:
             self.attempt.connect_time = 0.0
             self._send(KeptConnection(stream, address, hot.now), count)

@@ -80,7 +80,7 @@ def test_a_head_is_the_general_ones(lines: list[str], shared: bool, tmp_path: Pa
     straight = StraightProxy(proxy, proxy.targets.fixed)
     head = said(lines)
     head.shared = shared
-    request = asked(site, heads("/", [])[0])
+    request = asked(site, heads("/", [])[0][0])
     answer = Answer(200)
     answer.from_upstream, answer.length = True, 111111
     proxy.answers.headers(proxy, request, answer, head)
