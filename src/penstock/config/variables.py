@@ -49,6 +49,18 @@ def inlined(expression: str, *, plain: bool = False, recurs: bool = False) -> Ca
     return declare
 
 
+def of_lines(asked: Callable[[], bool]) -> Callable[[Getter], Getter]:
+    """Declare that requests with the same header lines (`RequestHead.like`) have the same value of a getter.
+
+    `asked` tells whether it is so, once the configuration is complete."""
+
+    def declare(get: Getter) -> Getter:
+        get.of_lines = asked  # type: ignore[attr-defined]
+        return get
+
+    return declare
+
+
 REMEMBERED = 1024
 
 # $name, ${name}, or a dollar sign that begins neither (ngx_http_script_compile).
@@ -62,7 +74,7 @@ class Template:
     been read, because a `map` may stand below its use.
     """
 
-    __slots__ = ("evaluate", "late", "literal", "names", "pieces", "span", "text")
+    __slots__ = ("_getters", "evaluate", "late", "literal", "names", "pieces", "span", "text")
 
     def __init__(self, text: str, span: Span | None, pieces: tuple[str | None, ...], names: tuple[str, ...]) -> None:
         self.text = text
@@ -70,6 +82,7 @@ class Template:
         self.pieces = pieces
         self.names = names
         self.late = False
+        self._getters: list[Getter] = []
         self.literal = text if not names else None
         self.evaluate: Callable[[SomeRequest], str] = _unbound
         if not names:
@@ -78,11 +91,16 @@ class Template:
     def bind(self, found: list[Variable]) -> None:
         """Bind the template to the variables of these names."""
         self.late = any(each.late for each in found)
-        getters = [each.get for each in found]
+        self._getters = getters = [each.get for each in found]
         if len(self.pieces) == 1:
             self.evaluate = _single(getters[0])
         else:
             self.evaluate = _joined(self.pieces, getters)
+
+    @property
+    def of_lines(self) -> bool:
+        """Return whether requests with the same header lines all have the same text."""
+        return all(hasattr(get, "of_lines") and get.of_lines() for get in self._getters)
 
     def __repr__(self) -> str:
         return f"Template({self.text!r})"

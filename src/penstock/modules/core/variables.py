@@ -12,8 +12,9 @@ from functools import cache, lru_cache
 
 from penstock.config.os_errors import os_failure
 from penstock.config.values import network, size
-from penstock.config.variables import Getter, family, inlined, variable
+from penstock.config.variables import Getter, family, inlined, of_lines, variable
 from penstock.http.request import Request
+from penstock.http.seen_heads import OWN
 from penstock.http.uri import arg
 from penstock.modules.core.document_root import Files
 from penstock.modules.core.http_core import HttpCore
@@ -78,6 +79,7 @@ def argument(name: str) -> Getter:
 
 
 @variable("host")
+@of_lines(lambda: True)
 def host(request: Request) -> str:
     return request.host or request.server.name
 
@@ -112,10 +114,11 @@ def header(name: str) -> Getter:
         head = request.head
         return head.joined(key) if head.repeated else head.fields.get(key)
 
+    same = of_lines(lambda: key not in OWN)
     if key == name:
-        return inlined(f"fields.get({key!r}) if not head.repeated else get(request)", recurs=True)(get_plain)
+        return same(inlined(f"fields.get({key!r}) if not head.repeated else get(request)", recurs=True)(get_plain))
     simply = f"{key!r} in fields and {name!r} not in fields and not head.repeated"
-    return inlined(f"fields[{key!r}] if {simply} else get(request)", recurs=True)(get)
+    return same(inlined(f"fields[{key!r}] if {simply} else get(request)", recurs=True)(get))
 
 
 def _in_any_spelling(request: Request, name: str) -> str | None:

@@ -64,9 +64,8 @@ class WrittenHeaders:
         self.host = ""
         self.tail: str | None = None
 
-    def filled(self, fields: dict[str, str]) -> str:
-        """Return the text with the values of one request."""
-        text = self.headers
+    def filled(self, text: str, fields: dict[str, str]) -> str:
+        """Return `headers`, or `tail`, with the values of one request."""
         for name, after in self.pieces:
             text = f"{text}{fields[name]}{after}"
         return text
@@ -78,7 +77,6 @@ class HeadTemplate:
     __slots__ = (
         "_connection",
         "_end",
-        "_fixed",
         "_headers",
         "_host",
         "_mark",
@@ -86,6 +84,7 @@ class HeadTemplate:
         "_pass_headers",
         "_passes_upgrade",
         "_pieces",
+        "_same",
         "_set",
         "_skip",
         "_upgrade",
@@ -108,7 +107,7 @@ class HeadTemplate:
         self._passes_upgrade = any(value.text in ("$http_upgrade", "${http_upgrade}") for value in self._upgrade)
         self._pieces: list[Piece] | None = None
         self._mark = object()
-        self._fixed = self._host is None and all(each.value.literal is not None for each in headers)
+        self._same: bool | None = None
 
     def render(
         self, request: Request, method: str, uri: str, host: str, length: int | None, *, chunked: bool
@@ -122,8 +121,8 @@ class HeadTemplate:
             if made is None or made.by is not self._mark:
                 made = like.passed = WrittenHeaders(self._mark, *self._parts(like))
             if made.tail is not None and made.host == host and length is None and not chunked:
-                return f"{method} {uri}{made.tail}".encode("latin-1")
-        pieces = self._pieces
+                return f"{method} {uri}{made.filled(made.tail, sent.fields)}\r\n".encode("latin-1")
+        pieces, default = self._pieces, host
         if pieces is None:
             pieces = self._pieces = self._compile()
         if self._host is not None:
@@ -147,11 +146,19 @@ class HeadTemplate:
             parts.append("Transfer-Encoding: chunked\r\n")
         elif length is not None and not chunked and "content-length" not in self._set:
             parts += ("Content-Length: ", str(length), "\r\n")
-        parts.append(self._passed(sent) if made is None else made.filled(sent.fields))
+        if made is not None and length is None and not chunked and self._is_same:
+            made.host, made.tail = default, "".join((*parts[3:], made.headers))
+        parts.append(self._passed(sent) if made is None else made.filled(made.headers, sent.fields))
         parts.append("\r\n")
-        if made is not None and self._fixed and not made.pieces and length is None and not chunked:
-            made.host, made.tail = host, "".join(parts[3:])
         return "".join(parts).encode("latin-1")
+
+    @property
+    def _is_same(self) -> bool:
+        """Whether requests with the same header lines all get the same from here, but for method and URI."""
+        if self._same is None:
+            host = self._host is None or self._host.of_lines
+            self._same = host and all(each.value.of_lines for each in self._headers)
+        return self._same
 
     def writer(self, host: str) -> WriteHead:
         """Make the function that writes the head of a GET without a body, for the default `host`."""
@@ -199,13 +206,14 @@ class HeadTemplate:
                 (
                     f"        if made.tail is None or made.host != {host!r}:",
                     f'            return render(request, "GET", uri, {host!r}, None, chunked=False)',
-                    '        return f"GET {uri}{made.tail}".encode("latin-1")',
+                    "        tail = made.filled(made.tail, head.fields) if made.pieces else made.tail",
+                    '        return f"GET {uri}{tail}\\r\\n".encode("latin-1")',
                 )
-                if self._fixed
-                else ("        passed = made.filled(head.fields) if made.pieces else made.headers",)
+                if self._is_same
+                else ("        passed = made.filled(made.headers, head.fields) if made.pieces else made.headers",)
             ),
         ]
-        otherwise = [f"    passed = {passed}"] if self._fixed else ["    else:", f"        passed = {passed}"]
+        otherwise = [f"    passed = {passed}"] if self._is_same else ["    else:", f"        passed = {passed}"]
         lines = [
             f"def {name}(request, uri):",
             "    head = request.head",

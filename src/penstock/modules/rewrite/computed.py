@@ -11,7 +11,7 @@ from penstock.config.key import Key
 from penstock.config.scope import Compilation
 from penstock.config.source import Span
 from penstock.config.tree import Word
-from penstock.config.variables import Getter, Variable, VariableTable
+from penstock.config.variables import Getter, Variable, VariableTable, of_lines
 from penstock.http.request import Request
 from penstock.observe.errorlog import ERROR, report
 
@@ -38,13 +38,22 @@ COMPUTED: Key[dict[str, ComputedVariable]] = Key("computed variables")
 
 
 def declare(
-    compilation: Compilation, word: Word, compute: Compute, reads: Iterable[str], *, remember: bool, clean: bool = False
+    compilation: Compilation,
+    word: Word,
+    compute: Compute,
+    reads: Iterable[str],
+    *,
+    remember: bool,
+    clean: bool = False,
+    same: Callable[[], bool] | None = None,
 ) -> None:
     """Declare the variable `word` names. `remember`: its first value stands until the request ends; `clean`: no value
-    has a control character in it."""
+    has a control character in it; `same`: what to ask for `of_lines`."""
     name = variable_name(word)
     table = compilation.variables
     get = _remembered(name, compute) if remember else _afresh(name, compute)
+    if same is not None:
+        of_lines(same)(get)
     _define(table, name, get, word.span, clean=clean)
     gathered = compilation.shared.setdefault(COMPUTED, {})
     if not gathered:

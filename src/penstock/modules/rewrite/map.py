@@ -152,7 +152,12 @@ def declare_look_up(scope: Scope, source: Template, target: Word, table: Table, 
 
     reads = {name for each in (source, *table.values()) for name in each.names}
     clean = all(each.literal is not None and each.literal.isprintable() for each in table.values())
-    declare(scope.compilation, target, compute, reads, remember=remember, clean=clean)
+
+    def same() -> bool:
+        literal = all(each.literal is not None for each in table.values())
+        return remember and literal and not table.captures and source.of_lines
+
+    declare(scope.compilation, target, compute, reads, remember=remember, clean=clean, same=same)
 
 
 def _lone(line: Directive, table: Table) -> str:

@@ -29,7 +29,16 @@ LOCATIONS = [
     "proxy_pass http://127.0.0.1:1; proxy_set_header Connection ''; proxy_set_header Cookie '';",
     "proxy_pass http://127.0.0.1:1; proxy_pass_request_headers off; proxy_set_header X it's;",
     "proxy_pass http://127.0.0.1:1; websocket auto;",
+    "proxy_pass http://127.0.0.1:1; proxy_set_header Connection $way; proxy_set_header Host $host;",
+    "proxy_pass http://127.0.0.1:1; proxy_set_header X $http_te; proxy_set_header Y a$way$http_cookie;",
+    "proxy_pass http://127.0.0.1:1; proxy_set_header X $http_sec_websocket_key; proxy_set_header Cookie '';",
+    "proxy_pass http://127.0.0.1:1; proxy_set_header X $by_cookie; proxy_set_header Y $by_arg;",
 ]
+MAPS = """
+map $http_upgrade $way { default upgrade; '' close; }
+map $http_cookie $by_cookie { default some; c=1 one; '' none; }
+map $http_upgrade $by_arg { default $arg_b; '' none; }
+"""
 LINES = st.sampled_from(
     [
         "X-Host: b",
@@ -74,7 +83,7 @@ def asked(site: Site, head: RequestHead) -> Request:
 
 @pytest.mark.parametrize("inside", LOCATIONS)
 def test_what_a_backend_gets(inside: str, tmp_path: Path) -> None:
-    site = Site(f"server {{ location / {{ {inside} }} }}", tmp_path)
+    site = Site(f"{MAPS} server {{ location / {{ {inside} }} }}", tmp_path)
     location = only_location(site)
     listen_to(site.plan.servers[0].root, site.log)
     proxy = location[Proxy]
