@@ -26,7 +26,7 @@ class Inline:
 
     `get(request)` in it calls the getter, which carries this as its attribute `inline`; so does a template that is this
     variable and nothing else. `plain`: it is never None, and nothing in it ever needs escaping. `recurs`: its values
-    come again and again, as those of headers do.
+    come again and again, as those of most headers do.
     """
 
     expression: str

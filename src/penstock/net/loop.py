@@ -149,6 +149,7 @@ class HotSelector(selectors.EpollSelector):
         queue = self.queue
         poll = self._epoll.poll if self.twin is None else self.twin.poll
         keys = self._keys
+        handler_of = handlers.get
         found: list[tuple[selectors.SelectorKey, int]] = []
         now = monotonic()
         deadline = inf if timeout is None else now + timeout
@@ -172,8 +173,8 @@ class HotSelector(selectors.EpollSelector):
             self.now = timers.now = now = monotonic()
             self.greed = 0
             for fd, mask in events:
-                if fd in handlers:
-                    handler = handlers[fd]
+                handler = handler_of(fd)
+                if handler is not None:
                     try:
                         handler(mask)
                     except Exception as exc:

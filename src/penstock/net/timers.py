@@ -16,12 +16,13 @@ from time import monotonic
 Entry = tuple[float, int, "Alarm"]
 
 _WORTH_SWEEPING = 256
+_SPARE = 256
 
 
 class Timers:
     """The deadlines of one loop. `now` is the coarse monotonic clock in seconds, refreshed once per poll."""
 
-    __slots__ = ("heap", "next", "now", "on_error", "serial", "stale")
+    __slots__ = ("_spare", "heap", "next", "now", "on_error", "serial", "stale")
 
     def __init__(self) -> None:
         self.heap: list[Entry] = []
@@ -29,7 +30,27 @@ class Timers:
         self.next = inf
         self.serial = 0
         self.stale = 0
+        self._spare: list[Alarm] = []
         self.on_error: Callable[[Exception], None] = _report
+
+    def lend(self, callback: Callable[[], None]) -> Alarm:
+        """Give an alarm that nobody needs any more, with its entry on the heap, or a new one. A connection takes 3,000
+        instructions less so (experiments/requests.md)."""
+        if self._spare:
+            alarm = self._spare.pop()
+            alarm.callback = callback
+            return alarm
+        return Alarm(self, callback)
+
+    def reclaim(self, alarm: Alarm) -> None:
+        """Do what `Alarm.close` does with one that nobody else has, and that nobody asks for anything from now on:
+        another will get it."""
+        if len(self._spare) >= _SPARE:
+            alarm.close()
+            return
+        alarm.deadline = inf
+        alarm.callback = None
+        self._spare.append(alarm)
 
     def push(self, when: float, alarm: Alarm) -> None:
         """Put an entry for `alarm` on the heap; an earlier entry of it is recognised as stale by its time."""

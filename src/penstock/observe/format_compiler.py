@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from penstock.config.variables import Getter, Inline, SomeRequest
+from penstock.shared.memo import Memo
 
 Liner: TypeAlias = Callable[[SomeRequest], bytes]
 """Makes the line for a request that is over, with its line feed."""
@@ -23,9 +24,6 @@ Thawer: TypeAlias = Callable[[SomeRequest, str], bytes]
 
 NOTHING_TO_ESCAPE = "joined.isascii() and joined.isprintable() and '\"' not in joined and '\\\\' not in joined"
 """What `escape_default` leaves as it is: one look at all values finds out, for nearly every line."""
-
-MOST, LONGEST = 128, 512
-"""Values of headers that are remembered as needing no escape, and the length of the longest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +122,7 @@ def _function(
 ) -> Callable[..., Any]:
     """Make a function that gets the values v0, v1, ..., escaped where they need it, and returns `result`. `first` are
     statements to begin with."""
-    unharmed: set[str] = set()
+    unharmed: Memo[str, bool] = Memo()
     # Any: the names that generated code sees, and the functions that it makes.
     known: dict[str, Any] = {"escape": escaping.escape, "missing": escaping.missing, **names}
     known.update(unharmed=unharmed, look_at=_remembering(escaping.escape, unharmed))
@@ -137,15 +135,13 @@ def _function(
     return made
 
 
-def _remembering(escape: Callable[[str], str], unharmed: set[str]) -> Callable[[str], str]:
+def _remembering(escape: Callable[[str], str], unharmed: Memo[str, bool]) -> Callable[[str], str]:
     """Make an `escape` that remembers what needs none."""
 
     def look_at(value: str) -> str:
         text = escape(value)
-        if text == value and len(value) <= LONGEST:
-            if len(unharmed) >= MOST:
-                unharmed.clear()
-            unharmed.add(value)
+        if text == value and unharmed.again(value):
+            unharmed[value] = True
         return text
 
     return look_at

@@ -229,7 +229,7 @@ class Service:
         self.requests += connection.requests
         connection.fiber = None
         if connection.alarm is not None:
-            connection.alarm.close()
+            self.timers.reclaim(connection.alarm)
             connection.alarm = None
         self.connections.discard(connection)
 

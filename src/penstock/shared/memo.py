@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-K = TypeVar("K", bytes, "tuple[object, ...]")
+K = TypeVar("K", bytes, str, "tuple[object, ...]")
 T = TypeVar("T")
 
 MOST = 128

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable, Coroutine
+from math import inf
 from typing import Any
 
 from hypothesis import given
@@ -168,3 +169,56 @@ def test_the_loop_rings_alarms(loop: Loop, run: Callable[[Coroutine[Any, Any, An
         return loop.time() - begun
 
     assert 0.045 <= run(main()) < 8
+
+
+def test_an_alarm_that_was_taken_back_serves_another() -> None:
+    timers = Timers()
+    timers.now = 100.0
+    called: list[str] = []
+    first = timers.lend(lambda: called.append("first"))
+    first.set(10)
+    timers.reclaim(first)
+    second = timers.lend(lambda: called.append("second"))
+    assert second is first and timers.lend(lambda: None) is not first
+    second.set(20)
+    assert len(timers.heap) == 1, "the entry is early, and is pushed again when it comes up"
+    timers.now = 111.0
+    timers.run(111.0)
+    assert called == [] and len(timers.heap) == 1 and timers.next == 120.0
+    timers.run(121.0)
+    assert called == ["second"] and timers.heap == []
+    second.set(5)
+    assert timers.next == 116.0, "earlier than what it had, which is nothing"
+    timers.reclaim(second)
+    timers.run(117.0)
+    assert called == ["second"] and timers.heap == [] and timers.next == inf
+
+
+def test_one_that_is_due_may_be_lent_by_another_that_is() -> None:
+    timers = Timers()
+    called: list[str] = []
+    lent: list[Alarm] = []
+
+    def end() -> None:
+        called.append("ends the other")
+        timers.reclaim(other)
+        lent.append(timers.lend(lambda: called.append("lent")))
+        lent[0].set(50)
+
+    Alarm(timers, end).at(1.0)
+    other = Alarm(timers, lambda: called.append("other"))
+    other.at(2.0)
+    timers.now = 3.0
+    timers.run(3.0)
+    assert called == ["ends the other"] and lent == [other] and timers.next == 53.0
+
+
+def test_few_are_kept_for_others() -> None:
+    timers = Timers()
+    alarms = [Alarm(timers, lambda: None) for _ in range(1000)]
+    for alarm in alarms:
+        alarm.set(60)
+        timers.reclaim(alarm)
+    lent = [timers.lend(lambda: None) for _ in range(1000)]
+    assert 0 < sum(alarm in alarms for alarm in lent) < 500
+    assert len(timers.heap) < 1000

@@ -28,7 +28,7 @@ NGINX_VERSION = "1.31.5"
 
 
 @variable("request")
-@inlined("head.line or None")
+@inlined("head.line or None", recurs=True)
 def request_line(request: Request) -> str | None:
     return request.head.line or None
 
@@ -165,7 +165,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/]*", re.ASCII)
 
 
 @variable("remote_user")
-@inlined("get(request) if 'authorization' in fields or head.method == 'CONNECT' else None")
+@inlined("get(request) if 'authorization' in fields or head.method == 'CONNECT' else None", recurs=True)
 def remote_user(request: Request) -> str | None:
     """The name in `Authorization: Basic`."""
     given = credentials(request)

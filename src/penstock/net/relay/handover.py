@@ -10,13 +10,12 @@ Moments are on the system's monotonic clock, which all processes share.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from penstock.net.loop import Loop
 from penstock.net.relay.side import Side
-from penstock.net.relay.tunnel import End, Tunnel
+from penstock.net.relay.tunnel import End, OnEnd, Tunnel
 from penstock.shared.json_fields import Fields, Strange, finite
 
 
@@ -71,7 +70,7 @@ def adopt(
     client: socket.socket,
     backend: socket.socket,
     state: TunnelState,
-    on_end: Callable[[Tunnel, End], None],
+    on_end: OnEnd,
 ) -> Tunnel:
     """Make a paused tunnel that goes on where another process left it, once it is resumed."""
     client.setblocking(False)

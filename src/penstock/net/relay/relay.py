@@ -12,7 +12,7 @@ from penstock.net.relay.carried import reach
 from penstock.net.relay.secure_tunnel import SecureTunnel
 from penstock.net.relay.side import Side
 from penstock.net.relay.tls_side import TlsSide
-from penstock.net.relay.tunnel import End, Tunnel, another_carried
+from penstock.net.relay.tunnel import Hearer, OnEnd, Tunnel, another_carried, hearer
 from penstock.net.stream import READING, Stream
 from penstock.net.timers import Alarm
 from penstock.net.tls.tls import TlsStream
@@ -27,7 +27,7 @@ def relay(
     idle_timeout: float | None = None,
     send_timeouts: tuple[float | None, float | None] = (None, None),
     half_close: bool = True,
-    on_end: Callable[[Tunnel, End], None],
+    on_end: OnEnd,
     owner: object = None,
     watch: Callable[[Tunnel], None] | None = None,
     alarm: Alarm | None = None,
@@ -38,9 +38,9 @@ def relay(
     `to_client` and `to_backend` are sent first, each before anything that is read later; bytes put back into
     a stream follow them. `idle_timeout` (seconds) is between two movements in any direction; `send_timeouts`
     are for the client and the backend taking nothing of what is due to them. Without `half_close` the end of what one
-    side says is the end of all, once it is out. `on_end(tunnel, reason)` is
-    called once, when both sockets are closed; possibly before this returns. `watch` is called before any byte
-    moves: it may set taps and a guard. `alarm` is one that nobody else needs any more. `websocket`: both
+    side says is the end of all, once it is out. `on_end(tunnel, reason)`, or its method `over`, is called once, when
+    both sockets are closed; possibly before this returns. `watch` is called before any byte moves: it may set taps and
+    a guard. `alarm` is one that nobody else needs any more. `websocket`: both
     sides speak it."""
     loop = client.loop
     if (
@@ -51,7 +51,8 @@ def relay(
     ):
         # Nearly every tunnel.
         other, seconds = watched(backend), limits(*send_timeouts)
-        return carry(loop, client, other, idle_timeout or inf, seconds, on_end, alarm, websocket, owner, half_close)
+        silence, hears = idle_timeout or inf, hearer(on_end)
+        return carry(loop, client, other, silence, seconds, hears, alarm, websocket, owner, half_close)
     client_sock, client_mask, said = client.release()
     backend_sock, backend_mask, answered = backend.release()
     left = side_of(client, client_sock, send_timeouts[0])
@@ -94,7 +95,7 @@ def carry(
     backend: int,
     idle_timeout: float,
     send_timeouts: tuple[float, float],
-    on_end: Callable[[Tunnel, End], None],
+    on_end: Hearer,
     alarm: Alarm | None,
     websocket: bool,
     owner: object = None,

@@ -7,7 +7,6 @@ somebody wants to see one, and the tunnel then goes on with them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from penstock.net.bare_socket import socket_of
@@ -15,7 +14,7 @@ from penstock.net.calls import close, recv, send
 from penstock.net.loop import IN, Loop
 from penstock.net.relay.side import BUFFER, CLOSE_FRAME, LONGEST_CLOSE, READING, SIZE, Side
 from penstock.net.relay.tls_side import TlsSide, wants_more
-from penstock.net.relay.tunnel import End, Tunnel
+from penstock.net.relay.tunnel import OnEnd, Tunnel
 from penstock.net.relay.views import VIEWED, VIEWS, view_of
 from penstock.net.timers import Alarm
 
@@ -33,7 +32,7 @@ class SecureTunnel(Tunnel):
         self,
         loop: Loop,
         idle_timeout: float,
-        on_end: Callable[[Tunnel, End], None],
+        on_end: OnEnd,
         alarm: Alarm | None,
         owner: object,
         inner: Any,

@@ -11,13 +11,13 @@ import socket
 from collections.abc import Callable
 from math import inf
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from penstock.net.loop import Loop
 from penstock.net.relay.carried import Carried
 from penstock.net.relay.side import Side
 from penstock.net.relay.states import FlowState, flow_from
-from penstock.net.timers import Alarm
+from penstock.net.timers import Alarm, Timers
 from penstock.shared.alike import like
 
 if TYPE_CHECKING:
@@ -43,6 +43,32 @@ CLIENT_CLOSED, BACKEND_CLOSED, SHUTDOWN, IDLE = End.CLIENT_CLOSED, End.BACKEND_C
 
 NOTHING_SEEN = (None, None, 0)
 
+class Hearer(Protocol):
+    """Who hears of a tunnel's end, once, when both sockets are closed."""
+
+    def over(self, tunnel: Tunnel, reason: End, /) -> None:
+        """Do what is left to do."""
+        ...
+
+
+OnEnd: TypeAlias = "Hearer | Callable[[Tunnel, End], None]"
+
+
+class Told:
+    """A function that hears of it."""
+
+    __slots__ = ("over",)
+
+    def __init__(self, over: Callable[[Tunnel, End], None]) -> None:
+        self.over = over
+
+
+def hearer(on_end: OnEnd) -> Hearer:
+    """Return who hears of an end. Not every one is a function: a bound method would be kept with every tunnel, and an
+    object that is called is 430 instructions more than its method."""
+    return on_end if hasattr(on_end, "over") else Told(on_end)
+
+
 Send = Callable[[Any], int]
 """Writes bytes to a side: how many of them it took. Raises OSError as a socket does."""
 
@@ -64,14 +90,14 @@ class Tunnel(Carried):
         self,
         loop: Loop,
         idle_timeout: float,
-        on_end: Callable[[Tunnel, End], None],
+        on_end: OnEnd,
         alarm: Alarm | None = None,
         owner: object = None,
     ) -> None:
         """Nothing moves, and no deadline is looked at: `join` or `fold` is next."""
         self.loop = loop
         self.idle_timeout = idle_timeout
-        self.on_end: Callable[[Tunnel, End], None] | None = on_end
+        self.on_end: Hearer | None = hearer(on_end)
         self.opened = loop.hot.now
         self.owner = owner
         self.websocket = False
@@ -332,7 +358,7 @@ class Tunnel(Carried):
         backend.close()
         on_end, self.on_end = self.on_end, None
         if on_end is not None:
-            on_end(self, reason)
+            on_end.over(self, reason)
 
     def said_goodbye(self, read: int, read_other: int, by_client: bool) -> None:
         """End: each side has sent a close frame, and one of them its FIN. Nothing that is to come counts any more, and
@@ -344,12 +370,17 @@ class Tunnel(Carried):
             self.reason = reason = BACKEND_CLOSED
             self._client, self._backend = read_other, read
         self._limits = None
-        self.loop.tunnels.discard(self)
-        self._alarm.close()
+        loop = self.loop
+        loop.tunnels.discard(self)
+        alarm, self._alarm = self._alarm, _RETIRED
+        loop.timers.reclaim(alarm)
         on_end, self.on_end = self.on_end, None
         if on_end is not None:
-            on_end(self, reason)
+            on_end.over(self, reason)
 
+
+_RETIRED = Alarm(Timers(), lambda: None)
+"""The alarm of tunnels that have ended and whose own has gone to others."""
 
 _nowhere: Any = SimpleNamespace(hot=SimpleNamespace(now=0.0), timers=None, tunnels=set())
 

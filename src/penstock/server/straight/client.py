@@ -21,7 +21,6 @@ from penstock.net.errors import NetError
 from penstock.net.fiber import spawn
 from penstock.net.loop import IN
 from penstock.net.stream import READ_SIZE, READING, Stream
-from penstock.net.timers import Alarm
 from penstock.observe.errorlog import INFO, report
 from penstock.plan.phases import SERVER_REWRITE
 from penstock.server.connection import Connection
@@ -82,7 +81,7 @@ class StraightConnection(Connection):
             patience = min(patience, LAST_CHANCE)
         alarm = self.alarm
         if alarm is None:
-            alarm = self.alarm = Alarm(service.timers, self)
+            alarm = self.alarm = service.timers.lend(self)
         alarm.deadline = due = now + patience
         if due < alarm.queued:
             alarm.at(due)
@@ -112,7 +111,7 @@ class StraightConnection(Connection):
         """Let the alarm come up after so many seconds of silence."""
         alarm = self.alarm
         if alarm is None:
-            alarm = self.alarm = Alarm(self.service.timers, self)
+            alarm = self.alarm = self.service.timers.lend(self)
         alarm.deadline = due = alarm.timers.now + seconds
         if due < alarm.queued:
             alarm.at(due)

@@ -211,8 +211,8 @@ class DatagramEnding(StreamEnding):
     lacks: Callable[[], bool]
     """Whether something was expected that has not come."""
 
-    def __call__(self, tunnel: Tunnel, reason: End) -> None:
+    def over(self, tunnel: Tunnel, reason: End) -> None:
         if reason is End.BACKEND_RESET or (reason is End.IDLE and self.lacks()):
             self.status = BAD_GATEWAY
             self.upgraded.blame()
-        super().__call__(tunnel, reason)
+        super().over(tunnel, reason)

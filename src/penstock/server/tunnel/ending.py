@@ -242,8 +242,8 @@ class Ending:
     def subject(self, subject: Subject) -> None:
         self._line = subject
 
-    def __call__(self, tunnel: Tunnel, reason: End) -> None:
-        """The tunnel has ended. (The relay calls this object: a bound method would be kept with every tunnel.)"""
+    def over(self, tunnel: Tunnel, reason: End) -> None:
+        """Do what is left to do: the tunnel has ended."""
         from_: Provenance = self.provenance
         service = from_.service
         # `Tunnel.totals`, and `_count`, without the calls.

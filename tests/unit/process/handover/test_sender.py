@@ -43,7 +43,7 @@ class End(Ending):
         taken: Any = SimpleNamespace(leave=lambda: self.ended.append("left"))
         self.upgraded = taken
 
-    def __call__(self, tunnel: Tunnel, reason: Any) -> None:
+    def over(self, tunnel: Tunnel, reason: Any) -> None:
         self.ended.append(reason)
         assert self.conversation is not None
         self.conversation.over(tunnel, reason)
