@@ -27,11 +27,14 @@ CONF = """
             location /named/ { post_action @named; }
             location /texts/ { post_action /done; return 403; }
             location /passed/ { post_action /done; proxy_pass http://127.0.0.1:{port:back}; }
+            location /asking/ { post_action "/done?a=b"; }
+            location /nowhere/ { post_action done; }
             location /slow { post_action /done; limit_rate 20k; }
             location = /done {
                 internal;
                 proxy_pass http://127.0.0.1:{port:back}/told?$request_method,$status,$body_bytes_sent,$request_completion;
             }
+            location ~ ^/done.a=b { proxy_pass http://127.0.0.1:{port:back}; }
             location @named { proxy_pass http://127.0.0.1:{port:back}; proxy_set_header Named $status; }
         }
     }
@@ -51,7 +54,7 @@ def both(request: pytest.FixtureRequest) -> Iterator[tuple[Proxy, list[str]]]:
 
     with RawBackend([read_head, answer]) as back:
         proxy = Proxy(CONF, *each_of_both(request.param), ports={"back": back.port}, expect=[".*"])
-        for name in ("page", "named/page"):
+        for name in ("page", "named/page", "asking/page", "nowhere/page"):
             proxy.write(f"www/{name}", b"a page")
         proxy.write("www/slow", b"x" * 2_000_000)
         with proxy:
@@ -66,6 +69,7 @@ def both(request: pytest.FixtureRequest) -> Iterator[tuple[Proxy, list[str]]]:
         ("GET", "/texts/", [r"GET /told?GET,403,\d+,OK"]),
         ("GET", "/passed/x", ["GET /passed/x", "GET /told?GET,200,5,OK"]),
         ("GET", "/named/page", ["GET /named/page HTTP/1.. 200"]),
+        ("GET", "/asking/page", ["GET /done%3Fa=b HTTP/1.."]),
         ("GET", "/none/", []),
     ],
 )
@@ -87,3 +91,10 @@ def test_a_client_that_has_gone(both: tuple[Proxy, list[str]]) -> None:
         client.recv_until(b"\r\n\r\n")
     eventually(lambda: told, 20)
     assert re.match(r"GET /told\?GET,\d+,\d+, ", told[0]), told
+
+
+def test_without_a_slash_it_names_a_location(both: tuple[Proxy, list[str]]) -> None:
+    front, told = both
+    front.get("/nowhere/page")
+    eventually(lambda: 'could not find named location "done"' in front.error_log())
+    assert told == []

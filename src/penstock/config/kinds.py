@@ -9,8 +9,12 @@ from typing import Any, TypeVar
 from penstock.config import values
 from penstock.config.scope import Call
 from penstock.config.tree import Word
+from penstock.config.variables import Template
 
 T = TypeVar("T")
+
+POOL_AT_LEAST, POOL_STEP = 112, 16
+"""What nginx makes its pools of memory of; whoever writes other sizes has them refused there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,23 @@ def custom(parse: Callable[[Call], object], *, least: int = 1, most: int | None 
     return Kind(parse, least, most, syntax)
 
 
+def _rate(call: Call) -> Template:
+    """Read a size, or text with variables that say one; what they say is read where it is used."""
+    made = call.template(call.args[0])
+    if made.literal is not None:
+        converted(call, call.args[0], values.size)
+    return made
+
+
+def _pool_size(call: Call) -> int:
+    size = converted(call, call.args[0], values.size)
+    if size < POOL_AT_LEAST:
+        raise call.fail(f"the pool size must be no less than {POOL_AT_LEAST}", call.args[0])
+    if size % POOL_STEP:
+        raise call.fail(f"the pool size must be a multiple of {POOL_STEP}", call.args[0])
+    return size
+
+
 def _buffers(call: Call) -> tuple[int, int]:
     try:
         return values.buffers(call.args[0].text, call.args[1].text)
@@ -127,3 +148,5 @@ def _buffers(call: Call) -> tuple[int, int]:
 
 
 buffers = Kind(_buffers, 2, 2, "number size")
+pool_size = Kind(_pool_size, syntax="size")
+rate = Kind(_rate, syntax="rate")

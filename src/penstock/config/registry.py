@@ -248,11 +248,13 @@ def inert(
     most: int | None = None,
     nginx: str = "",
     module: str,
+    block: bool = False,
     again: Iterable[str] = (),
     told: str = "",
     off: Iterable[str] = ("off",),
 ) -> None:
-    """Accept directives without effect. `reason` says to a person why nothing is lost.
+    """Accept directives without effect, those with a `block` whatever stands in it. `reason` says to a person why
+    nothing is lost.
 
     `again` names those of them that may stand more than once at a level. Where something is lost, `told` says what:
     the first directive of the file that wants it, with other words than those of `off`, gets a warning.
@@ -267,7 +269,8 @@ def inert(
                 _Accept(name not in repeated, told, frozenset(off)),
                 least,
                 most,
-                verdict=Verdict.INERT,
+                block,
+                Verdict.INERT,
                 reason=reason,
                 nginx=nginx,
                 module=module,

@@ -187,7 +187,7 @@ class Scope:
             raise ConfigError(f'"{name}" directive is not supported', directive.span, hint=spec.reason)
         if spec.block and directive.block is None:
             raise ConfigError(f'directive "{name}" has no opening "{{"', directive.span)
-        if not spec.block and directive.block is not None and spec.verdict is Verdict.IMPLEMENTED:
+        if not spec.block and directive.block is not None and spec.verdict is not Verdict.REFUSED:
             raise ConfigError(f'directive "{name}" is not terminated by ";"', directive.span)
         if not spec.takes(len(directive.args)):
             raise ConfigError(
@@ -199,7 +199,8 @@ class Scope:
         return spec
 
     def _refuse(self, directive: Directive) -> None:
-        """Raise `ConfigError` for a directive that is not declared for this level, unless it only says "off"."""
+        """Raise `ConfigError` for a directive that is not declared for this level. Where those of a module by others
+        may stand is not known here: one that only says "off" passes."""
         name = directive.name.text
         here = REGISTRY.specs(name)
         if not here:
@@ -210,9 +211,8 @@ class Scope:
                 raise ConfigError(
                     f'"{name}" directive is not supported: {stranger.what}', directive.name.span, hint=stranger.advice
                 )
-        elif all(spec.verdict is Verdict.REFUSED for spec in here):
-            if not here[0].idle(directive):
-                raise ConfigError(f'"{name}" directive is not supported', directive.name.span, hint=here[0].reason)
+        elif all(spec.verdict is Verdict.REFUSED for spec in here) and not here[0].idle(directive):
+            raise ConfigError(f'"{name}" directive is not supported', directive.name.span, hint=here[0].reason)
         else:
             raise self._unknown(directive)
 

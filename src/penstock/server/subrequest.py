@@ -90,7 +90,7 @@ async def afterwards(parent: Request, uri: str, args: str, loop: Loop) -> None:
     request.started, request.request_length = parent.started, parent.request_length
     request.status, request.completed, request.attempts = parent.status, parent.completed, parent.attempts
     request.bytes_sent, request.body_bytes_sent = parent.bytes_sent, parent.body_bytes_sent
-    there = Redirect(name=uri) if uri.startswith("@") else Redirect(uri, args)
+    there = Redirect(uri, args) if uri.startswith("/") else Redirect(name=uri)
     await _for_nobody(request, answer_from(request, there))
 
 

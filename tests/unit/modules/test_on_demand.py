@@ -75,6 +75,36 @@ def test_every_word_leads_to_its_module(declared: Any) -> None:
     assert lost == []
 
 
+ALONE = """
+import json, os, sys
+from penstock.config.registry import REGISTRY, Context
+from penstock.modules.load import load
+load(sys.argv[1], prefix="/tmp/")
+names = json.loads(sys.argv[2])
+lost = []
+for name, where in names:
+    child = os.fork()
+    if not child:
+        os._exit(REGISTRY.find(name, Context[where]) is None)
+    if os.waitpid(child, 0)[1]:
+        lost.append(name)
+print(json.dumps(lost))
+"""
+
+
+def test_those_without_effect_are_found_alone(declared: Any, tmp_path: Path) -> None:
+    """Each in a process that has seen no other word of its module. Whose they are, only importing it tells."""
+    names = [
+        (name, where[0])
+        for module, name, where in declared["directives"]
+        if module == "penstock.config.registry" and not set(where) <= set(STREAMS)
+    ]
+    assert len(names) > 100
+    path = tmp_path / "nginx.conf"
+    path.write_text("events { } http { server { listen 127.0.0.1:1; } }")
+    assert run(ALONE, str(path), json.dumps(names)) == []
+
+
 def test_what_nobody_has_configured_has_nothing_to_do(declared: Any) -> None:
     assert set(declared["busy"]) & set(WORDS) == set()
 
@@ -107,7 +137,7 @@ print(json.dumps([name for name in sys.modules if name.startswith("penstock.modu
         ("location / { try_files $uri =404; }", "content.try_files"),
         ("add_header A $invalid_referer;", "rewrite.referer"),
         ("ssi on;", "rewrite.secure_link"),  # pages may name any variable
-        ("image_filter off;", "unsupported.unsupported"),
+        ("location / { image_filter off; }", "unsupported.unsupported"),
     ],
 )
 def test_a_word_brings_its_module(tmp_path: Path, line: str, module: str) -> None:

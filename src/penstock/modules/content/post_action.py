@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from penstock.config.kinds import custom
+from dataclasses import replace
+
+from penstock.config.kinds import text
 from penstock.config.registry import HTTP_LEVELS, IF_LOCATION
-from penstock.config.scope import Call
 from penstock.config.settings import Settings, directive, phase
 from penstock.http.request import Request
 from penstock.plan import phases
 
 OFF = "off"
-
-
-def _uri(call: Call) -> str:
-    word = call.args[0]
-    if word.text != OFF and not word.text.startswith(("/", "@")):
-        raise call.fail(f'invalid URI "{word.text}"', word, hint="a path such as /done, or a named location: @done")
-    return word.text
 
 
 class PostAction(Settings):
@@ -25,7 +19,7 @@ class PostAction(Settings):
     uri: str | None = directive(
         "post_action",
         where=HTTP_LEVELS | IF_LOCATION,
-        takes=custom(_uri, syntax="uri | @name | off"),
+        takes=replace(text, syntax="uri | @name | off"),
         shown=OFF,
         doc="After the answer the request runs once more for this path, for nobody: to tell a backend how it ended, by "
         "`$status`, `$body_bytes_sent`, `$request_completion`. Not after tunnels.",
@@ -35,5 +29,4 @@ class PostAction(Settings):
     def run(self, request: Request) -> None:
         """Go on to the location, with a request of a client."""
         if request.parent is None and self.uri is not None:
-            path, _, args = self.uri.partition("?")
-            request.connection.service.mirror(request, path, args, ended=True)
+            request.connection.service.mirror(request, self.uri, "", ended=True)

@@ -17,9 +17,10 @@ from penstock.config.kinds import (
     flag,
     number,
     offset,
+    pool_size,
+    rate,
     seconds,
     size,
-    template,
     text,
 )
 from penstock.config.registry import (
@@ -65,6 +66,9 @@ def _in_file(call: Call) -> str:
     if word not in ("on", "off", "clean"):
         raise call.fail(f'invalid value "{word}" in "{call.name}" directive', call.args[0], hint="on, clean or off")
     return word
+
+
+_BUFFERS = "memory is taken as it is needed and given back at once"
 
 
 class HttpCore(Settings):
@@ -200,10 +204,19 @@ class HttpCore(Settings):
         doc="How long a 401 is held back, against guessing.",
     )
     limit_rate: Template | None = directive(
-        "limit_rate", where=HTTP_LEVELS | IF_LOCATION, takes=template, nginx=PAGE, shown="0"
+        "limit_rate", where=HTTP_LEVELS | IF_LOCATION, takes=rate, nginx=PAGE, shown="0"
     )
     limit_rate_after: Template | None = directive(
-        "limit_rate_after", where=HTTP_LEVELS | IF_LOCATION, takes=template, nginx=PAGE, shown="0"
+        "limit_rate_after", where=HTTP_LEVELS | IF_LOCATION, takes=rate, nginx=PAGE, shown="0"
+    )
+    connection_pool_size: int = directive(
+        "connection_pool_size",
+        where=HTTP | SERVER,
+        takes=pool_size,
+        default=512,
+        nginx=PAGE,
+        shown="512",
+        inert=_BUFFERS,
     )
     msie_padding: bool = directive(
         "msie_padding", where=HTTP_LEVELS, takes=flag, default=True, nginx=PAGE, inert="no living browser needs it"
@@ -219,6 +232,14 @@ class HttpCore(Settings):
         "what it leads to. `from` is what paths begin with that is not looked at.",
     )
 
+    def check_buffers(self) -> None:
+        """Raise `ConfigError` where the settings of a server have sizes that nginx refuses beside each other."""
+        if self.large_client_header_buffers[1] < self.connection_pool_size:
+            raise ConfigError(
+                'the "large_client_header_buffers" size must be equal to or greater than "connection_pool_size"',
+                self.origin("large_client_header_buffers") or self.origin("connection_pool_size"),
+            )
+
 
 @block("http", where=MAIN, nginx=PAGE)
 def http(scope: Scope, directive: Directive) -> None:
@@ -229,7 +250,6 @@ def http(scope: Scope, directive: Directive) -> None:
     inner.walk(directive.block or ())
 
 
-_BUFFERS = "memory is taken as it is needed and given back at once"
 inert(
     "variables_hash_max_size",
     "variables_hash_bucket_size",
@@ -239,7 +259,6 @@ inert(
     module="http_core",
 )
 inert(
-    "connection_pool_size",
     "request_pool_size",
     where=HTTP | SERVER,
     reason=_BUFFERS,

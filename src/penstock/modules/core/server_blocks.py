@@ -13,6 +13,7 @@ from penstock.config.scope import Scope
 from penstock.config.source import Span
 from penstock.config.tree import Directive, Word
 from penstock.config.values import decimal, number, size, whole_seconds
+from penstock.modules.core.http_core import HttpCore
 from penstock.modules.core.locations import regex
 from penstock.plan.location import OWN_SERVER, SERVERS, UDP, Listen, Location, Server
 from penstock.plan.match import ServerNames
@@ -67,7 +68,9 @@ NAMES: Key[list[tuple[Word | None, str | Regex]]] = Key("names")
 @block("server", where=HTTP, nginx=PAGE)
 def server(scope: Scope, directive: Directive) -> None:
     """A virtual server."""
-    begin_server(scope, directive, SERVER, "server").walk(directive.block or ())
+    inner = begin_server(scope, directive, SERVER, "server")
+    inner.walk(directive.block or ())
+    scope.compilation.defer(lambda: inner.settings(HttpCore).check_buffers())
 
 
 def begin_server(scope: Scope, directive: Directive, context: Context, kind: str) -> Scope:

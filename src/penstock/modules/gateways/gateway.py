@@ -35,7 +35,7 @@ SCHEMES = {
     "uwsgi": ("uwsgi://", "suwsgi://"),
 }
 """By the prefix of a module's directives; the first is meant where none is written."""
-BARE = ("fastcgi_pass", "memcached_pass")
+BARE = ("fastcgi_pass", "memcached_pass", "scgi_pass")
 """Directives whose addresses have no scheme."""
 
 
@@ -57,7 +57,7 @@ def gateway_pass(call: Call) -> GatewayPass:
         return GatewayPass(None, made, argument.span)
     if call.name in BARE and "://" in argument.text:
         hint = f"leave out {argument.text.partition('://')[0]}://"
-        raise call.fail(f"{call.name} takes an address without a scheme", argument, hint=hint)
+        raise call.fail(f'invalid host in upstream "{argument.text}"', argument, hint=hint)
     try:
         return GatewayPass(parse_target(argument.text, schemes), made, argument.span)
     except ValueError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from penstock.config.errors import ConfigError
 from penstock.config.kinds import custom
 from penstock.config.registry import HTTP_LEVELS, IF_LOCATION, LOCATION, inert
 from penstock.config.scope import Call, Scope
@@ -79,7 +78,7 @@ class Grpc(ProxySecure, Passing, prefix="grpc"):
     )
 
     def finish(self, scope: Scope) -> None:
-        """Compile the heads, with `TE: trailers`, and the target. Raises `ConfigError` for a target with a path."""
+        """Compile the heads, with `TE: trailers`, and the target."""
         self.buffering = self.request_buffering = False
         self.max_temp_file_size = 0
         super().finish(scope)
@@ -91,10 +90,6 @@ class Grpc(ProxySecure, Passing, prefix="grpc"):
         target = self.target
         if target is None:
             return
-        if target.target is not None and target.target.uri:
-            raise ConfigError(
-                '"grpc_pass" cannot have URI part', target.span, hint="a request's own path says what is called"
-            )
         upstreams = upstreams_of(scope.compilation)
         self.targets = Targets(target.target, target.template, upstreams, target.span, schemes=SCHEMES[self.prefix])
         self.finish_secure(scope)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from penstock.config import values
 from penstock.config.errors import ConfigError
-from penstock.config.kinds import Kind, choices, converted, flag, number, offset, seconds, size, template, text
+from penstock.config.kinds import Kind, choices, converted, flag, number, offset, rate, seconds, size, text
 from penstock.config.registry import HTTP_LEVELS
 from penstock.config.scope import Call, Scope
 from penstock.config.settings import directive, directives, phase, united
@@ -131,7 +131,7 @@ class Passing(Binding, abstract=True):
         "*_busy_buffers_size", where=HTTP_LEVELS, takes=size, shown="8k|16k"
     )
     force_ranges: bool = directive("*_force_ranges", where=HTTP_LEVELS, takes=flag, default=False)
-    limit_rate: Template | None = directive("*_limit_rate", where=HTTP_LEVELS, takes=template, shown="0")
+    limit_rate: Template | None = directive("*_limit_rate", where=HTTP_LEVELS, takes=rate, shown="0")
     temp_path: TempFolder | None = directive("*_temp_path", where=HTTP_LEVELS, takes=temp_path)
     max_temp_file_size: int = directive(
         "*_max_temp_file_size", where=HTTP_LEVELS, takes=offset, default=1 << 30, shown="1024m"
@@ -228,26 +228,25 @@ class Passing(Binding, abstract=True):
         name = self.prefix
         if count < 2:
             raise ConfigError(f'there must be at least 2 "{name}_buffers"', self.origin("buffers"))
+        both = f'the value of "{name}_buffer_size" and one of the "{name}_buffers"'
+        largest = f"equal to or greater than the maximum of {both}"
         busy = self.busy_buffers_size if self.busy_buffers_size is not None else 2 * least
         span = self.origin("busy_buffers_size") or self.origin("buffer_size") or self.origin("buffers")
         if busy < least:
-            raise ConfigError(
-                f'"{name}_busy_buffers_size" must be equal to or greater than the maximum of the value of '
-                f'"{name}_buffer_size" and one of the "{name}_buffers"',
-                span,
-            )
+            raise ConfigError(f'"{name}_busy_buffers_size" must be {largest}', span)
         if busy > (count - 1) * each:
             raise ConfigError(
                 f'"{name}_busy_buffers_size" must be less than the size of all "{name}_buffers" minus one buffer',
                 span,
                 hint=f'give more or larger "{name}_buffers"',
             )
+        if self.temp_file_write_size is not None and self.temp_file_write_size < least:
+            span = self.origin("temp_file_write_size")
+            raise ConfigError(f'"{name}_temp_file_write_size" must be {largest}', span)
         if self.max_temp_file_size and self.max_temp_file_size < least:
-            raise ConfigError(
-                f'"{name}_max_temp_file_size" must be equal to zero to disable temporary files usage or must be equal '
-                f'to or greater than the maximum of the value of "{name}_buffer_size" and one of the "{name}_buffers"',
-                self.origin("max_temp_file_size"),
-            )
+            zero = "equal to zero to disable temporary files usage"
+            span = self.origin("max_temp_file_size")
+            raise ConfigError(f'"{name}_max_temp_file_size" must be {zero} or must be {largest}', span)
 
     # -- what a module of the family supplies ---------------------------------------------------------------------
 

@@ -23,14 +23,6 @@ FORGIVEN = ServerOptions(max_fails=0)
 """Of addresses that a resolver gave: the next request tries them all again, as in nginx."""
 
 
-def bare_target(text: str) -> Target:
-    """Return what an address without scheme and path means. Raises `ValueError` in nginx's words."""
-    target = parse_target(text, PLAIN)
-    if target.uri:
-        raise ValueError(f'invalid host in upstream "{text}"')
-    return target
-
-
 class Destination:
     """A target with the group that stands for it, and how requests name it."""
 
@@ -105,7 +97,7 @@ class Targets:
         """
         text = self._template.evaluate(request)
         try:
-            found = bare_target(text)
+            found = parse_target(text, PLAIN)
         except ValueError as error:
             report(request, level, str(error))
             return False
@@ -134,6 +126,8 @@ class Targets:
         return found
 
     async def _group(self, request: Request, target: Target) -> Group:
+        if not (target.unix or target.port or target.default_port):
+            raise _bad(request, f'no port in upstream "{target.name}"', 500)
         try:
             address = target.address
         except ValueError as error:

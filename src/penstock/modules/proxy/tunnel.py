@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from penstock.config.addresses import bracket_hint
-from penstock.config.errors import ConfigError
 from penstock.config.kinds import choices, custom, flag, number, seconds, size
 from penstock.config.registry import HTTP_LEVELS, IF_LOCATION, LOCATION, SERVER, Context, inert
 from penstock.config.scope import Call, Scope
@@ -16,7 +15,7 @@ from penstock.config.variables import Template
 from penstock.http.request import Answer, Outcome, Request, special
 from penstock.modules.proxy.binding import Binding, local_for
 from penstock.modules.proxy.pass_request import log_line
-from penstock.modules.proxy.targets import PLAIN, Targets, bare_target
+from penstock.modules.proxy.targets import PLAIN, Targets
 from penstock.modules.proxy.tunnel_guards import warn_if_open
 from penstock.modules.upstream.upstream import upstreams_of
 from penstock.observe.errorlog import INFO
@@ -27,7 +26,7 @@ from penstock.upstream.exchange.connect import Connecting
 from penstock.upstream.exchange.outgoing import Prepared
 from penstock.upstream.exchange.policy import Policy
 from penstock.upstream.exchange.sending import NOTHING
-from penstock.upstream.exchange.target import Target
+from penstock.upstream.exchange.target import Target, parse_target
 from penstock.upstream.exchange.upgrade import Upgrade
 
 PAGE = "ngx_http_tunnel_module.html"
@@ -55,7 +54,7 @@ def _pass(call: Call) -> TunnelPass:
     if made.literal is None:
         return TunnelPass(None, made, span)
     try:
-        return TunnelPass(bare_target(word.text), made, span)
+        return TunnelPass(parse_target(word.text, PLAIN), made, span)
     except ValueError as error:
         raise call.fail(str(error), word, hint=bracket_hint(word.text)) from None
 
@@ -127,11 +126,6 @@ class ConnectTunnels(Binding, prefix="tunnel"):
         )
         if "target" in scope.own.get(ConnectTunnels, {}):
             scope.compilation.defer(lambda: warn_if_open(scope, target.template, self.allowed, target.span))
-        fixed = target.target
-        if fixed is None or fixed.unix or fixed.port:
-            return
-        if upstreams_of(scope.compilation).find(fixed.name) is None:
-            raise ConfigError(f'no port in upstream "{fixed.name}"', target.span)
 
     @phase(phases.CONTENT, when=lambda self: self.target is not None)
     async def connect(self, request: Request) -> Outcome:

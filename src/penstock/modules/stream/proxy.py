@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from penstock.config.addresses import bracket_hint
-from penstock.config.errors import ConfigError
-from penstock.config.kinds import Kind, converted, custom, flag, number, seconds, size
+from penstock.config.kinds import custom, flag, number, rate, seconds, size
 from penstock.config.registry import STREAM_LEVELS, STREAM_SERVER, inert
 from penstock.config.scope import Call, Scope
 from penstock.config.settings import NOT, directive, phase
@@ -18,7 +17,7 @@ from penstock.http.request import Answer, Request
 from penstock.modules.proxy.binding import Binding, local_for
 from penstock.modules.proxy.pass_request import log_line
 from penstock.modules.proxy.secure import ProxySecure
-from penstock.modules.proxy.targets import PLAIN, Targets, bare_target
+from penstock.modules.proxy.targets import PLAIN, Targets
 from penstock.modules.stream.header_out import VERSIONS, header_for
 from penstock.modules.stream.session import BAD_GATEWAY, FAILED, StreamSession
 from penstock.modules.upstream.upstream import upstreams_of
@@ -31,7 +30,7 @@ from penstock.upstream.exchange.connect import Connecting, DatagramConnecting
 from penstock.upstream.exchange.outgoing import Prepared, Secure
 from penstock.upstream.exchange.policy import Policy
 from penstock.upstream.exchange.sending import NOTHING
-from penstock.upstream.exchange.target import Target
+from penstock.upstream.exchange.target import Target, parse_target
 from penstock.upstream.exchange.upgrade import Upgrade
 
 MODULE = "stream_proxy"
@@ -53,7 +52,7 @@ def _pass(call: Call) -> StreamPass:
     if made.literal is None:
         return StreamPass(None, made, word.span)
     try:
-        target = bare_target(word.text)
+        target = parse_target(word.text, PLAIN)
     except ValueError as error:
         raise call.fail(str(error), word, hint=_hint(word.text)) from None
     return StreamPass(target, made, word.span)
@@ -63,17 +62,6 @@ def _hint(text: str) -> str | None:
     if "://" in text:
         return f"a stream has no scheme: proxy_pass {text.partition('://')[2].partition('/')[0]};"
     return bracket_hint(text)
-
-
-def _rate_of(call: Call) -> Template:
-    word = call.args[0]
-    made = call.template(word)
-    if made.literal is not None:
-        converted(call, word, to_size)
-    return made
-
-
-RATE = Kind(_rate_of, syntax="rate")
 
 
 def _protocols(call: Call) -> tuple[Template, ...]:
@@ -143,8 +131,8 @@ class StreamProxy(ProxySecure, Binding, prefix="proxy", where=STREAM_LEVELS):
         shown="off",
         doc="Backends are told who the client is, in version 1 (`on`) or 2 of the PROXY protocol.",
     )
-    upload_rate: Template | None = directive("proxy_upload_rate", where=STREAM_LEVELS, takes=RATE, shown="0")
-    download_rate: Template | None = directive("proxy_download_rate", where=STREAM_LEVELS, takes=RATE, shown="0")
+    upload_rate: Template | None = directive("proxy_upload_rate", where=STREAM_LEVELS, takes=rate, shown="0")
+    download_rate: Template | None = directive("proxy_download_rate", where=STREAM_LEVELS, takes=rate, shown="0")
     requests: int = directive(
         "proxy_requests",
         where=STREAM_LEVELS,
@@ -167,15 +155,12 @@ class StreamProxy(ProxySecure, Binding, prefix="proxy", where=STREAM_LEVELS):
     )
 
     def finish(self, scope: Scope) -> None:
-        """Compile the target and the policy. Raises `ConfigError` for a target without a port."""
+        """Compile the target and the policy. Raises `ConfigError` for a target that can not be reached."""
         super().finish(scope)
         target = self.target
         if target is None:
             return
         upstreams = upstreams_of(scope.compilation)
-        fixed = target.target
-        if fixed is not None and not fixed.unix and not fixed.port and upstreams.find(fixed.name) is None:
-            raise ConfigError(f'no port in upstream "{fixed.name}"', target.span, hint="write: proxy_pass host:port;")
         self.targets = Targets(target.target, target.template, upstreams, target.span, schemes=PLAIN)
         self.policy = Policy(
             connect_timeout=self.connect_timeout,

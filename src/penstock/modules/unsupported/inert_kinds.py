@@ -12,8 +12,6 @@ from penstock.config.kinds import Kind, converted, custom
 from penstock.config.scope import Call
 from penstock.config.tree import Word
 
-POOL_AT_LEAST, POOL_STEP = 112, 16
-
 _THREAD_POOLS: Key[set[str]] = Key("thread pools")
 
 
@@ -48,17 +46,6 @@ def _templates(call: Call) -> None:
 
 
 TEMPLATES = custom(_templates, most=None, syntax="value ...")
-
-
-def _pool(call: Call) -> None:
-    size = converted(call, call.args[0], values.size)
-    if size < POOL_AT_LEAST:
-        raise call.fail(f"the pool size must be no less than {POOL_AT_LEAST}", call.args[0])
-    if size % POOL_STEP:
-        raise call.fail(f"the pool size must be a multiple of {POOL_STEP}", call.args[0])
-
-
-POOL = custom(_pool, syntax="size")
 
 
 def _power(call: Call) -> None:

@@ -35,6 +35,7 @@ inert(
     where=HTTP,
     reason="auth_oidc, which would use it, is refused",
     module="paid",
+    block=True,
     again=("oidc_provider",),
 )
 refused(
@@ -96,7 +97,7 @@ inert(
     again=("status_zone",),
 )
 inert("status_format", where=HTTP_LEVELS, reason="status chooses its format itself", module="paid")
-inert("mgmt", where=MAIN, least=0, reason="there is no licence to report about", module="paid")
+inert("mgmt", where=MAIN, least=0, reason="there is no licence to report about", module="paid", block=True)
 inert("stall_threshold", where=EVENTS, reason="stalls of the event loop are not reported", module="paid")
 refused(
     "limit_zone",

@@ -6,7 +6,7 @@ from penstock.config.registry import (
     HTTP,
     HTTP_LEVELS,
     IF_LOCATION,
-    LIMIT_EXCEPT,
+    LOCATION,
     MAIN,
     SERVER,
     inert,
@@ -15,16 +15,10 @@ from penstock.config.registry import (
 
 GEO = "databases of this form are no longer made; geoip2 { } reads those of today, geo { } takes lists of networks"
 
-refused(
-    "image_filter",
-    "xslt_stylesheet",
-    "mp4",
-    where=HTTP_LEVELS | LIMIT_EXCEPT,
-    advice="this is about files, not about proxying; keep it in an nginx beside Penstock",
-    module="elsewhere",
-    off=("off",),
-    again=("image_filter",),
-)
+FILES = "this is about files, not about proxying; keep it in an nginx beside Penstock"
+
+refused("image_filter", where=LOCATION, advice=FILES, module="elsewhere", off=("off",), again=("image_filter",))
+refused("xslt_stylesheet", "mp4", where=LOCATION, advice=FILES, module="elsewhere")
 inert(
     *(f"image_filter_{name}" for name in "buffer interlace jpeg_quality sharpen transparency webp_quality".split()),
     *(f"mp4_{name}" for name in "buffer_size max_buffer_size start_key_frame limit_rate limit_rate_after".split()),

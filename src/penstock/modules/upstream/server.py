@@ -48,11 +48,13 @@ def server(scope: Scope, directive: Directive) -> None:
             draft.backups.append(each.span)
     if service and not resolve:
         raise ConfigError(f'service upstream "{word.text}" requires "resolve" parameter', word.span)
-    address = _address(word)
+    address = _address(word, 0 if scope.context is STREAM_UPSTREAM else 80)
     if service and address.family != "name":
         raise ConfigError(f'service upstream "{word.text}" requires domain name', word.span)
     if service and ":" in word.text:
         raise ConfigError(f'service upstream "{word.text}" may not have port', word.span)
+    if not (address.port or service or address.family == "unix"):
+        raise ConfigError(f'no port in upstream "{word.text}"', word.span, hint=f"write: server {word.text}:port;")
     if address.family != "name":
         draft.peers.append(Peer(socket_address(address), str(address), word.text, options))
         return
@@ -67,9 +69,9 @@ def server(scope: Scope, directive: Directive) -> None:
     draft.peers += peers
 
 
-def _address(word: Word) -> Address:
+def _address(word: Word, default_port: int) -> Address:
     try:
-        return peer_address(word.text)
+        return peer_address(word.text, default_port)
     except ValueError as error:
         raise ConfigError(f'{error} in upstream "{word.text}"', word.span, hint=_hint(word.text)) from None
 

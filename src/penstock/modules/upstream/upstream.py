@@ -145,6 +145,10 @@ class Upstreams:
             address = target.address
         except ValueError as error:
             raise ConfigError(f'{error} in upstream "{target.name}"', span) from None
+        if not (address.port or target.unix):
+            meant = self._meant(target.name) if address.family == "name" else None
+            hint = meant or f"write: {target.name}:port"
+            raise ConfigError(f'no port in upstream "{target.name}"', span, hint=hint)
         key = (target.name, address.port)
         known = self.implicit.get(key)
         if known is None:
@@ -163,23 +167,22 @@ class Upstreams:
         try:
             found = lookup(address.host)
         except (OSError, UnicodeError):
-            raise ConfigError(
-                f'host not found in upstream "{address.host}"', span, hint=self._meant(address.host)
-            ) from None
+            hint = self._meant(address.host) or "no upstream block has that name, and no host"
+            raise ConfigError(f'host not found in upstream "{address.host}"', span, hint=hint) from None
         return [Address("inet6" if ":" in text else "inet", text, address.port) for text in found]
 
-    def _meant(self, name: str) -> str:
-        """Which group may have been meant by a name that is neither a group's nor a host's."""
+    def _meant(self, name: str) -> str | None:
+        """Which group may have been meant by a name that is neither a group's nor a host's; None if that is open."""
         from difflib import get_close_matches  # for mistakes alone, and it is large
 
         close = get_close_matches(name.lower(), self.groups, 1, 0.6)
         group = self.groups[close[0]] if close else None
         if group is None and len(self.groups) == 1:
             group = next(iter(self.groups.values()))
-        if group is not None:
-            where = f" of {group.span.file}:{group.span.line}" if group.span is not None else ""
-            return f'no upstream block has that name; did you mean the upstream "{group.name}"{where}?'
-        return "no upstream block has that name, and no host"
+        if group is None:
+            return None
+        where = f" of {group.span.file}:{group.span.line}" if group.span is not None else ""
+        return f'no upstream block has that name; did you mean the upstream "{group.name}"{where}?'
 
 
 def literal_group(

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from penstock.config.addresses import Address, peer_address
 
 SCHEMES = {
-    "http://": 80, "https://": 443, "grpc://": 80, "grpcs://": 443,
-    **dict.fromkeys(("fastcgi://", "memcached://", "scgi://", "uwsgi://", "suwsgi://", ""), 0),
+    "http://": 80, "https://": 443,
+    **dict.fromkeys(("fastcgi://", "grpc://", "grpcs://", "memcached://", "scgi://", "uwsgi://", "suwsgi://", ""), 0),
 }
 """The default port of each, also of none; 0 where the port has to be written."""
 
@@ -23,7 +23,8 @@ class Target:
     """A place that `proxy_pass` points to. `name` is the host as written: a group's name or a host's, or the path of a
     unix socket (`unix`).
 
-    `port` is the one written, 0 if none is. `uri` is what follows, "" if nothing does; it begins with "/".
+    `port` is the one written, 0 if none is. `uri` is what follows in a URL of HTTP, "" if nothing does; it begins
+    with "/".
     """
 
     scheme: str
@@ -81,10 +82,12 @@ def parse_target(url: str, schemes: tuple[str, ...] = HTTP) -> Target:
         scheme = schemes[0]
     try:
         if rest[:5].lower() == "unix:":
-            path, _, uri = rest[5:].partition(":")
+            path, _, uri = rest[5:].partition(":") if schemes is HTTP else (rest[5:], "", "")
             peer_address("unix:" + path)
             return Target(scheme, path, 0, True, _slashed(uri))
         host, uri = _split(rest)
+        if uri and schemes is not HTTP:
+            raise ValueError("invalid host")
         name, port = _port(host)
     except ValueError as error:
         raise ValueError(f'{error} in upstream "{rest}"') from None
