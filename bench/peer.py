@@ -21,7 +21,8 @@ class Peer:
     `arguments` as well. `watch` are directives of Penstock for the WebSocket locations, `zones` such for all of `http`.
     `fleet`: it has a Redis to agree with others. `late`: it listens before it knows what to do with a request.
     `caches`: it keeps answers at `/cached`. A cache has processes of its own, so it is there where it is measured only.
-    `relays`: it has a `stream` block, in a proxy of its own for the same reason: nginx loads a module for it.
+    `relays`: it has a `stream` block, in a proxy of its own for the same reason: nginx loads a module for it. `workers`
+    is how many processes serve.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Peer:
     late: bool = False
     caches: bool = False
     relays: bool = False
+    workers: int = 1
 
     def version(self) -> str:
         """What it says of its version, in one line."""

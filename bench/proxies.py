@@ -67,7 +67,8 @@ def find(name: str) -> Peer:
     `penstock-python` and `penstock-c` are Penstock with the one or the other of its two relays, `penstock-watched` is
     Penstock that looks at every frame, `penstock-redial` one that may go on with another backend besides.
     `penstock-zones` counts WebSockets in two zones, `penstock-fleet` likewise, in a fleet that has nothing to say about
-    them, and `penstock-sync` in two zones of the fleet. Raises NotInstalled.
+    them, and `penstock-sync` in two zones of the fleet. `nginx-two` and `penstock-two` have two workers. Raises
+    NotInstalled.
     """
     if name in others.NAMES:
         return others.find(name)
@@ -76,6 +77,8 @@ def find(name: str) -> Peer:
     command = program(base, f"apt-get install {base}")
     if relay in ("watched", "redial"):
         return Peer(name, command, arguments, "nginx.conf", watch=_WATCHED if relay == "watched" else _REDIAL)
+    if relay == "two":
+        return Peer(name, command, arguments, "nginx.conf", workers=2)
     if relay in _COUNTED:
         zones, fleet = _COUNTED[relay]
         return Peer(name, command, arguments, "nginx.conf", watch=_PLACES, zones=zones, fleet=fleet)
@@ -143,7 +146,7 @@ class Proxy:
             self._values["stream"] = self._filled(_STREAM)
             if peer.name.startswith("nginx") and _MODULE.exists():
                 self._values["module"] = f"load_module {_MODULE};"
-        self._values |= {"zones": peer.zones, "fleet": ""}
+        self._values |= {"zones": peer.zones, "fleet": "", "workers": str(peer.workers)}
         self._redis: BenchRedis | None = None
         self._environment = {**os.environ, **dict(peer.environment), **(environment or {})}
 
