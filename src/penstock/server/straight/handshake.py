@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from penstock.http.errors import BadResponse
 from penstock.modules.websocket.origins import advise
-from penstock.net.calls import connect, recv
+from penstock.net.calls import connect, nodelay, recv
 from penstock.net.errors import DialFailed, NetError
 from penstock.net.loop import IN, OUT
 from penstock.net.relay.relay import carries, carry
@@ -95,7 +95,10 @@ class HandshakePassage(Passage):
             known = way.switched.get(len(data))
             if known is not None and (answer := known.answer(data)) is not None:
                 self._said = data
-                if self._may_open():
+                client = self.connection.stream
+                # `_may_open`, without the call: what is known has been passed on here before.
+                usual = not way.judges_switch and client._unread is None and type(client) is Stream
+                if (usual and self.head.fields.get("upgrade")) or self._may_open():
                     self._open(answer, len(data), known.websocket)
                     return
                 self._said = b""
@@ -150,7 +153,7 @@ class HandshakePassage(Passage):
         if (type(client) is not Stream or client._unread is not None) and not carries(client, client.loop):
             return False
         if not way.judges_switch:
-            return bool(self.head.fields["upgrade"])
+            return bool(self.head.fields.get("upgrade"))
         head = self.upstream_head
         return head is not None and may_switch(self, head)
 
@@ -190,7 +193,10 @@ class HandshakePassage(Passage):
         self.peer = connection.passage = None
         assert peer is not None
         if way.core.tcp_nodelay:
-            client.nodelay()
+            try:
+                nodelay(client.fd)
+            except OSError:
+                pass  # as in `Owned.nodelay`
         alarm, connection.alarm = connection.alarm, None
         # `Service.gone`, without the call: there is no fiber, and no alarm any more.
         service.requests += connection.requests
@@ -201,12 +207,13 @@ class HandshakePassage(Passage):
             provenance.group, provenance.module = way.group, way.policy.module
         ending = another_ending()
         ending.begin(connection, self, provenance)
+        ending._tried = attempt
         sent, selection = len(self.written), self.selection
         if selection is None:
-            ending.keep(peer, attempt, sent)
+            ending._peer = peer
+            attempt.bytes_sent = sent
         else:
             self.selection = None
-            ending._tried = attempt
             taken = TakenPeer(attempt, peer, way.group, selection, client.hot, sent, way.policy.module)
             taken.release()
             ending.upgraded = taken

@@ -18,6 +18,7 @@ from penstock.server.tunnel.provenance import Provenance, provenance_of
 from penstock.shared.alike import like
 from penstock.shared.hints import HINTS
 from penstock.upstream.exchange.upgrade import TakenPeer
+from penstock.upstream.peers.peers import Peer
 
 if TYPE_CHECKING:
     from penstock.http.request import Answer, Request
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from penstock.server.h2.request_connection import View
     from penstock.server.service import Service
     from penstock.server.websocket.session import Conversation
-    from penstock.upstream.peers.peers import Peer
 
 
 class Since:
@@ -195,12 +195,6 @@ class Ending:
     def upgraded(self, taken: TakenPeer) -> None:
         self._upgraded, self._peer = taken, None
 
-    def keep(self, peer: Peer, attempt: Attempt, sent: int) -> None:
-        """Keep the slot of a peer that was the only one; `sent` bytes went to it so far."""
-        self._peer = peer
-        self._tried = attempt
-        attempt.bytes_sent = sent
-
     @property
     def connection(self) -> Since:
         """Return what is known of the connection, made when somebody asks: each tunnel has 48 bytes less so."""
@@ -260,13 +254,17 @@ class Ending:
             self.conversation.over(tunnel, reason)
         peer = self._peer
         if peer is not None:
-            # `TakenPeer.ended`, likewise.
+            # `TakenPeer.ended` and `Peer.done_alone`, likewise.
             self._peer = None
             attempt: Attempt = self._tried  # type: ignore[assignment]
             attempt.bytes_sent += from_client
             attempt.bytes_received += from_backend
             attempt.response_time = now - attempt.started
-            peer.done_alone()
+            if type(peer) is Peer:
+                peer.active -= 1
+                peer.fails = 0
+            else:
+                peer.done_alone()
         else:
             self.upgraded.ended(from_client, from_backend)
         known = service.lifetimes
@@ -383,4 +381,5 @@ def _model() -> Ending:
 
 
 another_ending = like(_model())
-"""Make the ending of a 101 behind which nothing has come; `begin` and `keep` give it what is its own."""
+"""Make the ending of a 101 behind which nothing has come; `begin` gives it what is its own, who
+makes it the attempt and the peer."""

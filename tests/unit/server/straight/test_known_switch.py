@@ -142,3 +142,26 @@ def test_each_client_gets_the_answer_to_its_own_key(tmp_path: Path, more: str) -
         assert list(way.switched) == [len(said(value, PROTOCOL))] and way.judges_switch == bool(more)
     worker.loop.close()
     assert (tmp_path / "log").read_text().splitlines() == expected
+
+
+def test_a_handshake_whose_upgrade_was_taken_away_opens_nothing(tmp_path: Path) -> None:
+    """What a backend does that switches all the same is its failure, also once its answer is known."""
+    with RawBackend([switches, hold]) as backend:
+        inside = f"proxy_pass http://127.0.0.1:{backend.port}; {USUAL}"
+        worker = InProcess(f"server {{ location / {{ {inside} }} }}", tmp_path)
+        for number in range(5):
+            request = (
+                b"GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: %s\r\nConnection: Upgrade, close\r\n"
+                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n"
+                % (b"websocket" if number < 4 else b"", base64.b64encode(b"%016d" % number))
+            )
+
+            def client(sock: socket.socket, request: bytes = request) -> bytes:
+                sock.sendall(request)
+                return sock.recv(4096)
+
+            data = worker.talk(client, straight=True)
+            assert data.startswith(b"HTTP/1.1 101 " if number < 4 else b"HTTP/1.1 502 ")
+        (way,) = (each.way for server in worker.site.plan.servers for each in server.places() if each.way)
+        assert len(way.switched) == 1
+    worker.loop.close()
