@@ -1,15 +1,14 @@
-"""Regular expressions as nginx writes them, and which engine matches them."""
+"""Regular expressions as nginx writes them.
+
+A configuration without one, as many are, needs nothing of what reads and judges patterns: 0.4 MiB in each process.
+"""
 
 from __future__ import annotations
 
-import re
-
-from penstock.config.regex.backtracking import UNKNOWN, Risk, judge
-from penstock.config.regex.escapes import BeyondPython, PcreError
-from penstock.config.regex.pcre2 import WANTED, Library, NoLibrary, PatternRefused, library, wanted
-from penstock.config.regex.pcre2_regex import compile_by_pcre2
-from penstock.config.regex.regex import Match, MatchFailed, Regex, python_search
-from penstock.config.regex.translation import translate
+from penstock.config.regex.backtracking import Risk
+from penstock.config.regex.escapes import PcreError
+from penstock.config.regex.pcre2 import library
+from penstock.config.regex.regex import Match, MatchFailed, Regex
 
 __all__ = ["Match", "MatchFailed", "PcreError", "Regex", "compile_pcre"]
 
@@ -20,76 +19,18 @@ def compile_pcre(pattern: str, *, caseless: bool = False) -> Regex:
     Python's `re` matches it, several times as fast as a call of the library is. Where it can not express the pattern,
     or a text could take it for ever, PCRE2 does.
     """
-    try:
-        first = library() if wanted() == "pcre2" else None  # which says, too, if what is wanted is not there
-    except NoLibrary as error:
-        raise PcreError(str(error), 0) from None
-    if first is not None:
-        return _by_pcre2(first, pattern, caseless)
-    try:
-        return _by_python(pattern, caseless)
-    except PcreError as refusal:
-        second = library()
-        if second is None:
-            if isinstance(refusal, BeyondPython):
-                raise refusal.advised(WANTED) from None
-            raise
-        try:
-            return _by_pcre2(second, pattern, caseless)
-        except PcreError:
-            if isinstance(refusal, BeyondPython):
-                raise
-        raise refusal
+    from penstock.config.regex.engines import compile_pattern
 
-
-def make_ready() -> None:
-    """Load all that may be needed, for who will compile patterns later. Raises `NoLibrary`."""
-    library()
-    judge("a*", 0)
-
-
-def _by_pcre2(engine: Library, pattern: str, caseless: bool) -> Regex:
-    try:
-        return compile_by_pcre2(engine, pattern, caseless=caseless, risk=risk(pattern, caseless=caseless))
-    except PatternRefused as error:
-        raise PcreError(error.reason, error.offset) from None
+    return compile_pattern(pattern, caseless)
 
 
 def risk(pattern: str, *, caseless: bool = False, lines: bool = True) -> Risk:
     """Return how long a pattern can take; unknown where Python can not express it. `lines`: a text may have several."""
-    try:
-        return judge(translate(pattern, caseless), _flags(caseless), lines=lines)
-    except PcreError:
-        return UNKNOWN
+    from penstock.config.regex import engines
+
+    return engines.risk(pattern, caseless=caseless, lines=lines)
 
 
-def _by_python(pattern: str, caseless: bool) -> Regex:
-    translated, flags = translate(pattern, caseless), _flags(caseless)
-    try:
-        compiled = re.compile(translated, flags)
-    except RecursionError:
-        raise PcreError("the pattern is nested too deeply", 0) from None
-    except (re.error, OverflowError) as error:
-        raise BeyondPython(f"cannot be expressed here: {error}", len(pattern)) from None
-    judged = judge(translated, flags)
-    limited = None if judged.longest is None else _limited(pattern, caseless)
-    search = python_search(pattern, compiled, judged, None if limited is None else limited.match)
-    regex = Regex(pattern, search, compiled.groupindex, compiled.groups, judged)
-    regex.python = compiled.pattern
-    regex.further = None if limited is None else limited.further
-    return regex
-
-
-def _limited(pattern: str, caseless: bool) -> Regex | None:
-    """Compile it for PCRE2, which has a limit; None if that is not there, or stricter about spelling."""
-    engine = library()
-    if engine is None:
-        return None
-    try:
-        return compile_by_pcre2(engine, pattern, caseless=caseless, risk=UNKNOWN)
-    except PatternRefused:
-        return None
-
-
-def _flags(caseless: bool) -> int:
-    return re.ASCII | (re.IGNORECASE if caseless else 0)
+def make_ready() -> None:
+    """Load the library that may be needed, for who will compile patterns later. Raises `NoLibrary`."""
+    library()

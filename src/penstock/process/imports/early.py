@@ -43,6 +43,7 @@ ALWAYS = (
 
 WITH: dict[str, tuple[str, ...]] = {
     "modules.access.auth_request": ("server.websocket.reauth",),
+    "modules.filters.ssi.ssi": ("config.regex.engines", "config.regex.pattern_tree"),
     "modules.fleet.fleet": ("server.fleet_questions",),
     "modules.stream.blocks": ("server.stream.datagrams", "server.stream.serve"),
     "modules.tls.context": ("net.tls.openssl", "net.tls.openssl_context", "net.tls.openssl_tickets"),
@@ -52,6 +53,8 @@ WITH: dict[str, tuple[str, ...]] = {
 
 AS_READ = frozenset(
     {
+        "config.regex.engines",
+        "config.regex.pattern_tree",
         "modules.acme.self_signed",
         "modules.proxy.http2",
         "modules.tls.context",

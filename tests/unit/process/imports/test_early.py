@@ -44,6 +44,7 @@ http {
 }
 """
 ROOMS = {
+    *("config.regex.engines", "config.regex.pattern_tree", "config.regex.translation"),
     *("modules.acme.certificate", "modules.acme.issuer", "process.acme"),
     *("modules.checks", "upstream.checks.asking", "upstream.checks.expected"),
     *("modules.control.api", "modules.control.dashboard", "modules.logs.metrics", "modules.logs.status"),
