@@ -28,8 +28,11 @@ class OnDemand:
         self._rare += rare
 
     def bring(self, word: str) -> bool:
-        """Import the modules that may have a word; False where none is left that could. Raises `ConfigError`."""
-        return self._bring(lambda each: word.startswith(each))
+        """Import the modules that may have a word, of beginnings that fit those of the longest; False where none is
+        left that could have it. Raises `ConfigError`."""
+        fitting = [each for beginnings in self._waiting.values() for each in beginnings if word.startswith(each)]
+        longest = max(fitting, key=len, default="")
+        return self._bring(lambda each: each == longest)
 
     def bring_rare(self) -> bool:
         """Import the next of the rare modules; False where none is left. Raises `ConfigError`."""

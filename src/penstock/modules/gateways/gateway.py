@@ -16,6 +16,7 @@ from penstock.config.variables import Template
 from penstock.http.request import Request
 from penstock.modules.cache.lookup import lookup_of
 from penstock.modules.gateways.params import SHORTEN, Param, Params, param
+from penstock.modules.gateways.temp_paths import gateway_folder
 from penstock.modules.proxy.caching import Caching
 from penstock.modules.proxy.kept_head import missing
 from penstock.modules.proxy.pass_request import Prepared
@@ -69,6 +70,7 @@ class Gateway(Caching, abstract=True):
 
     wire: ClassVar[BackendProtocol] = CGI
     hides: ClassVar[tuple[str, ...]] = ("Status",)
+    lacks: ClassVar[frozenset[str]] = frozenset({"temp_path"})
 
     target: GatewayPass | None = directive(
         "*_pass",
@@ -84,6 +86,7 @@ class Gateway(Caching, abstract=True):
 
     def finish(self, scope: Scope) -> None:
         """Compile the parameters, once for what is passed on and once for what fills a cache, and the target."""
+        self.temp_path = gateway_folder(scope, self.prefix)
         super().finish(scope)
         self.params = Params(self.given, pass_headers=self.pass_request_headers)
         self.kept_params = self.params
