@@ -265,6 +265,12 @@ def _groups(text: str, *, last: bool) -> list[int] | None:
     return groups
 
 
+def packed_text(packed: bytes) -> str:
+    """Write an address of four or sixteen bytes as text."""
+    number = int.from_bytes(packed, "big")
+    return _inet_text(number) if len(packed) == 4 else _inet6_text(number)
+
+
 def _inet_text(number: int) -> str:
     return ".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0))
 

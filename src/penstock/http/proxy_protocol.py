@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+
+from penstock.config.addresses import packed_text
 
 LONGEST = 4096
 """Bytes a header may have, TLVs included, as in nginx."""
@@ -100,18 +101,10 @@ def _binary(data: bytes) -> tuple[ProxyHeader | None, int] | None:
     if end < rest:
         raise BadProxyHeader("too short addresses in PROXY protocol header")
     header = ProxyHeader(
-        _address(data[_FIXED : _FIXED + width]),
+        packed_text(data[_FIXED : _FIXED + width]),
         int.from_bytes(data[ports : ports + 2], "big"),
-        _address(data[_FIXED + width : ports]),
+        packed_text(data[_FIXED + width : ports]),
         int.from_bytes(data[ports + 2 : rest], "big"),
         bytes(data[rest:end]),
     )
     return header, end
-
-
-def _address(packed: bytes) -> str:
-    if len(packed) == 4:
-        return str(IPv4Address(packed))
-    address = IPv6Address(packed)
-    mapped = address.ipv4_mapped
-    return str(address) if mapped is None else f"::ffff:{mapped}"

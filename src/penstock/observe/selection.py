@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, NotRequired, TypeAlias, TypedDict
+
+from penstock.config.addresses import network
 
 Entry: TypeAlias = dict[str, Any]  # JSON: what has which type is said where it is made
 """A tunnel as `server/tunnel_list.py` describes it."""
 
 ToldTunnels: TypeAlias = dict[str, Any]  # JSON, from another process; `ask_workers.is_answer` looks at it
 """What a worker answers: `pid`, `open`, `matched`, and `tunnels`, which are entries."""
+
 
 class TunnelsQuestion(TypedDict):
     """What a worker is asked for a list."""
@@ -53,7 +55,7 @@ class TunnelSelection:
     def check(self) -> None:
         """Check the client. Raises `ValueError` if it is neither an address nor a network."""
         if self.client and not self.client.startswith("unix"):
-            _network(self.client)
+            network(self.client)
 
     def admits(self, entry: Entry) -> bool:
         """Return whether a tunnel is meant."""
@@ -99,10 +101,6 @@ def _is_client(wanted: str, client: str) -> bool:
     if client == wanted:
         return True
     try:
-        return ip_address(client) in _network(wanted)
+        return network(wanted).contains(client)
     except ValueError:
         return False
-
-
-def _network(text: str) -> IPv4Network | IPv6Network:
-    return ip_network(text, strict=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secrets import randbelow
+import os
 
 from penstock.config.settings import Settings, phase
 from penstock.http.etag import still_current
@@ -99,7 +99,7 @@ def _part(body: object, start: int, end: int) -> bytes | FilePart:
 
 
 def _multipart(answer: Answer, found: list[tuple[int, int]], size: int) -> None:
-    boundary = f"{randbelow(10**20):020d}"
+    boundary = f"{int.from_bytes(os.urandom(16), 'big') % 10**20:020d}"
     kind = answer.content_type
     if kind is not None and answer.charset:
         kind = f"{kind}; charset={answer.charset}"

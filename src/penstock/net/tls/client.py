@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
 
 from penstock.config.inputs import as_path
@@ -87,11 +87,17 @@ def _load(context: ssl.SSLContext, certificate: str, key: str, passwords: Sequen
 
 def is_address(name: str) -> bool:
     """Return whether a name is an IP address, which is not sent in a ClientHello (RFC 6066, section 3)."""
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
+    return _packed(name) is not None
+
+
+def _packed(address: str) -> bytes | None:
+    """The bytes of an IP address; None for what is none."""
+    for family, text in ((socket.AF_INET, address), (socket.AF_INET6, address.partition("%")[0])):
+        try:
+            return socket.inet_pton(family, text)
+        except (OSError, ValueError):  # a NUL, or what is no ASCII, is a `ValueError`
+            pass
+    return None
 
 
 def is_for(certificate: dict[str, Any] | None, name: str) -> bool:
@@ -100,8 +106,9 @@ def is_for(certificate: dict[str, Any] | None, name: str) -> bool:
     if not certificate:
         return False
     alternatives = certificate.get("subjectAltName", ())
-    if is_address(name):
-        return any(kind == "IP Address" and ip_address(value) == ip_address(name) for kind, value in alternatives)
+    packed = _packed(name)
+    if packed is not None:
+        return any(kind == "IP Address" and _packed(value) == packed for kind, value in alternatives)
     names = [value for kind, value in alternatives if kind == "DNS"]
     if not names:
         names = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]

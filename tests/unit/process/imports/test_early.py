@@ -67,6 +67,7 @@ ROOMS = {
 """What a configuration without their directives does not have, rooms and modules."""
 STRANGERS = {
     *("argparse", "calendar", "cryptography", "difflib", "email", "html", "http", "pathlib", "pkgutil", "rich"),
+    *("hmac", "ipaddress", "secrets"),
     *("h2", "hpack", "hyperframe", "prometheus_client", "redis", "stringprep", "urllib"),
 }
 """Libraries that it has no use for, Python's own among them: each is a tenth of a megabyte, or more."""
