@@ -38,8 +38,11 @@ class SecureTunnel(Tunnel):
         inner: Any,
     ) -> None:
         """`inner` is what OpenSSL has of the client."""
+        from penstock.net.tls.openssl import forget_offer
+
         super().__init__(loop, idle_timeout, on_end, alarm, owner)
         self._ssl = inner
+        forget_offer(inner)
 
     def fold(self, client: int, backend: int, limits: tuple[float, float]) -> None:
         """Begin as two descriptors that the loop watches for reading."""

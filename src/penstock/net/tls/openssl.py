@@ -36,6 +36,8 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "EVP_sha256": (c_void_p,),
     "HMAC_Init_ex": (c_int, c_void_p, c_char_p, c_int, c_void_p, c_void_p),
     "OBJ_nid2sn": (c_char_p, c_int),
+    "OPENSSL_sk_reserve": (c_int, c_void_p, c_int),
+    "OPENSSL_sk_zero": (None, c_void_p),
     "PEM_read_bio_X509_AUX": (c_void_p, c_void_p, c_void_p, c_void_p, c_void_p),
     "SSL_CIPHER_find": (c_void_p, c_void_p, c_char_p),
     "SSL_CIPHER_get_name": (c_char_p, c_void_p),
@@ -58,6 +60,7 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "SSL_SESSION_get_id": (c_void_p, c_void_p, POINTER(c_uint)),
     "SSL_ctrl": (c_long, c_void_p, c_int, c_long, c_void_p),
     "SSL_get_SSL_CTX": (c_void_p, c_void_p),
+    "SSL_get_client_ciphers": (c_void_p, c_void_p),
     "SSL_get_session": (c_void_p, c_void_p),
     "SSL_get_sigalgs": (c_int, c_void_p, c_int, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p),
     "SSL_get_verify_result": (c_long, c_void_p),
@@ -162,6 +165,21 @@ def of_context(context: ssl.SSLContext) -> int:
 def of_connection(inner: object) -> int:
     """Return the `SSL *` of the object that speaks TLS on a connection (`TlsStream.ssl`)."""
     return c_void_p.from_address(id(inner) + object.__basicsize__ + _WORD).value or 0
+
+
+def forget_offer(inner: object) -> None:
+    """Let go of the list of ciphers that a client has offered, if OpenSSL can be reached.
+
+    OpenSSL has made its choice among them, and what was offered as the client wrote it stays (`offered_ciphers`): the
+    list would be kept for as long as the connection, which is 300 bytes for many a client. Before OpenSSL 3 it belongs
+    to the session, which others may have."""
+    lib = _found()
+    if isinstance(lib, str) or ssl.OPENSSL_VERSION_INFO < (3,):
+        return
+    offered = lib.SSL_get_client_ciphers(of_connection(inner))
+    if offered:
+        lib.OPENSSL_sk_zero(offered)
+        lib.OPENSSL_sk_reserve(offered, 0)
 
 
 def optional(name: str, result: Any, *arguments: Any) -> Any:

@@ -19,6 +19,7 @@ from penstock.net.relay.tls_side import TlsSide
 from penstock.net.relay.tunnel import End
 from penstock.net.relay.views import VIEWED, VIEWS
 from penstock.net.stream import Stream
+from penstock.net.tls import openssl
 from penstock.net.tls.tls import accept
 from unit.net.tunnels import AGREED, ASKED, NO_GOODBYE, WHO_ENDS, Both, one_after_the_other, read_all, say
 
@@ -112,6 +113,17 @@ def test_sides_are_made_when_somebody_asks_for_them(tunnel: Any, run: Run) -> No
         both.backend.close()
         await both.end()
         assert both.ends[0][1:] == (8, 4)
+
+    run(main())
+
+
+@pytest.mark.skipif(openssl.missing() is not None, reason="OpenSSL is out of reach")
+@pytest.mark.skipif(ssl.OPENSSL_VERSION_INFO < (3,), reason="the list is the session's")
+def test_what_the_client_offered_is_not_kept(tunnel: Any, run: Run) -> None:
+    async def main() -> None:
+        both = await tunnel(websocket=True)
+        assert not both.tunnel._ssl.shared_ciphers()
+        await say(both, b"12345", b"123")
 
     run(main())
 

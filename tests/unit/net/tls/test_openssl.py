@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -103,18 +104,24 @@ def test_an_expired_certificate_has_no_days_left(authority: Authority) -> None:
     assert certificate.days_left == 0
 
 
-def test_a_connection_in_words(authority: Authority) -> None:
-    """Both sides in memory: what the server can tell of a client that shows no certificate."""
-    server = authority.server_context(authority.issue("localhost"))
-    openssl_context.ask_for_certificate(server, 1)
+def shaken(server: ssl.SSLContext, client: ssl.SSLContext, **more: Any) -> tuple[ssl.SSLObject, ssl.SSLObject]:
+    """Both sides of a connection in memory, after the handshake."""
     here, there = ssl.MemoryBIO(), ssl.MemoryBIO()
     one = server.wrap_bio(here, there, server_side=True)
-    two = authority.client_context().wrap_bio(there, here, server_hostname="localhost")
+    two = client.wrap_bio(there, here, server_hostname="localhost", **more)
     for side in (two, one, two, one):
         try:
             side.do_handshake()
         except ssl.SSLWantReadError:
             pass
+    return one, two
+
+
+def test_a_connection_in_words(authority: Authority) -> None:
+    """What the server can tell of a client that shows no certificate."""
+    server = authority.server_context(authority.issue("localhost"))
+    openssl_context.ask_for_certificate(server, 1)
+    one, _ = shaken(server, authority.client_context())
     inner = one._sslobj  # type: ignore[attr-defined]
     assert openssl_peer.verify_result(inner) == openssl_peer.VERIFIED
     assert openssl_peer.verify_words(10) == "certificate has expired"
@@ -122,3 +129,35 @@ def test_a_connection_in_words(authority: Authority) -> None:
     assert "TLS_AES_256_GCM_SHA384" in openssl_peer.offered_ciphers(inner).split(":")
     assert openssl_peer.group(inner) in openssl_peer.offered_groups(inner).split(":")
     assert "0x0403" in openssl_peer.offered_signatures(inner).split(":")
+
+
+@pytest.mark.skipif(ssl.OPENSSL_VERSION_INFO < (3,), reason="the list is the session's")
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_what_a_client_has_offered_is_let_go_of(authority: Authority, version: ssl.TLSVersion) -> None:
+    server, client = authority.server_context(authority.issue("localhost")), authority.client_context()
+    client.maximum_version = version
+    resumed = None
+    for _ in range(2):
+        one, two = shaken(server, client, session=resumed)
+        inner = one._sslobj  # type: ignore[attr-defined]
+        told = openssl_peer.offered_ciphers(inner), one.cipher(), one.version()
+        assert told[0] and (resumed or one.shared_ciphers())
+        openssl.forget_offer(inner)
+        openssl.forget_offer(inner)
+        assert not one.shared_ciphers() and told == (openssl_peer.offered_ciphers(inner), one.cipher(), one.version())
+        two.write(b"ask")
+        assert one.read(10) == b"ask"
+        one.write(b"answer")
+        assert two.read(10) == b"answer"
+        assert two.session_reused is (resumed is not None)
+        resumed = two.session
+
+
+@pytest.mark.usefixtures("fresh")
+def test_nothing_is_let_go_of_where_openssl_is_out_of_reach(
+    monkeypatch: pytest.MonkeyPatch, authority: Authority
+) -> None:
+    one, _ = shaken(authority.server_context(authority.issue("localhost")), authority.client_context())
+    monkeypatch.setattr(sys.implementation, "name", "pypy")
+    openssl.forget_offer(one._sslobj)  # type: ignore[attr-defined]
+    assert one.shared_ciphers()

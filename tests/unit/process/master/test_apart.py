@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+
+from penstock.process.master import apart
 
 HOLES = """
 from penstock.process.master.apart import set_apart
@@ -24,3 +29,46 @@ print(sum(id(each) // 16384 in pools for each in new))
 def test_no_hole_is_left_between_what_there_is() -> None:
     done = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, text=True, timeout=60, check=True)
     assert int(done.stdout) < 10
+
+
+HOLES_OF_LIBC = """
+import ctypes
+from penstock.process.master.apart import set_apart
+lib = ctypes.PyDLL(None)
+lib.malloc.restype, lib.malloc.argtypes, lib.free.argtypes = ctypes.c_void_p, (ctypes.c_size_t,), (ctypes.c_void_p,)
+def make(count):
+    return [lib.malloc(size) for size in (40, 130, 450) for _ in range(count)]
+made = make(900)
+pages = {block // 4096 for block in made}
+for block in made[::3]:
+    lib.free(block)
+set_apart()
+print(sum(block // 4096 in pages for block in make(100)))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another has another allocator")
+@pytest.mark.skipif("LD_PRELOAD" in os.environ, reason="it may be another's allocator")
+def test_nor_between_what_the_c_library_has() -> None:
+    done = subprocess.run([sys.executable, "-c", HOLES_OF_LIBC], capture_output=True, text=True, timeout=60, check=True)
+    assert int(done.stdout) < 10
+
+
+def test_nothing_is_kept_of_an_allocator_that_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: set[int] = set()
+
+    class Malloc:
+        number = 0
+
+        def __call__(self, size: int) -> int:
+            self.number += 1000
+            taken.add(self.number)
+            return self.number
+
+    class Free:
+        def __call__(self, block: int) -> None:
+            taken.remove(block)
+
+    monkeypatch.setattr(apart.ctypes, "PyDLL", lambda name: SimpleNamespace(malloc=Malloc(), free=Free()))
+    apart._fill_larger()
+    assert not taken
