@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeAlias
 
@@ -219,6 +220,14 @@ def report(subject: Any, level: int, message: str) -> None:
     log.write(level, message + context, number)
     if _console is not None and level <= WARN and not log.seen_on_stderr(level):
         sys.stderr.write(f"{_console}: [{LEVELS[level]}] {shown(message)}\n")
+
+
+def report_mistake(subject: Any, error: BaseException) -> None:
+    """Log an error that nobody has expected, with the place where it was raised; the whole way there for `debug`."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].name} line {frames[-1].lineno}" if frames else ""
+    report(subject, CRIT, f"internal error: {error!r}{place}")
+    report(subject, DEBUG, "".join(traceback.format_exception(error)).replace("\n", " | "))
 
 
 def hears(subject: Any, level: int) -> bool:

@@ -16,11 +16,10 @@ from penstock.http.request import Answer, Redirect, Request
 from penstock.modules.access.delay import delay
 from penstock.modules.filters.bodies import pieces
 from penstock.net.errors import NetError
-from penstock.observe.errorlog import ERROR, report
+from penstock.observe.errorlog import ERROR, report, report_mistake
 from penstock.server.engine import answer_from, answer_to, content_of
 from penstock.server.finish import finish
 from penstock.server.h1.send import make_page
-from penstock.server.transaction import report_mistake
 from penstock.upstream.exchange.nobody import Nobody
 from penstock.upstream.exchange.spool import Spooled
 

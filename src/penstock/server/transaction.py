@@ -9,7 +9,6 @@ log, one status, and one effect on the client, and the request is finished whate
 from __future__ import annotations
 
 import re
-import traceback
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,7 +19,7 @@ from penstock.http.request import Answer, Outcome, Request, special
 from penstock.http.uri import plain_target
 from penstock.modules.core.http_core import HttpCore
 from penstock.net.errors import NetError, PeerGone, TimedOut
-from penstock.observe.errorlog import ALERT, CRIT, DEBUG, INFO, report
+from penstock.observe.errorlog import ALERT, INFO, report, report_mistake
 from penstock.server.engine import answer_from, answer_to, special_answer
 from penstock.server.finish import finish, release
 
@@ -195,13 +194,6 @@ async def run(
     finally:
         if not request.connection.tunnelled:
             finish(request)
-
-
-def report_mistake(request: Request, error: Exception) -> None:
-    """Log an error that nobody has expected, with the place where it was raised."""
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    report(request, CRIT, f"internal error: {error!r} at {where.name} line {where.lineno}")
-    report(request, DEBUG, "".join(traceback.format_exception(error)).replace("\n", " | "))
 
 
 async def _last_word(request: Request, carrier: Carrier) -> None:

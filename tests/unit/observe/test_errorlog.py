@@ -156,3 +156,10 @@ def test_full_disk_and_closed_descriptor_stop_nobody(tmp_path) -> None:
 
 def test_levels_are_nginx_numbers() -> None:
     assert [errorlog.LEVELS.index(name) for name in ("emerg", "error", "debug")] == [1, 4, 8]
+
+
+def test_a_mistake_that_nobody_has_raised_has_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: list[str] = []
+    monkeypatch.setattr("penstock.observe.errorlog.report", lambda subject, level, message: logged.append(message))
+    errorlog.report_mistake(None, ZeroDivisionError("ours"))
+    assert logged == ["internal error: ZeroDivisionError('ours')", "ZeroDivisionError: ours | "]

@@ -18,7 +18,7 @@ from penstock.modules.access.zones import Shared
 from penstock.modules.fleet.ask import GRANTED, NO_PLACE, PARTLY, TOO_FAST, question
 from penstock.modules.fleet.membership import CLOSED, OPEN
 from penstock.modules.fleet.places import FleetPlaces
-from penstock.observe.errorlog import CRIT, LEVELS, report
+from penstock.observe.errorlog import LEVELS, report, report_mistake
 from penstock.plan.later import Later
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class FleetQuestion(Later[Outcome]):
         try:
             outcome = self._outcome(reply)
         except Exception as error:  # a mistake of ours costs this request, and not the link
-            report(self._request, CRIT, f"internal error: {error!r}")
+            report_mistake(self._request, error)
             outcome = special(500)
         if isinstance(outcome, Later):
             self._delay = outcome

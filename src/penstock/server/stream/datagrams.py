@@ -17,13 +17,12 @@ from penstock.net.datagram_port import DatagramPort, From
 from penstock.net.errors import NetError
 from penstock.net.fiber import spawn
 from penstock.net.relay.tunnel import End, Tunnel
-from penstock.observe.errorlog import ERROR, INFO, report
+from penstock.observe.errorlog import ERROR, INFO, report, report_mistake
 from penstock.server.connection import Connection
 from penstock.server.finish import finish, release
 from penstock.server.stream.datagram_sides import BackendOfDatagrams, ClientOfDatagrams
 from penstock.server.stream.ending import StreamEnding
 from penstock.server.stream.serve import answer_to
-from penstock.server.transaction import report_mistake
 
 if TYPE_CHECKING:
     import socket

@@ -20,14 +20,13 @@ from penstock.modules.stream.proxy import StreamProxy
 from penstock.modules.stream.session import BAD_REQUEST, DONE, FAILED, StreamSession
 from penstock.net.errors import NetError
 from penstock.net.relay.relay import relay
-from penstock.observe.errorlog import INFO, hears, report
+from penstock.observe.errorlog import INFO, hears, report, report_mistake
 from penstock.plan import phases
 from penstock.server.finish import finish, release
 from penstock.server.proxy_protocol import HeaderEnd, take_header
 from penstock.server.stream.beginning import look_ahead, speak_tls
 from penstock.server.stream.ending import StreamEnding
 from penstock.server.stream.passing import pass_on
-from penstock.server.transaction import report_mistake
 
 if TYPE_CHECKING:
     from penstock.server.connection import Connection

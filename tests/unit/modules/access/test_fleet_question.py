@@ -10,7 +10,6 @@ import pytest
 from harness.site import compiled
 from penstock.http.request import Answer, Outcome
 from penstock.modules.access.fleet_limits import FLEET_ASKED, FleetLimits
-from penstock.modules.access.fleet_question import FleetQuestion
 from penstock.modules.fleet.membership import FLEET
 from penstock.modules.fleet.places import FleetPlaces
 from penstock.plan.later import Later
@@ -204,8 +203,11 @@ def test_who_goes_waits_for_nothing(level: Any) -> None:
 
 def test_a_mistake_of_ours_costs_one_request(level: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     limits, link, location = level()
+    logged: list[str] = []
+    monkeypatch.setattr("penstock.observe.errorlog.report", lambda subject, level, message: logged.append(message))
     said = waited(limits.ask(Asked(location, user="a")))
-    monkeypatch.setattr(FleetQuestion, "_outcome", lambda self, reply: 1 / 0)
-    link.waiter([1])
+    link.waiter([])
     (outcome,) = said
     assert isinstance(outcome, Answer) and outcome.status == 500
+    assert logged[0].startswith("internal error: IndexError('list index out of range') at _outcome line ")
+    assert "fleet_question.py" in logged[1] and "\n" not in logged[1]
