@@ -189,18 +189,12 @@ class HandshakePassage(Passage):
             open_late(self, data, count)
             return
         self.bytes_sent = count
-        fd, self.fd = self.fd, -1
-        self.peer = connection.passage = None
         assert peer is not None
         if way.core.tcp_nodelay:
             try:
                 nodelay(client.fd)
             except OSError:
                 pass  # as in `Owned.nodelay`
-        alarm, connection.alarm = connection.alarm, None
-        # `Service.gone`, without the call: there is no fiber, and no alarm any more.
-        service.requests += connection.requests
-        service.connections.discard(connection)
         provenance = way.provenance
         if provenance is None or provenance.service is not service:
             way.provenance = provenance = provenance_of(service, self.location, self.server.name)
@@ -213,15 +207,20 @@ class HandshakePassage(Passage):
             ending._peer = peer
             attempt.bytes_sent = sent
         else:
-            self.selection = None
             taken = TakenPeer(attempt, peer, way.group, selection, client.hot, sent, way.policy.module)
             taken.release()
             ending.upgraded = taken
         if service.meters is not None:
             count_opened(service, self, ending)
-        connection.tunnelled = True
         loop, silence, limits = service.loop, way.idle_timeout, way.send_timeouts
-        tunnel = carry(loop, client, fd, silence, limits, ending, alarm, websocket, ending)
+        tunnel = carry(loop, client, self.fd, silence, limits, ending, connection.alarm, websocket, ending)
+        # Until here all is ours still: a mistake on the way gives back the peer, and closes both descriptors.
+        self.fd = -1
+        self.peer = self.selection = connection.passage = connection.alarm = None
+        connection.tunnelled = True
+        # `Service.gone`, without the call: there is no fiber, and no alarm any more.
+        service.requests += connection.requests
+        service.connections.discard(connection)
         if ending.spans is not None:
             ending.spans.follow(tunnel)
         if self.held:

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from harness.backends import Conversation, RawBackend, hold, read_head
-from harness.in_process import InProcess
+from harness.in_process import InProcess, read
+from harness.waiting import eventually
 from penstock.http.response import ResponseHead, parse_response
 from penstock.modules.core.error_log import FILES
 from penstock.modules.logs import log_variables as log_variables  # declares them
+from penstock.modules.upstream.upstream import all_groups
 from penstock.server.straight import known_switch as module
 from penstock.server.straight.known_switch import KnownSwitch, known_switch
 
@@ -164,4 +166,42 @@ def test_a_handshake_whose_upgrade_was_taken_away_opens_nothing(tmp_path: Path) 
             assert data.startswith(b"HTTP/1.1 101 " if number < 4 else b"HTTP/1.1 502 ")
         (way,) = (each.way for server in worker.site.plan.servers for each in server.places() if each.way)
         assert len(way.switched) == 1
+    worker.loop.close()
+
+
+@pytest.mark.parametrize("groups", ["", "upstream two { server 127.0.0.1:%d; server 127.0.0.1:1 down; }"])
+@pytest.mark.parametrize("place", ["nodelay", "provenance_of", "another_ending", "carry"])
+def test_a_mistake_on_the_way_to_a_tunnel_gives_all_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, groups: str, place: str
+) -> None:
+    """The client has its 101 by then: it is left, its backend too, and neither a descriptor nor a slot stays taken."""
+
+    def broken(*arguments: object) -> object:
+        raise ZeroDivisionError("ours")
+
+    def client(sock: socket.socket) -> bytes:
+        sock.sendall(
+            b"GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDAwMDAwMDAwMDAwMDAwMA==\r\n\r\n"
+        )
+        return read(sock)
+
+    with RawBackend([switches, hold]) as backend:
+        to = "two" if groups else f"127.0.0.1:{backend.port}"
+        text = f"server {{ location / {{ proxy_pass http://{to}; {USUAL} }} }}"
+        if groups:
+            text = groups % backend.port + text
+        worker = InProcess(text, tmp_path)
+        monkeypatch.setattr(f"penstock.server.straight.handshake.{place}", broken)
+        open_before = len(list(Path("/proc/self/fd").iterdir()))
+        for number in range(3):
+            data = worker.talk(client, straight=True)
+            assert data.startswith(b"HTTP/1.1 101 ") and data.count(b"HTTP/1.1") == 1
+            (mistake,) = (line for line in worker.said() if "internal error" in line)
+            assert "ZeroDivisionError('ours') at broken line" in mistake
+            assert len(worker.ended) == number + 1
+        (group,) = all_groups(worker.site.plan)
+        assert [peer.active for peer in group.peers] == [0] * len(group.peers)
+        eventually(lambda: len(list(Path("/proc/self/fd").iterdir())) <= open_before)
+        assert worker.service.requests == 3 and not worker.loop.tunnels
     worker.loop.close()
