@@ -39,6 +39,29 @@ def test_it_is_done_in_the_first_lull(timers: Timers, given_back: list[float]) -
     assert len(given_back) == 1 and not timers.heap, "nobody is woken for nothing"
 
 
+def test_what_takes_long_is_seldom_done(
+    timers: Timers, given_back: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter((0.0, 0.01, 0.0, 0.0))
+    monkeypatch.setattr(bursts, "monotonic", lambda: timers.now + next(clock))
+    seen = Bursts(timers)
+
+    def burst() -> None:
+        for _ in range(MANY):
+            seen.note()
+        passes(timers, LULL)
+        passes(timers, LULL)
+
+    burst()
+    assert len(given_back) == 1
+    burst()
+    passes(timers, 9)
+    assert len(given_back) == 1
+    passes(timers, 1)
+    passes(timers, LULL)
+    assert len(given_back) == 2
+
+
 def test_a_few_are_no_burst(timers: Timers, given_back: list[float]) -> None:
     seen = Bursts(timers)
     for _ in range(2):
