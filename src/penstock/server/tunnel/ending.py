@@ -307,12 +307,18 @@ class Ending:
             return
         peer = self.attempts[-1].address if self.attempts else ""
         server, location, idle = self.server_name, self.location_name, tunnel.idle_timeout
-        timeout = f"{self.upgraded.module}_read_timeout"
+        timeout = self._timeout
         words = known.note(server, location, peer, reason.name, age, idle, self.finished, timeout)
         hints = service.plan.shared.get(HINTS)
         said = f"ends {reason.name} {server} {location}"
         if words and (hints is None or hints.may_say(said, self.finished, known.again)):
             report(self.subject, WARN, words)
+
+    @property
+    def _timeout(self) -> str:
+        """The directive for silence. It is asked for once the backend has been given back, too."""
+        taken = self._upgraded
+        return f"{self.provenance.module if taken is None else taken.module}_read_timeout"
 
     @property
     def labels(self) -> tuple[str, str, str]:
@@ -346,7 +352,7 @@ class Ending:
 
     def _explain(self, tunnel: Tunnel, reason: End) -> None:
         """One line for an end that nobody asked for."""
-        explain(self.subject, f"{self.upgraded.module}_read_timeout", tunnel, reason)
+        explain(self.subject, self._timeout, tunnel, reason)
 
 
 def explain(subject: Subject, timeout: str, tunnel: Tunnel, reason: End, level: int = WARN) -> None:
