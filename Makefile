@@ -21,7 +21,7 @@
 #   make soak              a thousand reloads under tunnels, everything at once for ten minutes, a gigabyte beside tunnels, a storm,
 #                          a gigabyte in a cache whose files and processes go (RELOADS=..., PENSTOCK_SOAK_SECONDS=... and
 #                          PENSTOCK_SOAK_CACHE=... for other lengths)
-#   make fuzz             random WebSocket streams, conversations of tests/transcripts, files of a cache and FastCGI records spoiled
+#   make fuzz             random WebSocket streams, those through both relays, conversations of tests/transcripts, files of a cache and FastCGI records spoiled
 #                          (ARGS="seconds seed")
 #   make clean             remove what the others made
 #
@@ -94,6 +94,7 @@ soak: $(VENV)/.dev
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python tests/fuzz/frames.py $(ARGS)
+	$(BIN)/python tests/fuzz/watched.py $(ARGS)
 	$(BIN)/python tests/fuzz/transcripts.py $(ARGS)
 	$(BIN)/python tests/fuzz/cache_files.py $(ARGS)
 	$(BIN)/python tests/fuzz/fastcgi_records.py $(ARGS)

@@ -21,5 +21,5 @@ done
 export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 LD_PRELOAD="$(gcc -print-file-name=libasan.so)"
 export PYTHONPATH="$PWD/$made" PYTHONMALLOC=malloc PENSTOCK_RELAY=c TWIN_ROUNDS="${TWIN_ROUNDS:-4000}"
 "$python" -c 'from penstock.net.relay import _twin; print(_twin.__file__)'
-"$python" -m pytest -q -p no:cacheprovider tests/unit/net/relay/test_compiled.py tests/unit/net/test_twin_random.py \
+"$python" -m pytest -q -p no:cacheprovider tests/unit/net/relay/test_compiled.py tests/unit/net/test_twin_random.py tests/unit/server/websocket/test_watching.py \
     tests/unit/http/test_fields.py tests/unit/http/test_tokens.py tests/unit/http/test_head.py tests/unit/http/test_response.py tests/unit/net/test_calls.py tests/unit/net/test_stream.py tests/unit/net/relay/test_relay.py tests/unit/net/relay/test_side.py -k 'not program_says'

@@ -45,7 +45,7 @@ VERBS = frozenset(
     go guess hand hash have hear hold import join judge keep learn leave let limit list load lock log look make mark
     match measure mend merge move name note offer open order pack paint parse pass pin ping poll prepare print put
     queue raise reach read reap refuse release remember remove rename render reopen repair replace reset restore
-    return rewrite run say seal search see send serve set shorten show skip sort speak split stand start stop store
+    return rewrite run say seal search see send serve set shorten show skip sort speak split stand start step stop store
     sum suspect take tell test throw time translate trust try turn unpack update use verify wait warn watch work
     write
     """.split()

@@ -16,11 +16,9 @@ What becomes of what comes is its `mode`: the table is in `states.py`, what is c
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from penstock.websocket.breaches import SHORT, breach
 from penstock.websocket.close_reasons import Why
-from penstock.websocket.counts import FrameCounts
 from penstock.websocket.frames import (
     CLOSE,
     CONTROL,
@@ -37,6 +35,7 @@ from penstock.websocket.frames import (
     may_be_sent,
     whole_for,
 )
+from penstock.websocket.standing import FOREVER, Standing
 from penstock.websocket.states import FrameState
 from penstock.websocket.terms import NO_LIMITS, DirectionLimits
 
@@ -46,42 +45,35 @@ PASS, FINISH, DROP, OVER, BLIND = map(int, FrameState)
 ANSWERED, CLOSED, BROKEN, FINISHED = 1, 2, 4, 8
 """News: our ping was answered; a close frame came; the protocol or a limit was broken; FINISH has become DROP."""
 
-FOREVER = 1 << 63
-"""Longer than any frame may be."""
-
 BARE, BARE_RATE = 1000, 100.0
 """Control frames without a mask that are taken from a client: so many at once, and so many a second."""
 
 
-class Direction(FrameCounts):
+class Direction(Standing):
     """A direction of a conversation: what comes from one side. `rsv` are the reserved bits that an extension uses.
 
     `close_code` is that of the close frame that came, 1005 if it had none. `broken` says why there is the
     news BROKEN, `wrong` in words. `awaited` is the payload of the pong that is to be swallowed. `busy` says that the
     next byte does not simply begin a message: the quick way (`singles`, `payload`) is not for it. `lenient`: what
     breaks the protocol goes on as it is, unseen from there on. `left` are the bytes to come of the frame under way,
-    `longest` what a frame may hold.
+    `longest` what a frame may hold. `slow`: each message is looked at by itself, as a rate or very low limits ask for.
     """
 
     __slots__ = (
         "_allowance",
         "_bare",
-        "_fragmented",
-        "_held",
-        "_message",
-        "_slow",
         "awaited",
         "broken",
-        "busy",
         "close_code",
         "kinds",
-        "left",
         "lenient",
         "limits",
         "longest",
         "mode",
         "news",
+        "rsv",
         "side",
+        "slow",
         "whole",
         "wrong",
     )
@@ -91,6 +83,7 @@ class Direction(FrameCounts):
     ) -> None:
         self.side = side
         self.lenient = lenient
+        self.rsv = rsv
         self.kinds = kinds_for(rsv)
         self.whole = whole_for(side)
         self.limits = limits
@@ -112,9 +105,9 @@ class Direction(FrameCounts):
         self._message = 0
         self._allowance = 0.0
         self._bare = 0.0
-        self._slow = bool(limits.rate or 0 < limits.frame < SHORT or 0 < limits.message < SHORT)
+        self.slow = bool(limits.rate or 0 < limits.frame < SHORT or 0 < limits.message < SHORT)
         self.longest = min(limits.frame or FOREVER, limits.message or FOREVER)
-        self.busy = self._slow
+        self.busy = self.slow
 
     @property
     def stage(self) -> FrameState:
@@ -196,7 +189,7 @@ class Direction(FrameCounts):
             self.mode = DROP
             self.news |= FINISHED
         while at < size:
-            if not self._fragmented and not self._slow:
+            if not self._fragmented and not self.slow:
                 at = self._run(data, at, size)
                 if at >= size:
                     break
@@ -365,36 +358,4 @@ class Direction(FrameCounts):
 
     def update_busy(self) -> None:
         """Work out `busy`, after `left` has come to its end."""
-        self.busy = self._slow or self.mode != PASS or bool(self.left or self._held or self._fragmented)
-
-    # -- to another process
-
-    def state(self) -> dict[str, int | float | str | None]:
-        """Return what has come of it, as plain values (bytes as latin-1 text), for `restore`."""
-        told = {name: getattr(self, name) for name in _STATE}
-        return {name: value.decode("latin-1") if isinstance(value, bytes) else value for name, value in told.items()}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on where another stopped, which was made with the same side, bits and limits."""
-        for name in _STATE:
-            value = state[name]
-            setattr(self, name, value.encode("latin-1") if isinstance(value, str) else value)
-        self.update_busy()
-
-
-_STATE = (
-    "mode",
-    "singles",
-    "_others",
-    "_whole_messages",
-    "payload",
-    "pings",
-    "pongs",
-    "close_code",
-    "awaited",
-    "left",
-    "_held",
-    "_fragmented",
-    "_message",
-    "_allowance",
-)
+        self.busy = self.slow or self.mode != PASS or bool(self.left or self._held or self._fragmented)

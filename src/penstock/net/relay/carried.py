@@ -1,7 +1,8 @@
 """A tunnel as the compiled twin carries it: two sockets, and nothing else until somebody asks for more.
 
-While nothing but bytes is to be passed on, no `Side` is needed: both are made when the twin gives the tunnel back, or
-when somebody wants to see one. Nearly every tunnel ends without them, see `over`.
+While nothing but bytes is to be passed on, or frames of data, no `Side` is needed: both are made when the twin gives
+the tunnel back, or when somebody wants to see one, and are gone when the twin has it again. Nearly every tunnel ends
+without them, see `over`.
 """
 
 from __future__ import annotations
@@ -9,18 +10,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from penstock.net.bare_socket import socket_of
-from penstock.net.relay.compiled import NOTHING, SHORT
-from penstock.net.relay.side import READING, Side
+from penstock.net.relay.compiled import NOTHING
+from penstock.net.relay.side import Side
+from penstock.net.relay.twin_side import READING
 
 if TYPE_CHECKING:
     from penstock.net.loop import Loop
+    from penstock.net.relay.compiled import FrameTerms
+    from penstock.net.relay.frame_watch import FrameWatch
     from penstock.net.relay.tunnel import End
 
 
 class Carried:
     """The part of a tunnel that knows of the twin. `client` and `backend` are its sides while it lives."""
 
-    __slots__ = ("_backend", "_client", "_engaged", "_limits", "loop", "opened", "reason", "websocket")
+    __slots__ = ("_backend", "_client", "_engaged", "_limits", "frames", "loop", "opened", "reason", "websocket")
 
     loop: Loop
     opened: float
@@ -33,6 +37,8 @@ class Carried:
     _limits: tuple[float, float] | None
     """The seconds for which client and backend may take nothing, as long as no sides are made of the two descriptors,
     which the loop watches for reading."""
+    frames: FrameWatch | None
+    """Who looks at the frames, if somebody does."""
 
     @property
     def client(self) -> Side:
@@ -51,6 +57,12 @@ class Carried:
         side = self._backend
         assert isinstance(side, Side), "the tunnel has ended"
         return side
+
+    @property
+    def client_fd(self) -> int:
+        """Return the descriptor of the client's side."""
+        side = self._client
+        return side if isinstance(side, int) else side.fd
 
     @property
     def backend_fd(self) -> int:
@@ -74,6 +86,11 @@ class Carried:
         return self._limits is not None or (type(self._client) is Side and type(self._backend) is Side)
 
     @property
+    def steps(self) -> bool:
+        """Return whether the twin has it as long as nothing but frames of data comes, which somebody looks at."""
+        return self.frames is not None and self.frames.steps and self.plain
+
+    @property
     def engaged(self) -> bool:
         """Return whether the twin has it."""
         return self._engaged
@@ -94,11 +111,24 @@ class Carried:
 
     def engage(self) -> None:
         """Let the compiled twin carry it, where there is one and nothing but bytes is to be passed on."""
-        if self.loop.hot.twin is None or self._engaged or self.reason is not None:
+        if self._engaged or self.reason is not None:
+            return
+        terms = None
+        if self.frames is not None:
+            terms = self.frames.standing()
+            if terms is None:
+                return
+        if not self.plain:
             return
         client, backend = self.client, self.backend
-        if client.carries_plainly() and backend.carries_plainly():
-            self._entrust(client.fd, client.read, client.last, backend.fd, backend.read, backend.last)
+        if not (client.carries_plainly() and backend.carries_plainly()):
+            return
+        figures = client.read, client.last, backend.read, backend.last
+        self._limits = client.send_timeout, backend.send_timeout
+        self._client, self._backend = client.leave(), backend.leave()
+        self._entrust(self._client, *figures[:2], self._backend, *figures[2:])
+        if terms is not None:
+            self._step(terms)
 
     def _entrust(self, one: int, read: int, last: float, other: int, read_other: int, last_other: float) -> None:
         hot = self.loop.hot
@@ -106,6 +136,31 @@ class Carried:
         hot.twin.engage(one, read, last, other, read_other, last_other, self.websocket)
         self._engaged = True
         self._listen(one, other)
+
+    def _step(self, terms: tuple[FrameTerms, FrameTerms]) -> None:
+        """Let the twin, which has it, step over the frames."""
+        twin = self.loop.hot.twin
+        assert twin is not None
+        twin.step(self.client_fd, *terms[0])
+        twin.step(self.backend_fd, *terms[1])
+
+    def look_at_frames(self, frames: FrameWatch) -> None:
+        """Let somebody look at the frames of both sides from now on. Nothing has come yet, and nothing is under way."""
+        self.frames = frames
+        if not self._engaged:
+            self.client.equip()
+            self.backend.equip()
+        elif (terms := frames.standing()) is not None:
+            self._step(terms)
+        else:
+            self.dismiss()
+
+    def catch_up(self, *, of_client: bool) -> None:
+        """Let who looks at frames know what the twin has stepped over from one side."""
+        twin = self.loop.hot.twin
+        if self._engaged and self.frames is not None and twin is not None:
+            figures = twin.figures(self.client_fd if of_client else self.backend_fd)
+            self.frames.stepped(figures[2:], of_client=of_client)
 
     def _listen(self, one: int, other: int) -> None:
         """Hear of both descriptors without sides: see `told`."""
@@ -123,33 +178,30 @@ class Carried:
         twin = hot.twin
         if twin is None or not self._engaged:
             return told
-        untold: tuple[Side, bytes] | None = None
-        sides = self.client, self.backend
+        client, backend = self.client, self.backend
         self._engaged = False
-        for side in sides:
-            side.read, side.last, trouble, errno, kept = twin.dismiss(side.fd)
-            hot.carried[side.fd] = None
+        frames, steps = self.frames, self.steps
+        for side in (client, backend):
+            fd = side.fd
+            if frames is not None:
+                frames.stepped(twin.figures(fd)[2:], of_client=side is client)
+            side.read, side.last, trouble, errno, kept = twin.dismiss(fd)
+            hot.carried[fd] = None
             side.equip()
-            hot.handlers[side.fd] = side.on_event
+            hot.handlers[fd] = side.on_frames if steps else side.on_event
             if side is about:
                 told = (trouble, errno, kept)
-            elif trouble == SHORT:
-                # Its event is still to come: somebody else's was before it in the same batch.
-                hot.handlers[side.fd] = side
-                untold = side, kept
-        if untold is not None:
-            side, kept = untold
-            side.peer.hold(kept)
+            # Nobody else's bytes are kept: who has some is told first.
         return told
 
     def told(self, fd: int, mask: int) -> None:
         """Deal with what is no bytes that the twin passed on whole: it has given the tunnel back."""
         twin = self.loop.hot.twin
-        if self._limits is not None and twin is not None:
+        if self._limits is not None and self.frames is None and twin is not None:
             # Descriptors, as there are limits; to assert that would take two calls.
             client: int = self._client  # type: ignore[assignment]
             backend: int = self._backend  # type: ignore[assignment]
-            totals = twin.over(fd, backend if fd == client else client)
+            totals = twin.over(fd)
             if totals is not None:
                 carried = self.loop.hot.carried
                 carried[client] = carried[backend] = None
@@ -165,14 +217,18 @@ class Carried:
         were read from that one, and from the other."""
         raise NotImplementedError
 
+    def heard(self, *, of_client: bool) -> float:
+        """Return when something last came from a side, or went to it once it had waited."""
+        return self._figures(of_client=of_client)[1]
+
     def _figures(self, *, of_client: bool) -> tuple[int, float]:
         """Return the bytes read from a side, and when the last came."""
         twin = self.loop.hot.twin
         side = self._client if of_client else self._backend
         if isinstance(side, int):
             assert twin is not None
-            return twin.figures(side)
-        return twin.figures(side.fd) if self._engaged and twin is not None else (side.read, side.last)
+            return twin.figures(side)[:2]
+        return twin.figures(side.fd)[:2] if self._engaged and twin is not None else (side.read, side.last)
 
 
 def reach(carried: list[Carried | None], one: int, other: int) -> None:

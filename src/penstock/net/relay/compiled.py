@@ -1,8 +1,8 @@
 """The compiled twin of the relay, where the package was built with one.
 
-`_twin.c` polls in the selector's place and carries the bytes of plain tunnels without Python; everything unusual
-comes back. Both relays behave alike, and all tests hold for both. PENSTOCK_RELAY=python leaves the twin out,
-PENSTOCK_RELAY=c insists on it.
+`_twin.c` polls in the selector's place and carries the bytes of tunnels without Python, and steps over their frames
+where somebody looks at those; everything unusual comes back. Both relays behave alike, and all tests hold for both.
+PENSTOCK_RELAY=python leaves the twin out, PENSTOCK_RELAY=c insists on it.
 """
 
 from __future__ import annotations
@@ -12,16 +12,29 @@ from typing import Protocol
 
 from penstock.shared.compiled import VARIABLE
 
-NOTHING, SHORT, FULL, END, FAILED, OVER = range(6)
+NOTHING, SHORT, FULL, END, FAILED, OVER, FRAMES = range(7)
 """Why the twin gave a tunnel back, as `dismiss` tells: an event it does not know, a short write, a peer that takes no
-more, the end of what the peer says, an error from reading, the end after a close frame from each side."""
+more, the end of what the peer says, an error from reading, the end after a close frame from each side, frames that are
+not plainly data."""
+
+Figures = tuple[int, float, int, int, int, int, int, int]
+"""Bytes read, when last; and where frames are stepped over `FrameFigures`, else zeros."""
+
+FrameFigures = tuple[int, int, int, int, int, int]
+"""Frames, messages that have ended, payload bytes of data; the bytes to come of the frame under way; the payload of the
+fragments so far of a message that has not ended, and whether there is one."""
+
+FrameTerms = tuple[int, int, int, int, int, int, int, int, int]
+"""The bit for a mask, where the frames have one; the reserved bits that may be set; what a message may hold; and
+`FrameFigures` to go on from."""
 
 
 class Twin(Protocol):
     """What `_twin.Twin` does; descriptors are those of sockets that the epoll it was made with watches."""
 
     def poll(self, timeout: float, most: int, /) -> list[tuple[int, int]]:
-        """Poll as epoll does: what is not engaged, or has just stopped to be. Below 0, `timeout` is for ever."""
+        """Poll as epoll does: what is not engaged, or has just stopped to be. Below 0, `timeout` is for ever. A signal
+        ends it with nothing. Of whom the twin keeps bytes, that is the first, so that nobody else dismisses it."""
 
     def engage(
         self,
@@ -37,13 +50,18 @@ class Twin(Protocol):
         """Carry bytes between two sockets from now on, and go on counting from what is given. `frames`: they are those
         of WebSocket, whose last one is remembered."""
 
-    def figures(self, fd: int, /) -> tuple[int, float]:
-        """Count the bytes read from an engaged socket, and say when the last came."""
+    def step(self, fd: int, /, *terms: int) -> None:
+        """Step from now on over the frames that come from an engaged socket, by `FrameTerms`. A read in which there is
+        anything but data, or half a header, is given back as FRAMES: none of it is passed on, or counted."""
+
+    def figures(self, fd: int, /) -> Figures:
+        """Tell what has been counted of a socket that is engaged, or was given back."""
 
     def dismiss(self, fd: int, /) -> tuple[int, float, int, int, bytes]:
-        """Give a socket back: bytes read, when last, the trouble, its errno, and what the peer did not take."""
+        """Give a socket back: bytes read, when last, the trouble, its errno, and what the peer did not take, or of
+        FRAMES was not given. It forgets that in the next poll: who was told of trouble dismisses before."""
 
-    def over(self, fd: int, other: int, /) -> tuple[int, int] | None:
+    def over(self, fd: int, /) -> tuple[int, int] | None:
         """Close both sockets of a pair that was given back as OVER, and count the bytes read from either; None, and
         nothing done, where it was given back for another reason."""
 
@@ -62,7 +80,7 @@ def make(epoll: int) -> Twin | None:
     try:
         from penstock.net.relay import _twin
 
-        if not hasattr(_twin, "OVER"):
+        if not hasattr(_twin.Twin, "step"):
             raise ImportError("it was built for an older version")
     except ImportError:
         if not wanted:

@@ -30,6 +30,7 @@ def relay(
     on_end: OnEnd,
     owner: object = None,
     watch: Callable[[Tunnel], None] | None = None,
+    steps: bool = False,
     alarm: Alarm | None = None,
     websocket: bool = False,
 ) -> Tunnel:
@@ -40,11 +41,11 @@ def relay(
     are for the client and the backend taking nothing of what is due to them. Without `half_close` the end of what one
     side says is the end of all, once it is out. `on_end(tunnel, reason)`, or its method `over`, is called once, when
     both sockets are closed; possibly before this returns. `watch` is called before any byte moves: it may set taps and
-    a guard. `alarm` is one that nobody else needs any more. `websocket`: both
-    sides speak it."""
+    a guard; `steps`: it does nothing but look at frames that the twin may step over. `alarm` is one that nobody else
+    needs any more. `websocket`: both sides speak it."""
     loop = client.loop
     if (
-        watch is None
+        (watch is None or (steps and type(client) is Stream))
         and type(backend) is Stream
         and not (to_client or to_backend or backend._unread)
         and carries(client, loop)
@@ -52,7 +53,10 @@ def relay(
         # Nearly every tunnel.
         other, seconds = watched(backend), limits(*send_timeouts)
         silence, hears = idle_timeout or inf, hearer(on_end)
-        return carry(loop, client, other, silence, seconds, hears, alarm, websocket, owner, half_close)
+        tunnel = carry(loop, client, other, silence, seconds, hears, alarm, websocket, owner, half_close)
+        if watch is not None:
+            watch(tunnel)
+        return tunnel
     client_sock, client_mask, said = client.release()
     backend_sock, backend_mask, answered = backend.release()
     left = side_of(client, client_sock, send_timeouts[0])

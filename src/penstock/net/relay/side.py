@@ -9,19 +9,17 @@ Everything else happens when a peer is slow, ends, or fails:
     deaf      the peer takes no more (it was reset, or has closed wholly): what *it* still had to say is passed on
 
 A direction is over when its source has ended and nothing is unsent, or when its sink is deaf. The tunnel ends
-when both directions are over. This module and its interface to `relay` (the constructor, `start`, `hold`,
-`close`) are what a compiled twin would replace."""
+when both directions are over. What has to do with the compiled twin is in `twin_side.py`."""
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable
 from errno import EAGAIN, EINTR
 from typing import TYPE_CHECKING, Any
 
-from penstock.net.loop import ERR, HUP, IN, OUT, RDHUP, HotSelector
-from penstock.net.relay.compiled import END, FAILED, FULL, OVER, SHORT
+from penstock.net.loop import ERR, HUP, IN, OUT, HotSelector
+from penstock.net.relay.twin_side import READING, TwinSide
 from penstock.net.tcp_info import acknowledged, unacknowledged
 
 if TYPE_CHECKING:
@@ -41,16 +39,15 @@ LONGEST_CLOSE, CLOSE_FRAME = 131, 0x88
 """A close frame has at most 125 bytes, behind six (RFC 6455, sections 5.2 and 5.5); it is never one of several."""
 
 VIEW = memoryview(BUFFER)
-READING = IN | RDHUP
 _UNWATCHED = -1
 
 
-class Side:
+class Side(TwinSide):
     """A plain socket's end. `read` counts bytes taken from it, `last` is when it last moved any."""
 
     # What is rare has its usual value in the class, and a place in `__dict__` once it changes: less to make.
     __slots__ = (
-        *("__dict__", "fd", "hot", "last", "mask", "parting", "peer", "read", "receive"),
+        *("__dict__", "hot", "last", "mask", "parting", "peer", "read"),
         *("send_peer", "send_timeout", "sock", "tunnel"),
     )
 
@@ -81,7 +78,7 @@ class Side:
         """Make what reads from here and what writes to the other side. Nobody asks for them while the compiled twin
         carries the tunnel, and an idle one has 0.4 KiB less (experiments/tunnels.md)."""
         self.receive = self._reader()
-        self.send_peer = self.peer.writer()
+        self.send_peer = self.peer.writer() if self.tunnel.frames is None else self.passing()
 
     def read_little(self) -> None:
         """Take little at a time for a while, so that others have their turn; not where a rate says how much anyway."""
@@ -102,7 +99,7 @@ class Side:
     def start(self, mask: int) -> None:
         """Take over the descriptor, registered with `mask` by whoever had it (0: not at all)."""
         if mask:
-            self.hot.handlers[self.fd] = self.on_event
+            self.hot.handlers[self.fd] = self.handler
             self.mask = mask
         if mask != READING or self.unsent is not None or self.peer.unsent is not None:
             self.settle()
@@ -146,37 +143,6 @@ class Side:
             sent = 0
         if sent < len(data):
             self.peer.hold(data[sent:])
-
-    # -- the compiled twin
-
-    def carries_plainly(self) -> bool:
-        """Return whether bytes from here go to the other side as they are, and nothing holds them up."""
-        return (
-            type(self) is Side
-            and self.mask == READING
-            and self.unsent is None
-            and not (self.tapped or self.ended or self.deaf or self.throttle)
-        )
-
-    def given_back(self, mask: int) -> None:
-        """Deal with what is no bytes that the twin passed on whole."""
-        trouble, errno, kept = self.tunnel.dismiss(self)
-        if trouble == SHORT:
-            self.peer.hold(kept)
-        elif trouble == FULL:
-            self.peer.refuse(OSError(errno, os.strerror(errno)))
-        elif trouble in (END, OVER):
-            self._end_of_input()
-        elif trouble == FAILED:
-            self.tunnel.reset(self, errno)
-        else:
-            self.on_event(mask)
-
-    def __call__(self, mask: int) -> None:
-        """Deal with an event that was on its way already when the twin gave the tunnel back."""
-        self.hot.handlers[self.fd] = self.on_event
-        if mask != IN or self.peer.unsent is None:
-            self.on_event(mask)
 
     # -- what differs where there is TLS
 
@@ -361,7 +327,7 @@ class Side:
         if self.mask != _UNWATCHED:
             self.hot.change(self.fd, mask)
         elif mask or not self.deaf:
-            self.hot.watch(self.fd, mask, self.on_event)
+            self.hot.watch(self.fd, mask, self.handler)
         else:
             return
         self.mask = mask

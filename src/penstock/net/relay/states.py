@@ -25,7 +25,8 @@ is written to a sink that was given up.
 
 A tunnel that is paused keeps its states; only nothing is waited for. While the compiled relay carries a tunnel, both
 flows are flowing: it gives the tunnel back with the event that it met (`compiled.py`: SHORT, FULL, END, FAILED, OVER),
-which is one of those below, and Python goes by it. So both relays go by this table, under the same tests.
+which is one of those below, and Python goes by it; or with bytes to be looked at (FRAMES), which Python reads. So both
+relays go by this table, under the same tests.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ from errno import ECONNRESET, EPROTO
 from typing import Any
 
 from penstock.net.loop import IN, OUT, HotSelector
-from penstock.net.relay.side import BUFFER, CLOSE_FRAME, LONGEST_CLOSE, READING, SIZE, VIEW, Side
+from penstock.net.relay.side import BUFFER, CLOSE_FRAME, LONGEST_CLOSE, SIZE, VIEW, Side
+from penstock.net.relay.twin_side import READING
 from penstock.net.tls.tls import was_reset
 
 _LONG = 8192

@@ -104,6 +104,7 @@ class Tunnel(Carried):
         self.reason = None
         self._engaged = False
         self._limits = None
+        self.frames = None
         self.guard: TunnelGuard | None = None
         self.half_close = True
         self.paused = False
@@ -181,8 +182,8 @@ class Tunnel(Carried):
             sent = 0
         if sent < len(data):
             side.hold(bytes(data[sent:]))
-        else:
-            self.engage()
+        elif self.frames is None:
+            self.engage()  # where frames are looked at, the event under way may not be over
 
     def tap(self, side: Side, make: Callable[[Send], Send] | None) -> None:
         """Let everything read from `side` go through `make(send)`, where `send` writes it to the other side; `None`
@@ -192,7 +193,7 @@ class Tunnel(Carried):
         many of the bytes need no more thought; the rest are kept and sent later, past it.
         """
         self.dismiss()
-        send = side.peer.writer()
+        send = side.passing()
         side.send_peer = send if make is None else make(send)
         side.tapped = make is not None
         if make is None:
@@ -314,7 +315,7 @@ class Tunnel(Carried):
                 alarm.at(due)
 
     def __call__(self) -> None:
-        """Look at the deadlines. The alarm calls this, and so needs no bound method (see `Side.__call__`)."""
+        """Look at the deadlines. The alarm calls this, and so needs no bound method."""
         now = self.loop.timers.now
         due = inf
         for side, late in (

@@ -67,9 +67,13 @@ class KeptConversation(Conversation):
 
     def attach(self, tunnel: Tunnel) -> None:
         """Begin, before any byte moves."""
-        super().attach(tunnel)
         self.bridge.begin(len(tunnel.backend.unsent or b""))
-        self._tap(tunnel)
+        super().attach(tunnel)
+
+    @property
+    def steps(self) -> bool:
+        """Return that every message is kept until it is taken."""
+        return False
 
     def _tap(self, tunnel: Tunnel) -> None:
         tunnel.tap(tunnel.client, tapping_kept(self.up, self.bridge, self._pass))

@@ -78,6 +78,7 @@ class TunnelPoint:
         """Let another one look on."""
         owner: Any = self.tunnel.owner
         talk = owner.conversation
+        self.tunnel.dismiss()  # the twin gives it back, and what it has stepped over is known
         look.begin(talk)
         self._looks.append(look)
         self.install()
@@ -99,7 +100,6 @@ class TunnelPoint:
             return
         again = bool(self._installed)
         self._installed = []
-        tunnel.dismiss()  # the twin gives it back, which makes what sends
         for side in (tunnel.client, tunnel.backend):
             inner = side.send_peer if side.tapped else None
             tunnel.tap(side, partial(self._made, side is tunnel.client, inner))

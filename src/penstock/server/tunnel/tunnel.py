@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING
 
 from penstock.modules.core.http_core import HttpCore
@@ -16,12 +16,12 @@ from penstock.server.tunnel.ending import Ending
 if TYPE_CHECKING:
     from penstock.http.request import Answer, Request
     from penstock.http.response import ResponseHead
-    from penstock.net.relay.tunnel import Tunnel
     from penstock.net.stream import Stream
     from penstock.net.timers import Alarm
     from penstock.server.connection import Connection
     from penstock.server.h2.request_connection import View
     from penstock.server.service import Service
+    from penstock.server.websocket.session import Conversation
     from penstock.upstream.exchange.upgrade import Upgrade
 
 
@@ -93,7 +93,7 @@ def _join(
     core: HttpCore,
     *,
     alarm: Alarm | None = None,
-    watch: Callable[[Tunnel], None] | None = None,
+    talk: Conversation | None = None,
 ) -> None:
     """Count a tunnel, and let the relay have both its streams."""
     backend, rest = upgraded.stream, upgraded.rest
@@ -109,7 +109,8 @@ def _join(
         send_timeouts=(core.send_timeout, upgraded.send_timeout),
         on_end=ending,
         owner=ending,
-        watch=watch,
+        watch=None if talk is None else talk.attach,
+        steps=talk is not None and talk.steps,
         alarm=alarm,
         websocket=speaks_websocket(request.upstream_head),
     )
@@ -141,7 +142,7 @@ def hand_over(connection: Connection | View, stream: Stream, request: Request, a
         from penstock.server.websocket.open import converse
 
         talk = ending.conversation = converse(ending, request, answer, terms)
-    _join(connection, stream, request, upgraded, ending, core, watch=None if talk is None else talk.attach)
+    _join(connection, stream, request, upgraded, ending, core, talk=talk)
     request.no_longer(upgraded)
     release(request)
     let_go_of_body(request)

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -48,11 +49,22 @@ class Heartbeat:
 
     def due(self, tunnel: Tunnel) -> float:
         """Return when there is something to do for it, if nothing moves until then."""
-        return min(self.client.due(tunnel.client.last), self.backend.due(tunnel.backend.last))
+        client = self.client.due(tunnel.heard(of_client=True)) if self.client.every else inf
+        backend = self.backend.due(tunnel.heard(of_client=False)) if self.backend.every else inf
+        return min(client, backend)
 
     def check(self, tunnel: Tunnel, now: float) -> tuple[Side | None, float]:
         """Ask who is to be asked: the side that is to be given up, if one is, and the seconds until another look where
         something could not be done (0: everything was)."""
+        if self.due(tunnel) > now:
+            return None, 0.0
+        tunnel.dismiss()
+        gone, retry = self._ask_who_is_due(tunnel, now)
+        if gone is None:
+            tunnel.engage()
+        return gone, retry
+
+    def _ask_who_is_due(self, tunnel: Tunnel, now: float) -> tuple[Side | None, float]:
         retry = 0.0
         for side, pulse in ((tunnel.client, self.client), (tunnel.backend, self.backend)):
             if pulse.due(side.last) > now:
@@ -73,6 +85,7 @@ class Heartbeat:
 
     def ask(self, tunnel: Tunnel, side: Side) -> bool:
         """Ping a side, if that is possible between two frames and it takes what it is sent."""
+        tunnel.dismiss()
         client = side is tunnel.client
         pulse, come, go = (self.client, self._up, self._down) if client else (self.backend, self._down, self._up)
         if not go.at_boundary or side.unsent is not None or side.deaf:
@@ -85,9 +98,11 @@ class Heartbeat:
     def answers(self, tunnel: Tunnel) -> bool:
         """Ask who has said nothing for long, so that silence alone ends nothing; False where nobody can be asked."""
         found = False
+        tunnel.dismiss()
         for side, pulse in ((tunnel.client, self.client), (tunnel.backend, self.backend)):
             if pulse.every and (pulse.asked or self.ask(tunnel, side)):
                 found = True
+        tunnel.engage()
         return found
 
     def answered(self, pulse: Pulse, now: float) -> float:

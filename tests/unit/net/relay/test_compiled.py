@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 
-from penstock.net.relay.compiled import END, FAILED, FULL, NOTHING, OVER, SHORT, NoTwin, Twin, make
+from penstock.net.relay.compiled import END, NOTHING, SHORT, NoTwin, Twin, make
 
 twin_module = pytest.importorskip("penstock.net.relay._twin", reason="no compiled relay in this installation")
 
@@ -50,18 +50,14 @@ def bench() -> Iterator[Bench]:
         yield made
 
 
-def test_the_constants_are_those_of_the_compiled_part() -> None:
-    named = (twin_module.SHORT, twin_module.FULL, twin_module.END, twin_module.FAILED, twin_module.OVER)
-    assert named == (SHORT, FULL, END, FAILED, OVER)
-
-
 def test_bytes_go_both_ways_and_are_counted(bench: Bench) -> None:
     bench.client.send(b"to the backend")
     bench.backend.send(b"to the client!")
     assert bench.twin.poll(0.05, 256) == []
     assert bench.backend.recv(100) == b"to the backend"
     assert bench.client.recv(100) == b"to the client!"
-    read, last = bench.twin.figures(bench.left.fileno())
+    read, last, *frames = bench.twin.figures(bench.left.fileno())
+    assert not any(frames), "nobody looks at them"
     assert read == 14
     assert last > 0
 
@@ -90,7 +86,7 @@ def test_last_words_and_the_end_after_them_are_one_event() -> None:
         bench.client.shutdown(socket.SHUT_WR)
         [(fd, _)] = bench.twin.poll(1, 256)
         assert bench.backend.recv(100) == b"last words"
-        assert bench.twin.over(fd, bench.right.fileno()) is None
+        assert bench.twin.over(fd) is None
         assert bench.twin.dismiss(fd)[::2] == (10, END, b"")
 
 
@@ -103,7 +99,7 @@ def test_close_frames_are_remembered(frames: int) -> None:
         bench.backend.shutdown(socket.SHUT_WR)
         [(fd, _)] = bench.twin.poll(1, 256)
         assert fd == bench.right.fileno()
-        totals = bench.twin.over(fd, bench.left.fileno())
+        totals = bench.twin.over(fd)
         assert totals == ((2, 6) if frames else None)
         if frames:
             for each in (bench.left, bench.right):
@@ -111,7 +107,7 @@ def test_close_frames_are_remembered(frames: int) -> None:
                     os.fstat(each.detach())
         assert bench.twin.dismiss(fd)[2] == (NOTHING if frames else END)
         with pytest.raises(ValueError, match="never engaged"):
-            bench.twin.over(100_000, fd)
+            bench.twin.over(100_000)
 
 
 def test_a_short_write_gives_back_the_rest(bench: Bench) -> None:
@@ -135,6 +131,22 @@ def test_a_short_write_gives_back_the_rest(bench: Bench) -> None:
         while True:
             arrived += len(bench.backend.recv(65536))
     assert arrived + len(kept) == read
+
+
+def test_whose_bytes_are_kept_is_told_first(bench: Bench) -> None:
+    """Or somebody else could dismiss it, who knows nothing of them."""
+    one, other = socket.socketpair()
+    with one, other:
+        bench.epoll.register(other, select.EPOLLIN)
+        one.send(b"always there")
+        bench.right.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        for _ in range(1000):
+            bench.client.send(b"x" * 1000)
+            told = bench.twin.poll(0, 256)
+            if len(told) == 2:
+                break
+        assert [fd for fd, _ in told] == [bench.left.fileno(), other.fileno()]
+        assert bench.twin.dismiss(bench.left.fileno())[4]
 
 
 def test_a_peer_that_is_gone_is_told(bench: Bench) -> None:

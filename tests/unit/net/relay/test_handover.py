@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -112,27 +111,6 @@ def test_the_deadline_goes_on_from_where_it_was(connected: Connected, loop: Loop
         carry(both, loop)
         assert await both.end() is End.IDLE
         assert 0.25 < loop.time() - began < 8
-
-    run(main())
-
-
-def test_what_the_twin_could_not_send_is_not_forgotten(connected: Connected, loop: Loop, run: Run) -> None:
-    """It gives a tunnel back when a write is short; the pause may come before that event does."""
-
-    async def main() -> None:
-        both = Both(loop, connected, idle_timeout=None)
-        twin = loop.hot.twin
-        if twin is None or not both.tunnel.engaged:
-            return
-        sent = os.urandom(4_000_000)
-        count, events = 0, []
-        while not events:
-            count += both.client.send_now(sent[count:])
-            events = [event for event in twin.poll(0.01, 256) if event[0] == both.tunnel.client.fd]
-        carry(both, loop)
-        both.client.shutdown_write()
-        assert await read_all(both.backend) == sent[:count]
-        assert both.tunnel.from_client == count
 
     run(main())
 

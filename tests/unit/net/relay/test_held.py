@@ -10,6 +10,7 @@ from penstock.net.relay.held import put_back, put_backend, put_held
 from penstock.net.relay.relay import relay
 from penstock.net.relay.side import Side
 from penstock.net.relay.tunnel import Send, Tunnel
+from penstock.net.relay.twin_side import TwinSide
 from penstock.net.stream import Stream
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -65,9 +66,11 @@ def test_it_has_all_that_a_side_has(connected: Connected, loop: Loop, run: Run) 
     async def main() -> None:
         (_, near), (_, far) = connected(), connected()
         tunnel = relay(near, far, idle_timeout=60, on_end=lambda *_: None, watch=lambda _: None)
-        before = {name for name in Side.__slots__ if hasattr(tunnel.backend, name)}
+        tunnel.dismiss()
+        names = *TwinSide.__slots__, *Side.__slots__
+        before = {name for name in names if hasattr(tunnel.backend, name)}
         held = put_held(tunnel)
-        assert {name for name in Side.__slots__ if hasattr(held, name)} == before
+        assert {name for name in names if hasattr(held, name)} == before
         tunnel.close()
 
     run(main())

@@ -93,7 +93,14 @@ class Flow:
             on_end=lambda _, reason: self.reasons.append(reason),
             watch=watch,
         )
-        self.near, self.far = self.tunnel.client, self.tunnel.backend
+
+    @property
+    def near(self) -> Side:
+        return self.tunnel.client
+
+    @property
+    def far(self) -> Side:
+        return self.tunnel.backend
 
     @property
     def state(self) -> FlowState:
@@ -112,7 +119,7 @@ class Flow:
                 self.source.send(b"x")
             elif event is SHORT and before is FLOWING:
                 await self._fill()
-            elif event is SHORT:
+            elif event is SHORT and before is not CLOSED:
                 self.tunnel.inject(self.far, MUCH)
             elif event is ROOM:
                 await self._read_all()

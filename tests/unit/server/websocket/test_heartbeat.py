@@ -43,7 +43,14 @@ class Talk:
         self.client, self.backend = End(), End()
         self.client.peer, self.backend.peer = self.backend, self.client
         self.sent: list[tuple[End, bytes]] = []
-        self.tunnel: Any = SimpleNamespace(client=self.client, backend=self.backend, inject=self._inject)
+        self.tunnel: Any = SimpleNamespace(
+            client=self.client,
+            backend=self.backend,
+            inject=self._inject,
+            heard=lambda *, of_client: (self.client if of_client else self.backend).last,
+            dismiss=lambda: None,
+            engage=lambda: None,
+        )
 
     def _inject(self, side: End, data: bytes) -> None:
         self.sent.append((side, bytes(data)))
