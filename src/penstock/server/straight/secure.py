@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from penstock.modules.core.http_core import HttpCore
 from penstock.net.errors import NetError, TimedOut
 from penstock.net.loop import IN
-from penstock.net.timers import Alarm
 from penstock.net.tls.hello import NotTls, in_one_record
 from penstock.net.tls.tls import FIRST_LOOK, wrap
 from penstock.server.first_bytes import begin_securely, speaks_http2
@@ -40,7 +39,7 @@ class TlsOpening:
         self._connection = connection
         connection.beginning = True
         timers = connection.service.timers
-        connection.alarm = alarm = Alarm(timers, self)
+        connection.alarm = alarm = timers.lend(self)
         alarm.at(timers.now + connection.server.root[HttpCore].client_header_timeout)
 
     def resume(self) -> None:
