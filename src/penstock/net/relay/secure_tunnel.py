@@ -12,11 +12,11 @@ from typing import Any
 from penstock.net.bare_socket import socket_of
 from penstock.net.calls import close, recv, send
 from penstock.net.loop import IN, Loop
-from penstock.net.relay.side import BUFFER, CLOSE_FRAME, LONGEST_CLOSE, SIZE, Side
+from penstock.net.relay.side import CLOSE_FRAME, LONGEST_CLOSE, Side
 from penstock.net.relay.tls_side import TlsSide, wants_more
 from penstock.net.relay.tunnel import OnEnd, Tunnel
 from penstock.net.relay.twin_side import READING
-from penstock.net.relay.views import VIEWED, VIEWS, view_of
+from penstock.net.relay.views import BUFFER, SIZE, VIEWED, VIEWS, view_of
 from penstock.net.timers import Alarm
 
 _LONG = 8192

@@ -20,16 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.net.loop import ERR, HUP, IN, OUT, HotSelector
 from penstock.net.relay.twin_side import READING, TwinSide
+from penstock.net.relay.views import BUFFER, VIEW, VIEWED, VIEWS, view_of
 from penstock.net.tcp_info import acknowledged, unacknowledged
 
 if TYPE_CHECKING:
     from penstock.net.relay.throttle import Throttle
     from penstock.net.relay.tunnel import Tunnel
-
-SIZE = 81920
-BUFFER = bytearray(SIZE)
-"""The one read buffer of the worker. Nothing stays in it between two events. 80 KiB: a message of 64 KiB fits with its
-head, and so takes one turn instead of two, 30.6 us instead of 40.2 (experiments/relay_calls.py)."""
 
 LITTLE, LITTLE_READS = 1024, 1000
 """Bytes that are read at once from who makes much work of few (80 KiB of frames without content cost 17 ms), and how
@@ -38,7 +34,6 @@ often: what comes then may be long again."""
 LONGEST_CLOSE, CLOSE_FRAME = 131, 0x88
 """A close frame has at most 125 bytes, behind six (RFC 6455, sections 5.2 and 5.5); it is never one of several."""
 
-VIEW = memoryview(BUFFER)
 _UNWATCHED = -1
 
 
@@ -114,17 +109,21 @@ class Side(TwinSide):
             # Into one buffer, and a slice of it out: of 64 KiB with a head 18.5 us, in pieces of 16 KiB 32
             # (experiments/relay_calls.py).
             count = self.receive(BUFFER)
-            if not count:
-                self._end_of_input()
-                return
-            sent = self.send_peer(VIEW[:count])
+            view = VIEWS[count] if count < VIEWED else None
+            if view is None:
+                if not count:
+                    self._end_of_input()
+                    return
+                view = view_of(count)
+            sent = self.send_peer(view)
         except OSError as exc:
             sent = self._failed(exc, count)
             if sent < 0:
                 return
         self.read += count
         self.last = self.hot.now
-        self.parting = count <= LONGEST_CLOSE and BUFFER[0] == CLOSE_FRAME
+        if self.parting or BUFFER[0] == CLOSE_FRAME:
+            self.parting = count <= LONGEST_CLOSE and BUFFER[0] == CLOSE_FRAME
         if sent != count:
             self.peer.hold(bytes(VIEW[sent:count]))
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from penstock.net.loop import IN
-from penstock.net.relay.side import SIZE, Side
+from penstock.net.relay.side import Side
+from penstock.net.relay.views import SIZE
 from penstock.net.timers import Alarm
 
 SHORTEST = 0.001

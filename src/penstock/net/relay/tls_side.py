@@ -12,8 +12,9 @@ from errno import ECONNRESET, EPROTO
 from typing import Any
 
 from penstock.net.loop import IN, OUT, HotSelector
-from penstock.net.relay.side import BUFFER, CLOSE_FRAME, LONGEST_CLOSE, SIZE, VIEW, Side
+from penstock.net.relay.side import CLOSE_FRAME, LONGEST_CLOSE, Side
 from penstock.net.relay.twin_side import READING
+from penstock.net.relay.views import BUFFER, SIZE, VIEW, VIEWED, VIEWS, view_of
 from penstock.net.tls.tls import was_reset
 
 _LONG = 8192
@@ -56,14 +57,15 @@ class TlsSide(Side):
                 return
             if count >= _LONG and not self.little:
                 count = self._read_on(count)
-            sent = self.send_peer(VIEW[:count])
+            sent = self.send_peer((VIEWS[count] if count < VIEWED else None) or view_of(count))
         except OSError as exc:
             sent = self._failed(exc, count)
             if sent < 0:
                 return
         self.read += count
         self.last = self.hot.now
-        self.parting = count <= LONGEST_CLOSE and BUFFER[0] == CLOSE_FRAME
+        if self.parting or BUFFER[0] == CLOSE_FRAME:
+            self.parting = count <= LONGEST_CLOSE and BUFFER[0] == CLOSE_FRAME
         if sent != count:
             self.peer.hold(bytes(VIEW[sent:count]))
 

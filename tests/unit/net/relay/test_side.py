@@ -13,8 +13,8 @@ import pytest
 from penstock.net.errors import NetError
 from penstock.net.fiber import spawn
 from penstock.net.loop import Loop
-from penstock.net.relay.side import SIZE
 from penstock.net.relay.tunnel import End
+from penstock.net.relay.views import SIZE
 from penstock.net.stream import Stream
 from unit.net.tunnels import Both, read_all
 
