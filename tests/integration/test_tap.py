@@ -309,7 +309,7 @@ def test_two_look_at_one_tunnel(front) -> None:
         ((), "say which tunnels to look at"),
         (("--all", "--redact", "("), "is no regular expression"),
         (("--all", "--for", "soon"), "is no time"),
-        (("--client", "nowhere"), "does not appear to be an IPv4 or IPv6 network"),
+        (("--client", "nowhere"), "takes an address, a network such as"),
     ],
 )
 def test_arguments_that_make_no_sense(front, arguments, words) -> None:

@@ -102,7 +102,7 @@ def test_connections_are_made_and_accepted(here, host: str, family: socket.Addre
         with socket.socket(fileno=fd) as client:
             assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             select.select([listener], [], [], 5)
-            if hasattr(here, "accept"):
+            if getattr(here, "accept", None):
                 accepted, (peer, data) = here.accept(listener.fileno(), -1, 100)
                 assert data is None
                 assert not os.get_blocking(accepted) and not os.get_inheritable(accepted)
@@ -151,7 +151,7 @@ def test_who_does_not_answer_at_once_is_waited_for(here) -> None:
 
 
 def test_nobody_to_accept(here) -> None:
-    if not hasattr(here, "accept"):
+    if not getattr(here, "accept", None):
         pytest.skip("sockets do that themselves")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
