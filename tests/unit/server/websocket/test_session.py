@@ -23,6 +23,7 @@ from penstock.websocket.terms import DirectionLimits, Terms
 from unit.net.conftest import tcp_pair
 from unit.websocket.streams import MASK, frame
 
+PATIENCE = 20.0
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 TERMS = Terms(strict=True, ping=30.0, ping_client=True, from_client=DirectionLimits(message=1 << 20), lifetime=3600.0)
 
@@ -75,9 +76,9 @@ def test_going_on_in_another_process(loop: Loop, run: Run) -> None:
     async def main() -> None:
         one = Talk(loop, lambda ending: Conversation(TERMS, ending, compressed=True))
         await one.client.send_all(frame(0x81, b"a" * 300) + frame(0x82, b"b" * 500)[:3])
-        assert len(await one.backend.recv(1 << 16, 2)) == 308
+        assert len(await one.backend.recv(1 << 16, PATIENCE)) == 308
         assert one.talk.heart.ask(one.tunnel, one.tunnel.client)
-        ping = await one.client.recv(100, 2)
+        ping = await one.client.recv(100, PATIENCE)
         state = json.loads(json.dumps(state_of(one.talk)))
         assert one.talk.portable
         one.talk.over(one.tunnel, End.SHUTDOWN)
@@ -92,7 +93,7 @@ def test_going_on_in_another_process(loop: Loop, run: Run) -> None:
         whole = frame(0x82, b"b" * 500) + frame(0x81)
         got = b""
         while len(got) < len(whole):
-            got += await two.backend.recv(1 << 16, 2)
+            got += await two.backend.recv(1 << 16, PATIENCE)
         assert got == whole, "the beginning of the header came along, and the pong was for us"
         assert two.talk.rtt is not None
         assert two.talk.messages_in == 3
@@ -106,22 +107,23 @@ def test_nothing_is_left_without_the_collector(loop: Loop, run: Run, how: str) -
     async def main() -> None:
         one = Talk(loop, lambda ending: Conversation(Terms(strict=True, close_timeout=0.2), ending))
         await one.client.send_all(frame(0x81, b"hello"))
-        await one.backend.recv(100, 2)
+        await one.backend.recv(100, PATIENCE)
         gc.collect()
         gc.disable()
+        await asyncio.sleep(0)  # it may have taken seconds, and the loop reads its clock once a turn
         if how == "killed":
             one.talk.end(Why.KILLED, 4000, text="go")
-            assert (await one.client.recv(100, 2))[:4] == b"\x88\x04\x0f\xa0"
+            assert (await one.client.recv(100, PATIENCE))[:4] == b"\x88\x04\x0f\xa0"
         elif how == "gone":
             one.backend.close()
-            assert await one.client.recv(100, 2) == close_frame(1014)
+            assert await one.client.recv(100, PATIENCE) == close_frame(1014)
         elif how == "wrong":
             await one.client.send_all(b"\x83\x80\0\0\0\0")
-            assert (await one.client.recv(200, 2))[2:4] == b"\x03\xea"
+            assert (await one.client.recv(200, PATIENCE))[2:4] == b"\x03\xea"
         elif how == "clean":
             await one.client.send_all(close_frame(1000, mask=MASK))
             await one.backend.send_all(close_frame(1000))
-            assert await one.client.recv(100, 2) == close_frame(1000)
+            assert await one.client.recv(100, PATIENCE) == close_frame(1000)
         elif how == "aborted":
             one.talk.abort()
             one.tunnel.close()
@@ -152,8 +154,8 @@ def test_both_masks(loop: Loop, run: Run) -> None:
         one = Talk(loop, lambda ending: Conversation(TERMS, ending))
         for side in (one.tunnel.client, one.tunnel.backend):
             assert one.talk.heart.ask(one.tunnel, side)
-        to_client = await one.client.recv(100, 2)
-        to_backend = await one.backend.recv(100, 2)
+        to_client = await one.client.recv(100, PATIENCE)
+        to_backend = await one.backend.recv(100, PATIENCE)
         assert to_client == ping_frame(to_client[2:]) and len(to_client) == 10
         assert to_backend[1] == FrameSender.CLIENT | 8 and len(to_backend) == 14
         one.tunnel.close()
