@@ -17,6 +17,7 @@ from harness.ports import free_port
 from harness.processes import children, gone
 from harness.programs import Program, start
 from harness.raw import RawClient, Response
+from harness.slow import speed_up
 from harness.waiting import PATIENCE, eventually
 
 _PLACEHOLDER = re.compile(r"\{(port|value):([A-Za-z0-9_]+)\}|\{dir\}")
@@ -237,6 +238,7 @@ class Proxy:
         if self._process is None:
             return
         if self._process.poll() is None:
+            speed_up(self._process.pid)
             self._process.send_signal(number)
         try:
             self._process.wait(timeout)
