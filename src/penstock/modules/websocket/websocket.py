@@ -118,6 +118,8 @@ def asks(request: Request) -> bool:
     if head.method != "GET" or head.version < 11:
         return False  # Upgrade means nothing there (RFC 9110, section 7.8)
     offered = head.joined("upgrade") or ""
+    if offered == "websocket":
+        return True  # nearly always, and it is asked several times for a handshake
     return any(token.strip(" \t").lower() == "websocket" for token in offered.split(","))
 
 
