@@ -55,7 +55,10 @@ class TunnelSelection:
     def check(self) -> None:
         """Check the client. Raises `ValueError` if it is neither an address nor a network."""
         if self.client and not self.client.startswith("unix"):
-            network(self.client)
+            try:
+                network(self.client)
+            except ValueError as error:
+                raise ValueError(f'client "{self.client}": it {error}') from None
 
     def admits(self, entry: Entry) -> bool:
         """Return whether a tunnel is meant."""
