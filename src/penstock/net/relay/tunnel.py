@@ -43,6 +43,7 @@ CLIENT_CLOSED, BACKEND_CLOSED, SHUTDOWN, IDLE = End.CLIENT_CLOSED, End.BACKEND_C
 
 NOTHING_SEEN = (None, None, 0)
 
+
 class Hearer(Protocol):
     """Who hears of a tunnel's end, once, when both sockets are closed."""
 
