@@ -47,7 +47,8 @@ class HandshakePassage(Passage):
         connection = self.connection
         loop = connection.service.loop
         hot = loop.hot
-        if hot.twin is None or not self.way.dials_plainly or type(address) is not tuple or len(address) != 2:
+        compiled = hot.twin is not None and hot.polled >= 0
+        if not compiled or not self.way.dials_plainly or type(address) is not tuple or len(address) != 2:
             super()._dial(peer, policy)
             return
         written = self.written
@@ -59,8 +60,6 @@ class HandshakePassage(Passage):
         if fd < 0:
             self._fail(not_reached(DialFailed(error)))
             return
-        if hot.polled < 0:
-            hot.watch(fd, READING, self._heard)
         if count == len(written):
             self.attempt.connect_time = 0.0
             self.sent = True
